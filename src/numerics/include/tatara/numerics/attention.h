@@ -1,0 +1,60 @@
+// Attention over a paged cache (rule 5). A page holds kPageTokens keys and values of one sequence at
+// consecutive absolute positions starting at a multiple of kPageTokens, so a page is exactly one tile.
+//
+// Page layout, one buffer each for K and V of one layer, element type by CacheType:
+//   K: n_kv_heads x head_dim x kPageTokens   (keys are lanes)
+//   V: n_kv_heads x kPageTokens x value_dim
+//
+// Thread safety: free functions; pages that are read must not be written at the same time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tatara/base/thread_pool.h"
+
+namespace tatara::numerics {
+
+inline constexpr int kPageTokens = 64;
+
+enum class CacheType { kF16, kF32 };
+std::size_t CacheElementBytes(CacheType type);
+
+struct AttentionShape {
+  int n_heads = 0;
+  int n_kv_heads = 0;  // divides n_heads; query head h reads key head h / (n_heads / n_kv_heads)
+  int head_dim = 0;
+  int value_dim = 0;
+  float scale = 1;     // multiplies a score after its chain
+  int window = 0;      // a query at p sees keys p - window + 1 .. p; 0: all keys up to p
+  CacheType cache = CacheType::kF16;
+};
+
+// Writes the keys and values of one token (n_kv_heads x head_dim, n_kv_heads x value_dim) into slot
+// `slot` (position mod kPageTokens) of a page, rounding to the cache's type.
+void StoreKeyValue(const AttentionShape& shape, const float* key, const float* value, int slot,
+                   std::byte* k_page, std::byte* v_page);
+
+// Queries of consecutive positions of one sequence; all keys up to the last of them are in the pages.
+struct AttentionSequence {
+  const float* queries = nullptr;        // n_tokens x n_heads x head_dim, row stride `query_stride`
+  std::int64_t query_stride = 0;
+  float* out = nullptr;                  // n_tokens x n_heads x value_dim, row stride `out_stride`
+  std::int64_t out_stride = 0;
+  std::int64_t position = 0;             // of the first query
+  std::int64_t n_tokens = 0;
+  std::span<const std::byte* const> k_pages;  // page i holds positions i * kPageTokens ...
+  std::span<const std::byte* const> v_pages;
+};
+
+// Scratch memory that grows to what is needed and is kept between calls.
+struct AttentionScratch {
+  std::vector<float> buffer;
+};
+
+void Attention(const AttentionShape& shape, std::span<const AttentionSequence> sequences,
+               AttentionScratch& scratch, ThreadPool& pool);
+
+}  // namespace tatara::numerics

@@ -1,0 +1,62 @@
+// Text to token ids and back, made from a model's Metadata (tokenizer.ggml.* keys).
+// Thread safety: immutable after FromMetadata; Encode and Decode from any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tatara/base/error.h"
+#include "tatara/base/metadata.h"
+
+namespace tatara::text {
+
+struct EncodeOptions {
+  bool add_start = true;       // the start token, where the model asks for one (add_bos_token)
+  bool parse_special = false;  // recognise special tokens written in the text; never for user text
+};
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // Refuses, naming the key, an unknown tokenizer model or pre-tokenizer, and broken vocabularies.
+  static Result<std::unique_ptr<Tokenizer>> FromMetadata(const Metadata& metadata);
+
+  // Invalid UTF-8 is encoded byte for byte where the vocabulary can, else as U+FFFD; never refused.
+  virtual std::vector<std::int32_t> Encode(std::string_view text, const EncodeOptions& options) const = 0;
+
+  // The bytes a token stands for in running text. Control tokens give nothing unless `show_special`.
+  // Ids outside the vocabulary give nothing.
+  virtual std::string TokenBytes(std::int32_t id, bool show_special = false) const = 0;
+
+  // TokenBytes joined, with what the vocabulary's convention removes at the start of a text removed.
+  virtual std::string Decode(std::span<const std::int32_t> ids, bool show_special = false) const = 0;
+
+  virtual std::int32_t vocabulary_size() const = 0;
+  virtual bool IsControl(std::int32_t id) const = 0;
+  // Ends a generated answer: end of sequence, end of turn and their like.
+  virtual bool EndsGeneration(std::int32_t id) const = 0;
+  virtual std::int32_t start_id() const = 0;  // -1 where there is none
+  virtual std::int32_t end_id() const = 0;    // -1 where there is none
+  virtual std::string TokenText(std::int32_t id) const = 0;  // as the vocabulary writes it
+};
+
+// Turns generated ids into text piece by piece; never emits a part of a UTF-8 sequence. Bytes that can not
+// become valid UTF-8 come out as U+FFFD. One object per stream.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+  std::string Push(std::int32_t id);
+  std::string Flush();  // what is left at the end
+
+ private:
+  const Tokenizer* tokenizer_;
+  std::string pending_;
+  bool at_start_ = true;
+};
+
+}  // namespace tatara::text

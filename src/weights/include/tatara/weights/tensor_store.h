@@ -1,0 +1,49 @@
+// The tensors and metadata of one model, whatever container they came in. Everything was checked against
+// the file's size and the limits below before this object exists; reading it can not go out of bounds.
+// Thread safety: immutable, reading from any thread. Ownership: holds the mapped file; TensorView borrows.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "tatara/base/bytes.h"
+#include "tatara/base/error.h"
+#include "tatara/base/metadata.h"
+#include "tatara/numerics/dtype.h"
+
+namespace tatara::weights {
+
+// A matrix has n_rows x n_cols = outputs x inputs (GGUF's ne[1] x ne[0]); a vector has n_rows 1.
+struct TensorView {
+  std::string_view name;
+  numerics::DType dtype = numerics::DType::kF32;
+  int n_dims = 0;
+  std::array<std::int64_t, 4> shape{1, 1, 1, 1};  // fastest dimension first, as GGUF writes them
+  ByteSpan data;
+
+  std::int64_t n_cols() const { return shape[0]; }
+  std::int64_t n_rows() const { return shape[1] * shape[2] * shape[3]; }
+};
+
+class TensorStore {
+ public:
+  virtual ~TensorStore() = default;
+  virtual const Metadata& metadata() const = 0;
+  virtual const std::map<std::string, TensorView, std::less<>>& tensors() const = 0;
+  virtual const std::filesystem::path& path() const = 0;
+
+  // Null where absent.
+  const TensorView* Find(std::string_view name) const;
+  // Refused, naming file and tensor, where absent or of another shape (n_rows, n_cols).
+  Result<TensorView> Get(std::string_view name, std::int64_t n_rows, std::int64_t n_cols) const;
+};
+
+// By content, not by name. GGUF v2 and v3 so far.
+Result<std::unique_ptr<TensorStore>> OpenTensorStore(const std::filesystem::path& path);
+
+}  // namespace tatara::weights
