@@ -1,0 +1,14 @@
+// The f32 kernels of avx2: the shared vector code over this set's lanes.
+#include "float_kernels.h"
+
+#include "avx2/lanes.h"
+#include "vector_panel.h"
+
+namespace tatara::numerics {
+
+extern const FloatKernels kFloatKernelsAvx2;
+const FloatKernels kFloatKernelsAvx2 = {
+    .panel_product = PanelProduct,
+};
+
+}  // namespace tatara::numerics

@@ -1,0 +1,14 @@
+// The f32 kernels of avx512: the shared vector code over this set's lanes.
+#include "float_kernels.h"
+
+#include "avx512/lanes.h"
+#include "vector_panel.h"
+
+namespace tatara::numerics {
+
+extern const FloatKernels TATARA_AVX512_TABLE(kFloatKernels);
+const FloatKernels TATARA_AVX512_TABLE(kFloatKernels) = {
+    .panel_product = PanelProduct,
+};
+
+}  // namespace tatara::numerics

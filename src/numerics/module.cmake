@@ -1,0 +1,13 @@
+# Flags of the per-ISA kernels. A file compiled with them includes only private headers whose functions
+# have internal linkage (README.md); tools/check_objects refuses a weak symbol in those objects.
+set(avx2_flags -mavx2 -mfma -mf16c)
+set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
+file(GLOB avx2_sources CONFIGURE_DEPENDS ${dir}/avx2/*.cc)
+file(GLOB avx512_sources CONFIGURE_DEPENDS ${dir}/avx512/*.cc)
+# The AVX-512 sources once more, through SIMDe on AVX2: part of the test program only.
+file(GLOB simde_sources CONFIGURE_DEPENDS ${dir}/simde/*_test.cc)
+set_source_files_properties(${avx2_sources} PROPERTIES COMPILE_OPTIONS "${avx2_flags}")
+# GCC 12's scalar replacement of aggregates crashes on SIMDe's unions.
+set_source_files_properties(${simde_sources} PROPERTIES COMPILE_OPTIONS
+                            "${avx2_flags};-fno-tree-sra;-Wno-psabi")
+set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS "${avx512_flags}")
