@@ -1,0 +1,47 @@
+#include "chat_file.h"
+
+#include <nlohmann/json.hpp>
+
+namespace tatara::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Result<> CheckMessages(const std::string& name, const Json& messages) {
+  if (!messages.is_array()) {
+    return Refuse("{0}: 'messages' is {1}, expected an array", name, messages.type_name());
+  }
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (!messages[i].is_object()) {
+      return Refuse("{0}: messages[{1}] is {2}, expected an object", name, i, messages[i].type_name());
+    }
+    if (!messages[i].contains("role") || !messages[i]["role"].is_string()) {
+      return Refuse("{0}: messages[{1}] has no 'role' that is a string", name, i);
+    }
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+Result<Conversation> ParseConversation(const std::string& name, std::string_view json) {
+  Json value;
+  try {
+    value = Json::parse(json);
+  } catch (const nlohmann::json::exception& error) {
+    return Refuse("{0}: not JSON: {1}", name, error.what());
+  }
+  Conversation conversation;
+  Json messages = value;
+  if (value.is_object()) {
+    if (!value.contains("messages")) return Refuse("{0}: no 'messages' in it", name);
+    messages = value["messages"];
+    value.erase("messages");
+    if (!value.empty()) conversation.extra_json = value.dump();
+  }
+  TATARA_RETURN_IF_ERROR(CheckMessages(name, messages));
+  conversation.messages_json = messages.dump();
+  return conversation;
+}
+
+}  // namespace tatara::cli

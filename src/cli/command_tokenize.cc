@@ -1,0 +1,37 @@
+#include "chat_file.h"
+#include "commands.h"
+#include "json_output.h"
+#include "models_access.h"
+#include "tatara/generate/prompt_format.h"
+#include "tatara/weights/tensor_store.h"
+
+namespace tatara::cli {
+
+Result<int> Tokenize(const TokenizeOptions& options) {
+  TATARA_TRY(const std::string path, ResolveModelPath(options.model));
+  TATARA_TRY(const auto store, weights::OpenTensorStore(path));
+  TATARA_TRY(const auto format, generate::PromptFormat::FromMetadata(store->metadata()));
+  Json out;
+  std::vector<std::int32_t> ids;
+  if (!options.chat_file.empty()) {
+    TATARA_TRY(const std::string json, ReadInput(options.chat_file));
+    TATARA_TRY(const Conversation chat, ParseConversation(options.chat_file, json));
+    TATARA_TRY(const std::string prompt, format->RenderChat(chat.messages_json, chat.extra_json));
+    ids = format->EncodeRendered(prompt);
+    out["prompt"] = prompt;
+  } else {
+    TATARA_TRY(const std::string text, ReadInput("-"));
+    ids = format->tokenizer().Encode(text, {.add_start = true, .parse_special = options.special});
+  }
+  if (options.json) {
+    out["token_ids"] = ids;
+    OutJson(out);
+    return 0;
+  }
+  for (const std::int32_t id : ids) {
+    Out(fmt::format("{:>7}  {}\n", id, Json(format->tokenizer().TokenText(id)).dump(-1, ' ', false, Json::error_handler_t::replace)));
+  }
+  return 0;
+}
+
+}  // namespace tatara::cli

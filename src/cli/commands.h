@@ -1,0 +1,25 @@
+// The commands. Each returns the exit status or the error that ends it; data goes to standard output,
+// progress and remarks to standard error.
+#pragma once
+
+#include "options.h"
+#include "tatara/base/error.h"
+
+namespace tatara::cli {
+
+Result<int> Pull(const PullOptions& options);
+Result<int> Remove(const RemoveOptions& options);
+Result<int> Models(const ModelsOptions& options);
+Result<int> Run(const RunOptions& options);
+Result<int> Chat(const ChatOptions& options);
+Result<int> Ask(const AskOptions& options);
+Result<int> Documents(const DocumentsOptions& options);
+Result<int> Tokenize(const TokenizeOptions& options);
+Result<int> Logits(const LogitsOptions& options);
+Result<int> Bench(const BenchOptions& options);
+Result<int> Verify(const VerifyOptions& options);
+Result<int> Replay(const ReplayOptions& options);
+Result<int> Doctor(const DoctorOptions& options);
+Result<int> Version(const VersionOptions& options);
+
+}  // namespace tatara::cli

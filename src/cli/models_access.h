@@ -1,0 +1,30 @@
+// From what the user typed to an opened model.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "options.h"
+#include "tatara/base/error.h"
+#include "tatara/generate/engine.h"
+
+namespace tatara::cli {
+
+// Catalogue name, local name or any path -> the file.
+Result<std::string> ResolveModelPath(const std::string& model);
+
+// SHA-256 of the model's file: as verified when it was pulled, else computed (and remembered).
+Result<std::string> ModelDigest(const std::string& model);
+
+// With progress on standard error while it loads. `extra` sets what the command needs besides.
+Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options, generate::EngineOptions extra = {});
+
+// The model that `ask` takes where none is named: the best for both languages that is on this machine;
+// refused with the pull command where there is none.
+Result<std::string> DefaultAskModel();
+
+// A file's content, or standard input for "-".
+Result<std::string> ReadInput(const std::string& name);
+inline constexpr std::uint64_t kInputBytesMax = 64ull << 20;
+
+}  // namespace tatara::cli

@@ -1,0 +1,139 @@
+// What each command was asked to do, as plain values. Filled by the parser (parse_*.cc), read by the
+// commands; no command sees the parser.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tatara::cli {
+
+// How a model is opened.
+struct ModelOptions {
+  std::string model;  // catalogue name, local name or path
+  std::string activations = "int8";
+  int n_threads = 0;
+  std::int64_t context_tokens = 0;
+};
+
+struct SamplingOptions {
+  double temperature = 0;
+  int top_k = 0;
+  double top_p = 1;
+  double min_p = 0;
+  double repetition_penalty = 1;
+  double presence_penalty = 0;
+  double frequency_penalty = 0;
+  std::vector<std::string> logit_bias;  // "ID=BIAS"
+  std::optional<std::uint64_t> seed;
+};
+
+struct PullOptions {
+  std::vector<std::string> models;
+  std::string from;       // a folder of files brought by hand
+  std::string link_into;  // a folder that gets a link to each file
+  bool accept_licence = false;
+  bool json = false;
+};
+
+struct RemoveOptions {
+  std::vector<std::string> models;
+  bool json = false;
+};
+
+struct ModelsOptions {
+  bool names = false;  // only the names, for completion
+  bool json = false;
+};
+
+struct RunOptions {
+  ModelOptions model;
+  SamplingOptions sampling;
+  std::optional<std::string> prompt;
+  std::string chat_file;  // messages as JSON
+  int tokens_max = 256;
+  std::vector<std::string> stop;
+  int logprobs = -1;
+  bool ignore_end = false;
+  std::string receipt;
+  bool redact = false;
+  bool json = false;
+};
+
+struct ChatOptions {
+  ModelOptions model;
+  SamplingOptions sampling;
+  std::string system;
+  int tokens_max = 1024;
+};
+
+struct AskOptions {
+  ModelOptions model;  // model empty: the default, see DefaultAskModel
+  std::string question;
+  std::string collection = "default";
+  int tokens_max = 300;
+  std::string receipt;
+  bool redact = false;
+  bool json = false;
+};
+
+struct DocumentsOptions {
+  enum class Action { kAdd, kList, kRemove } action = Action::kList;
+  std::vector<std::string> paths;
+  std::string collection = "default";
+  bool all = false;  // remove: the whole collection
+  bool json = false;
+};
+
+struct TokenizeOptions {
+  std::string model;
+  std::string chat_file;
+  bool special = false;
+  bool json = false;
+};
+
+struct LogitsOptions {
+  ModelOptions model;
+  std::vector<std::int32_t> tokens;
+  int top = 20;
+  bool json = false;
+};
+
+struct BenchOptions {
+  ModelOptions model;
+  int prompt_tokens = 512;
+  int generate_tokens = 64;
+  int batch = 1;
+  int rounds = 3;
+  bool json = false;
+};
+
+struct VerifyOptions {
+  std::string file;
+  bool json = false;
+};
+
+struct ReplayOptions {
+  std::string file;
+  std::string model;      // where the receipt's model lies, if not where this machine would look
+  std::string originals;  // the texts that a redacted receipt left out
+  int n_threads = 0;
+  bool json = false;
+};
+
+struct DoctorOptions {
+  bool isa = false;
+  bool json = false;
+};
+
+struct VersionOptions {
+  bool json = false;
+};
+
+struct CompletionOptions {
+  std::string shell;
+};
+
+}  // namespace tatara::cli

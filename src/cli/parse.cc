@@ -1,0 +1,92 @@
+// The application, its help and its refusals. The groups of commands are in parse_*.cc.
+#include "parse.h"
+
+#include <CLI/CLI.hpp>
+#include <span>
+
+#include "messages.h"
+#include "tatara/base/localise.h"
+#include "tatara/base/version.h"
+#include "tatara/cli/main.h"
+#include "tatara/numerics/isa.h"
+#include "terminal.h"
+
+namespace tatara::cli {
+namespace {
+
+// What the parser refuses, in the user's language. The parser's own words name the option.
+int RefuseArguments(const CLI::App& app, const CLI::ParseError& error) {
+  std::string command = "tatara";
+  for (const CLI::App* chosen : app.get_subcommands()) {
+    command += " " + chosen->get_name();
+    for (const CLI::App* inner : chosen->get_subcommands()) command += " " + inner->get_name();
+  }
+  return ReportError(Refuse("{0} (see: {1} --help)", error.what(), command));
+}
+
+void SetLabels(CLI::App& app) {
+  const auto formatter = app.get_formatter();
+  formatter->label("Usage", Tr("Usage"));
+  formatter->label("Options", Tr("Options"));
+  formatter->label("OPTIONS", Tr("OPTIONS"));
+  formatter->label("Positionals", Tr("Arguments"));
+  formatter->label("Subcommands", Tr("Commands"));
+  formatter->label("SUBCOMMAND", Tr("COMMAND"));
+  formatter->label("REQUIRED", Tr("(required)"));
+  formatter->column_width(34);
+}
+
+Result<int> RunChosen(const Action& chosen) {
+  TATARA_TRY([[maybe_unused]] const numerics::Isa isa, numerics::SelectIsaFromEnvironment());
+  TATARA_TRY(const int status, chosen());
+  TATARA_RETURN_IF_ERROR(FinishOutput());
+  return StopRequested().IsSet() ? kExitInterrupted : status;
+}
+
+}  // namespace
+
+CLI::App* AddCommand(CLI::App& app, const std::string& name, const char* description,
+                     const std::vector<Example>& examples) {
+  CLI::App* command = app.add_subcommand(name, Tr(description));
+  command->get_help_ptr()->description(Tr("print this help and exit"));
+  std::string footer = Tr("Examples:");
+  for (const Example& example : examples) {
+    footer += fmt::format("\n  {}\n      {}", example.line, Tr(example.english));
+  }
+  command->footer(footer);
+  return command;
+}
+
+int Main(int argc, char** argv) {
+  InstallModuleTranslations();
+  SetLanguage(LanguageFromEnvironment());
+  InstallInterruptHandler();
+
+  CLI::App app{Tr("Tatara: an open language model that an organisation can run, check and own"), "tatara"};
+  SetLabels(app);
+  app.set_help_flag("-h,--help", Tr("print this help and exit"));
+  app.set_version_flag("--version", std::string("tatara ") + kVersion)
+      ->description(Tr("print the version and exit"));
+  app.require_subcommand(1);
+  app.footer(Tr("Start with: tatara pull smollm2-135m; tatara chat smollm2-135m"));
+
+  Action chosen;
+  AddModelCommands(app, chosen);
+  AddAnswerCommands(app, chosen);
+  AddMachineCommands(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {  // --help, --version
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    if (argc == 1) {
+      std::fputs(app.help().c_str(), stderr);
+      return 2;
+    }
+    return RefuseArguments(app, error);
+  }
+  const Result<int> status = RunChosen(chosen);
+  return status.ok() ? *status : ReportError(status.error());
+}
+
+}  // namespace tatara::cli

@@ -1,0 +1,130 @@
+// pull, rm, models, tokenize, logits, bench.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "commands.h"
+#include "parse.h"
+#include "parse_shared.h"
+#include "tatara/base/localise.h"
+
+namespace tatara::cli {
+namespace {
+
+void AddPull(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<PullOptions>();
+  CLI::App* command = AddCommand(
+      app, "pull", MarkText("fetch a model, check its SHA-256 and keep it"),
+      {{"tatara pull qwen2.5-coder-1.5b", MarkText("from the publisher, or the mirror where that can not be reached")},
+       {"tatara pull smollm2-135m --from /mnt/usb", MarkText("offline, from a folder of files brought by hand")},
+       {"tatara pull gemma3-270m --accept-licence", MarkText("a model whose licence has terms of its own")}});
+  command->add_option("models", options->models, Tr("names of the catalogue, or sources"))->required();
+  command->add_option("--from", options->from, Tr("folder to install from, without a network"));
+  command->add_option("--link-into", options->link_into, Tr("folder that gets a link to each file"));
+  command->add_flag("--accept-licence,--accept-license", options->accept_licence,
+                    Tr("accept the licence's own terms (recorded)"));
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Pull(*options); }; });
+}
+
+void AddRemove(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<RemoveOptions>();
+  CLI::App* command = AddCommand(app, "rm", MarkText("remove models from this machine"),
+                                 {{"tatara rm smollm2-135m", MarkText("frees its disk space")}});
+  command->add_option("models", options->models, Tr("local names"))->required();
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Remove(*options); }; });
+}
+
+void AddModels(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<ModelsOptions>();
+  CLI::App* command =
+      AddCommand(app, "models", MarkText("list the models of the catalogue and of this machine"),
+                 {{"tatara models", MarkText("name, size, licence, languages, and whether it is here")}});
+  command->add_flag("--names", options->names, Tr("only the names, a line each"));
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Models(*options); }; });
+}
+
+void AddTokenize(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<TokenizeOptions>();
+  CLI::App* command = AddCommand(
+      app, "tokenize", MarkText("turn text into token ids"),
+      {{"echo -n 'Hello' | tatara tokenize smollm2-135m --json", MarkText("text from standard input")},
+       {"tatara tokenize smollm2-135m --chat messages.json --json",
+        MarkText("a conversation, through the model's chat template")}});
+  command->add_option("model", options->model, Tr("model name or path"))->required();
+  command->add_option("--chat", options->chat_file, Tr("file with messages as JSON"));
+  command->add_flag("--special", options->special, Tr("recognise special tokens written in the text"));
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Tokenize(*options); }; });
+}
+
+void AddLogits(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<LogitsOptions>();
+  CLI::App* command = AddCommand(
+      app, "logits", MarkText("the model's logits after these tokens, with their digest"),
+      {{"tatara logits qwen2.5-coder-0.5b --tokens 9707,11,1879 --json",
+        MarkText("the same SHA-256 on every machine, instruction set and thread count")},
+       {"tatara logits m.gguf --tokens 1,2,3 --activations f32",
+        MarkText("the exact path, to compare with other implementations")}});
+  AddModelOptions(command, options->model, /*required=*/true);
+  command->add_option("--tokens", options->tokens, Tr("token ids, separated by commas"))
+      ->delimiter(',')
+      ->required();
+  command->add_option("--top", options->top, Tr("how many of the highest logits to print"))
+      ->check(CLI::Range(0, 1'000'000));
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Logits(*options); }; });
+}
+
+void AddBench(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = AddCommand(
+      app, "bench", MarkText("measure the speed of a model on this machine"),
+      {{"tatara bench smollm2-135m --prompt-tokens 512 --generate-tokens 64 --batch 1 --threads 2",
+        MarkText("tokens per second of prefill and of generation, medians of the rounds")}});
+  AddModelOptions(command, options->model, /*required=*/true);
+  command->add_option("--prompt-tokens", options->prompt_tokens, Tr("length of each prompt"))
+      ->check(CLI::Range(1, 1'000'000));
+  command->add_option("--generate-tokens", options->generate_tokens, Tr("tokens generated by each sequence"))
+      ->check(CLI::Range(1, 1'000'000));
+  command->add_option("--batch", options->batch, Tr("sequences side by side"))->check(CLI::Range(1, 256));
+  command->add_option("--rounds", options->rounds, Tr("rounds to take the median of"))->check(CLI::Range(1, 1000));
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Bench(*options); }; });
+}
+
+}  // namespace
+
+void AddJson(CLI::App* command, bool& json) {
+  command->add_flag("--json", json, Tr("print one JSON value for programs"));
+}
+
+void AddModelOptions(CLI::App* command, ModelOptions& options, bool required) {
+  if (required) {
+    command->add_option("model", options.model, Tr("model name or path"))->required();
+  } else {
+    command->add_option("--model", options.model, Tr("model name or path"));
+  }
+  command->add_option("--threads", options.n_threads, Tr("threads; 0: all that this process may use"))
+      ->check(CLI::Range(0, 256));
+  command
+      ->add_option("--activations", options.activations,
+                   Tr("int8, or f32: exact and slower, as other implementations compute"))
+      ->check(CLI::IsMember({"int8", "f32"}));
+  command
+      ->add_option("--context", options.context_tokens,
+                   Tr("most tokens of prompt and answer together; 0: the model's own, at most 8192"))
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 24));
+}
+
+void AddModelCommands(CLI::App& app, Action& chosen) {
+  AddPull(app, chosen);
+  AddRemove(app, chosen);
+  AddModels(app, chosen);
+  AddTokenize(app, chosen);
+  AddLogits(app, chosen);
+  AddBench(app, chosen);
+}
+
+}  // namespace tatara::cli

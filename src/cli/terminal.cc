@@ -1,0 +1,124 @@
+#include "terminal.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+
+#include "tatara/base/localise.h"
+
+namespace tatara::cli {
+namespace {
+
+StopFlag stop_flag;
+
+extern "C" void OnInterrupt(int signal) {
+  if (stop_flag.IsSet()) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+  stop_flag.Set();
+}
+
+}  // namespace
+
+void Out(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+Result<> FinishOutput() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+    return ErrnoError("{0}: cannot write: {1}", "standard output");
+  }
+  return Ok{};
+}
+
+void Remark(std::string_view text) {
+  std::fflush(stdout);
+  fmt::print(stderr, "tatara: {}\n", text);
+}
+
+int ReportError(const Error& error) {
+  std::fflush(stdout);
+  fmt::print(stderr, "{}{}\n", Tr("tatara: error: "), error.text(CurrentLanguage()));
+  switch (error.kind()) {
+    case ErrorKind::kRefused:
+    case ErrorKind::kNotFound:
+      return 2;
+    case ErrorKind::kCancelled:
+      return StopRequested().IsSet() ? kExitInterrupted : 1;
+    case ErrorKind::kIo:
+    case ErrorKind::kUnavailable:
+      return 1;
+  }
+  return 1;
+}
+
+bool StandardErrorIsTerminal() { return isatty(STDERR_FILENO) == 1; }
+
+void InstallInterruptHandler() {
+  struct sigaction action = {};
+  action.sa_handler = OnInterrupt;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+StopFlag& StopRequested() { return stop_flag; }
+Error Interrupted() { return MakeError(ErrorKind::kCancelled, "stopped"); }
+
+void ProgressLine::Report(std::string_view what, std::uint64_t done, std::uint64_t total) {
+  const auto now = Clock::now();
+  if (what != what_) {
+    Clear();
+    what_ = what;
+    started_ = printed_ = now;
+    done_at_start_ = done;
+    return;
+  }
+  const bool terminal = StandardErrorIsTerminal();
+  const auto pause = terminal ? std::chrono::milliseconds(200) : std::chrono::seconds(10);
+  if (now - printed_ < pause) return;
+  printed_ = now;
+  fmt::print(stderr, terminal ? "\r\x1b[K{} {}" : "{} {}\n", what_, Text(done, total));
+  std::fflush(stderr);
+  visible_ = terminal;
+}
+
+std::string ProgressLine::Text(std::uint64_t done, std::uint64_t total) const {
+  const auto amount = [&](std::uint64_t n) {
+    return unit_ == Unit::kBytes ? FormatBytes(static_cast<double>(n)) : fmt::format("{}", n);
+  };
+  if (total == 0) return amount(done);
+  std::string text = fmt::format("{} / {} ({} %)", amount(done), amount(total), done * 100 / total);
+  const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
+  if (done > done_at_start_ && done < total && seconds > 0.5) {
+    const double rate = static_cast<double>(done - done_at_start_) / seconds;
+    text += ", " + Tr("{0} left", FormatDuration(static_cast<double>(total - done) / rate));
+  }
+  return text;
+}
+
+void ProgressLine::Clear() {
+  if (visible_) {
+    fmt::print(stderr, "\r\x1b[K");
+    std::fflush(stderr);
+  }
+  visible_ = false;
+}
+
+std::string FormatBytes(double bytes) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  int unit = 0;
+  for (; bytes >= 1000 && unit < 4; ++unit) bytes /= 1000;
+  return fmt::format(bytes < 10 && unit > 0 ? "{:.2f} {}" : bytes < 100 && unit > 0 ? "{:.1f} {}" : "{:.0f} {}",
+                     bytes, kUnits[unit]);
+}
+
+std::string FormatDuration(double seconds) {
+  if (seconds < 60) return fmt::format(seconds < 10 ? "{:.1f} s" : "{:.0f} s", seconds);
+  const auto whole = static_cast<long>(seconds);
+  return whole < 3600 ? fmt::format("{} min {:02d} s", whole / 60, whole % 60)
+                      : fmt::format("{} h {:02d} min", whole / 3600, whole / 60 % 60);
+}
+
+}  // namespace tatara::cli
