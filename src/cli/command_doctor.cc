@@ -112,12 +112,12 @@ std::uint64_t LargestFile(const Machine& m) {
 }
 
 std::string LargestCatalogueModel(std::uint64_t bytes_max) {
-  const auto catalogue = weights::LoadCatalogue();
+  const auto catalogue = weights::LoadCatalogue(TataraHome());
   std::string best;
   std::uint64_t best_bytes = 0;
   if (!catalogue.ok()) return best;
-  for (const weights::CatalogueModel& model : catalogue->models) {
-    const std::uint64_t bytes = model.bytes();
+  for (const weights::CatalogueEntry& model : catalogue->models) {
+    const std::uint64_t bytes = model.n_bytes();
     if (bytes <= bytes_max && bytes > best_bytes) {
       best = model.name;
       best_bytes = bytes;

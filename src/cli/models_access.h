@@ -16,6 +16,9 @@ Result<std::string> ResolveModelPath(const std::string& model);
 // SHA-256 of the model's file: as verified when it was pulled, else computed (and remembered).
 Result<std::string> ModelDigest(const std::string& model);
 
+// The local name of the model whose file has this SHA-256; kNotFound with what to do about it.
+Result<std::string> FindModelByDigest(const std::string& sha256);
+
 // With progress on standard error while it loads. `extra` sets what the command needs besides.
 Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options, generate::EngineOptions extra = {});
 

@@ -1,0 +1,80 @@
+#include "models_access.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "tatara/base/files.h"
+#include "tatara/weights/model_store.h"
+#include "terminal.h"
+
+namespace tatara::cli {
+
+Result<std::string> ResolveModelPath(const std::string& model) {
+  TATARA_TRY(const auto store, weights::ModelStore::Open());
+  TATARA_TRY(const auto resolved, store.Resolve(model));
+  return resolved.path.string();
+}
+
+Result<std::string> ModelDigest(const std::string& model) {
+  TATARA_TRY(const auto store, weights::ModelStore::Open());
+  TATARA_TRY(const auto resolved, store.Resolve(model));
+  ProgressLine progress(ProgressLine::Unit::kBytes);
+  return store.DigestOf(resolved, &progress, &StopRequested());
+}
+
+Result<std::string> FindModelByDigest(const std::string& sha256) {
+  TATARA_TRY(const auto store, weights::ModelStore::Open());
+  TATARA_TRY(const auto listings, store.List());
+  for (const weights::ModelListing& listing : listings) {
+    if (listing.local && listing.local->sha256() == sha256) return listing.name;
+  }
+  for (const weights::ModelListing& listing : listings) {
+    if (listing.catalogue && listing.catalogue->files.front().sha256 == sha256) {
+      return MakeError(ErrorKind::kNotFound, "the model {0} is not on this machine; fetch it with: tatara pull {0}",
+                       listing.name);
+    }
+  }
+  return MakeError(ErrorKind::kNotFound, "no model with SHA-256 {0} on this machine; name its file with --model",
+                   sha256);
+}
+
+Result<std::string> DefaultAskModel() {
+  constexpr std::array<const char*, 2> kPreferred = {"qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"};
+  TATARA_TRY(const auto store, weights::ModelStore::Open());
+  for (const char* name : kPreferred) {
+    if (store.Resolve(name).ok()) return std::string(name);
+  }
+  TATARA_TRY(const auto listings, store.List());
+  for (const weights::ModelListing& listing : listings) {
+    if (listing.local && listing.catalogue && listing.catalogue->kind == "chat") return listing.name;
+  }
+  return MakeError(ErrorKind::kNotFound,
+                   "no model that can answer is on this machine; fetch one with: tatara pull {0}", kPreferred[0]);
+}
+
+Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options, generate::EngineOptions extra) {
+  TATARA_TRY(const std::string path, ResolveModelPath(options.model));
+  ProgressLine progress(ProgressLine::Unit::kBytes);
+  extra.n_threads = options.n_threads;
+  extra.f32_activations = options.activations == "f32";
+  if (options.context_tokens != 0) extra.context_tokens = options.context_tokens;
+  extra.progress = &progress;
+  return generate::Engine::Open(path, extra);
+}
+
+Result<std::string> ReadInput(const std::string& name) {
+  if (name != "-") return ReadWholeFile(name, kInputBytesMax);
+  std::string text;
+  std::array<char, 1 << 16> block;
+  while (const std::size_t n = std::fread(block.data(), 1, block.size(), stdin)) {
+    text.append(block.data(), n);
+    if (text.size() > kInputBytesMax) {
+      return Refuse("{0}: larger than {1} bytes, the most that is read here", "standard input", kInputBytesMax);
+    }
+  }
+  if (std::ferror(stdin)) return ErrnoError("{0}: cannot read: {1}", "standard input");
+  return text;
+}
+
+}  // namespace tatara::cli
