@@ -27,7 +27,7 @@ std::string Bash(const CLI::App& app) {
     cases += fmt::format("    {}) words='{}' ;;\n", command->get_name(), WordsOf(*command));
   }
   return fmt::format(
-      R"(_tatara() {{
+      R"sh(_tatara() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]}} words
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W '{}' -- "$current"))
@@ -44,7 +44,7 @@ std::string Bash(const CLI::App& app) {
   [[ $current == -* ]] || COMPREPLY+=($(compgen -f -- "$current"))
 }}
 complete -o filenames -F _tatara tatara
-)",
+)sh",
       WordsOf(app), cases, kTakesModel);
 }
 

@@ -79,7 +79,8 @@ void ProgressLine::Report(std::string_view what, std::uint64_t done, std::uint64
   const auto pause = terminal ? std::chrono::milliseconds(200) : std::chrono::seconds(10);
   if (now - printed_ < pause) return;
   printed_ = now;
-  fmt::print(stderr, terminal ? "\r\x1b[K{} {}" : "{} {}\n", what_, Text(done, total));
+  const std::string line = fmt::format("{} {}", what_, Text(done, total));
+  fmt::print(stderr, "{}{}{}", terminal ? "\r\x1b[K" : "", line, terminal ? "" : "\n");
   std::fflush(stderr);
   visible_ = terminal;
 }
@@ -110,12 +111,12 @@ std::string FormatBytes(double bytes) {
   constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
   int unit = 0;
   for (; bytes >= 1000 && unit < 4; ++unit) bytes /= 1000;
-  return fmt::format(bytes < 10 && unit > 0 ? "{:.2f} {}" : bytes < 100 && unit > 0 ? "{:.1f} {}" : "{:.0f} {}",
-                     bytes, kUnits[unit]);
+  const int decimals = unit == 0 ? 0 : bytes < 10 ? 2 : bytes < 100 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", bytes, decimals, kUnits[unit]);
 }
 
 std::string FormatDuration(double seconds) {
-  if (seconds < 60) return fmt::format(seconds < 10 ? "{:.1f} s" : "{:.0f} s", seconds);
+  if (seconds < 60) return fmt::format("{:.{}f} s", seconds, seconds < 10 ? 1 : 0);
   const auto whole = static_cast<long>(seconds);
   return whole < 3600 ? fmt::format("{} min {:02d} s", whole / 60, whole % 60)
                       : fmt::format("{} h {:02d} min", whole / 3600, whole / 60 % 60);
