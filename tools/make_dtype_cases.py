@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Digests of dequantised blocks by the `gguf` package, an independent decoder: the constants of
+src/numerics/dtype_test.cc. Needs numpy and gguf; not part of the build.
+
+Every type decodes the same stream of bytes: a 64-bit linear congruential generator (Knuth's MMIX
+constants) from state 1, one byte a step, the top 8 bits. Scales are thus any f16, infinities and NaN
+included; NaN counts as 0x7fc00000. BF16 and F16 widen every pattern of 16 bits.
+"""
+import hashlib
+
+import gguf
+import numpy as np
+
+N_BLOCKS = 256
+TYPES = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"]
+
+
+def stream(n):
+    out = bytearray(n)
+    state = 1
+    for i in range(n):
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        out[i] = state >> 56
+    return np.frombuffer(bytes(out), np.uint8)
+
+
+def digest(values):
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32).copy()
+    bits[np.isnan(values)] = 0x7FC00000
+    return hashlib.sha256(bits.tobytes()).hexdigest()
+
+
+def main():
+    with np.errstate(all="ignore"):
+        for name in TYPES:
+            qtype = gguf.GGMLQuantizationType[name]
+            block_bytes = gguf.GGML_QUANT_SIZES[qtype][1]
+            blocks = stream(N_BLOCKS * block_bytes)
+            values = gguf.quants.dequantize(blocks.reshape(1, -1), qtype).reshape(-1)
+            print(f'    {{DType::k{name}, "{digest(values)}"}},')
+        patterns = np.arange(65536, dtype=np.uint16)
+        print(f'    {{DType::kF16, "{digest(patterns.view(np.float16).astype(np.float32))}"}},')
+        wide = patterns.astype(np.uint32) << 16
+        print(f'    {{DType::kBF16, "{digest(wide.view(np.float32))}"}},')
+
+
+if __name__ == "__main__":
+    main()
