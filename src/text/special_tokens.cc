@@ -1,0 +1,73 @@
+#include "special_tokens.h"
+
+#include <algorithm>
+#include <deque>
+
+namespace tatara::text {
+
+SpecialTokens::SpecialTokens(std::vector<std::pair<std::string_view, std::int32_t>> tokens) {
+  root_.fill(-1);
+  std::stable_sort(tokens.begin(), tokens.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  Build(tokens);
+}
+
+// Level by level over the sorted texts: a node is a range of texts that share their first `depth`
+// bytes, and its children are the sub-ranges by the next byte, so that they lie side by side in
+// edges_.
+void SpecialTokens::Build(const std::vector<std::pair<std::string_view, std::int32_t>>& sorted) {
+  struct Range {
+    std::uint32_t node;
+    std::size_t begin, end, depth;
+  };
+  std::deque<Range> open;
+  nodes_.push_back({});
+  open.push_back({0, 0, sorted.size(), 0});
+  while (!open.empty()) {
+    Range range = open.front();
+    open.pop_front();
+    // Texts that end here sort before longer ones.
+    while (range.begin < range.end && sorted[range.begin].first.size() == range.depth) {
+      nodes_[range.node].id = sorted[range.begin++].second;
+    }
+    nodes_[range.node].children_begin = static_cast<std::uint32_t>(edges_.size());
+    while (range.begin < range.end) {
+      const char byte = sorted[range.begin].first[range.depth];
+      std::size_t end = range.begin;
+      while (end < range.end && sorted[end].first[range.depth] == byte) ++end;
+      const auto child = static_cast<std::uint32_t>(nodes_.size());
+      nodes_.push_back({});
+      edges_.push_back({static_cast<unsigned char>(byte), child});
+      open.push_back({child, range.begin, end, range.depth + 1});
+      range.begin = end;
+    }
+    nodes_[range.node].children_end = static_cast<std::uint32_t>(edges_.size());
+  }
+  for (std::uint32_t i = nodes_[0].children_begin; i < nodes_[0].children_end; ++i) {
+    root_[edges_[i].byte] = static_cast<std::int32_t>(edges_[i].node);
+  }
+}
+
+SpecialTokens::Match SpecialTokens::Find(std::string_view text, std::size_t from) const {
+  for (std::size_t begin = from; begin < text.size(); ++begin) {
+    std::int32_t at = root_[static_cast<unsigned char>(text[begin])];
+    if (at < 0) continue;
+    Match longest;
+    for (std::size_t end = begin + 1;; ++end) {
+      const Node& node = nodes_[at];
+      if (node.id >= 0) longest = {begin, end - begin, node.id};
+      if (end == text.size()) break;
+      const auto byte = static_cast<unsigned char>(text[end]);
+      const auto first = edges_.begin() + node.children_begin,
+                 last = edges_.begin() + node.children_end;
+      const auto edge = std::lower_bound(first, last, byte,
+                                         [](const Edge& e, unsigned char b) { return e.byte < b; });
+      if (edge == last || edge->byte != byte) break;
+      at = static_cast<std::int32_t>(edge->node);
+    }
+    if (longest.id >= 0) return longest;
+  }
+  return {};
+}
+
+}  // namespace tatara::text

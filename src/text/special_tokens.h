@@ -1,0 +1,44 @@
+// Finds tokens that are written out in a text and taken whole before any merging: leftmost first,
+// longest among those that start at one place, as Hugging Face matches added tokens. Thread safety:
+// immutable after construction; reading from any thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace tatara::text {
+
+class SpecialTokens {
+ public:
+  struct Match {
+    std::size_t begin = 0, length = 0;
+    std::int32_t id = -1;  // -1: no token in the text
+  };
+
+  SpecialTokens() { root_.fill(-1); }
+  // Texts need not outlive this object. Equal texts: the last one wins; empty ones are never found.
+  explicit SpecialTokens(std::vector<std::pair<std::string_view, std::int32_t>> tokens);
+
+  // The first token in text[from...].
+  Match Find(std::string_view text, std::size_t from) const;
+
+ private:
+  struct Node {
+    std::int32_t id = -1;                                // of the token that ends here
+    std::uint32_t children_begin = 0, children_end = 0;  // in edges_, ascending by byte
+  };
+  struct Edge {
+    unsigned char byte;
+    std::uint32_t node;
+  };
+  void Build(const std::vector<std::pair<std::string_view, std::int32_t>>& sorted);
+
+  std::array<std::int32_t, 256> root_;  // node of each first byte, -1 where no token starts so
+  std::vector<Node> nodes_;
+  std::vector<Edge> edges_;
+};
+
+}  // namespace tatara::text

@@ -1,0 +1,42 @@
+#include "tatara/text/tokenizer.h"
+
+#include "byte_bpe_tokenizer.h"
+#include "sentencepiece_bpe_tokenizer.h"
+#include "utf8.h"
+
+namespace tatara::text {
+
+Result<std::unique_ptr<Tokenizer>> Tokenizer::FromMetadata(const Metadata& metadata) {
+  constexpr std::string_view kModel = "tokenizer.ggml.model";
+  TATARA_TRY(const std::string model, metadata.String(kModel));
+  if (model == "gpt2") return ByteBpeTokenizer::FromMetadata(metadata);
+  if (model == "llama") return SentencePieceBpeTokenizer::FromMetadata(metadata);
+  return Refuse("{0}: '{1}' is '{2}', which this program does not know (it knows {3})",
+                metadata.origin(), kModel, model, "gpt2, llama");
+}
+
+std::string StreamDecoder::Push(std::int32_t id) {
+  // At the start of a text Decode also removes what the vocabulary's convention put there.
+  std::string bytes =
+      at_start_ ? tokenizer_->Decode(std::span(&id, 1)) : tokenizer_->TokenBytes(id);
+  if (at_start_ && !tokenizer_->TokenBytes(id).empty()) at_start_ = false;
+  pending_ += bytes;
+  std::string out;
+  std::string_view rest = pending_;
+  while (!rest.empty()) {
+    const Utf8Sequence sequence = ReadUtf8(rest);
+    if (sequence.truncated) break;  // later bytes may complete it
+    out.append(sequence.valid ? rest.substr(0, sequence.length) : kReplacement);
+    rest.remove_prefix(sequence.length);
+  }
+  pending_.erase(0, pending_.size() - rest.size());
+  return out;
+}
+
+std::string StreamDecoder::Flush() {
+  std::string out = ReplaceInvalidUtf8(pending_);
+  pending_.clear();
+  return out;
+}
+
+}  // namespace tatara::text
