@@ -1,7 +1,11 @@
-// The oracle: plain loops in the order the contract states.
+// The oracle's table: plain loops in the order the contract states.
 #include "float_kernels.h"
 
 #include <cmath>
+
+#include "scalar/oracle.h"
+#include "tatara/numerics/dtype.h"
+#include "tatara/numerics/functions.h"
 
 namespace tatara::numerics {
 namespace {
@@ -19,10 +23,43 @@ void PanelProduct(const float* panel, std::int64_t n_k, const float* x, std::int
   }
 }
 
+void ExpRow(const float* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = Exp(x[i]);
+}
+void TanhRow(const float* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = Tanh(x[i]);
+}
+void WidenRow(const std::uint16_t* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = F16ToF32(x[i]);
+}
+void NarrowRow(const float* x, std::int64_t n, std::uint16_t* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = F32ToF16(x[i]);
+}
+
 }  // namespace
 
 const FloatKernels kFloatKernelsScalar = {
     .panel_product = PanelProduct,
+    .exp = ExpRow,
+    .tanh = TanhRow,
+    .rms_norm = oracle::RmsNorm,
+    .softmax = oracle::Softmax,
+    .add = oracle::Add,
+    .scale = oracle::Scale,
+    .silu_mul = oracle::SiluMul,
+    .gelu_tanh_mul = oracle::GeluTanhMul,
+    .max = oracle::Max,
+    .sum = oracle::Sum,
+    .sum_of_squares = oracle::SumOfSquares,
+    .arg_max = oracle::ArgMax,
+    .rope_pairs = oracle::RopePairs,
+    .rope_halves = oracle::RopeHalves,
+    .attention_rows = 8,
+    .f16_to_f32 = WidenRow,
+    .f32_to_f16 = NarrowRow,
+    .attention_tile = oracle::AttendTile,
+    .attention_merge = oracle::MergeTile,
+    .attention_finish = oracle::FinishRow,
 };
 
 }  // namespace tatara::numerics

@@ -1,5 +1,6 @@
-// Attention over a paged cache (rule 5). A page holds kPageTokens keys and values of one sequence at
-// consecutive absolute positions starting at a multiple of kPageTokens, so a page is exactly one tile.
+// Attention over a paged cache (rule 5). A page holds kPageTokens keys and values of one sequence
+// at consecutive absolute positions starting at a multiple of kPageTokens, so a page is exactly one
+// tile.
 //
 // Page layout, one buffer each for K and V of one layer, element type by CacheType:
 //   K: n_kv_heads x head_dim x kPageTokens   (keys are lanes)
@@ -27,8 +28,8 @@ struct AttentionShape {
   int n_kv_heads = 0;  // divides n_heads; query head h reads key head h / (n_heads / n_kv_heads)
   int head_dim = 0;
   int value_dim = 0;
-  float scale = 1;     // multiplies a score after its chain
-  int window = 0;      // a query at p sees keys p - window + 1 .. p; 0: all keys up to p
+  float scale = 1;  // multiplies a score after its chain
+  int window = 0;   // a query at p sees keys p - window + 1 .. p; 0: all keys up to p
   CacheType cache = CacheType::kF16;
 };
 
@@ -37,21 +38,37 @@ struct AttentionShape {
 void StoreKeyValue(const AttentionShape& shape, const float* key, const float* value, int slot,
                    std::byte* k_page, std::byte* v_page);
 
-// Queries of consecutive positions of one sequence; all keys up to the last of them are in the pages.
+// Queries of consecutive positions of one sequence; all keys up to the last of them are in the
+// pages.
 struct AttentionSequence {
-  const float* queries = nullptr;        // n_tokens x n_heads x head_dim, row stride `query_stride`
+  const float* queries = nullptr;  // n_tokens x n_heads x head_dim, row stride `query_stride`
   std::int64_t query_stride = 0;
-  float* out = nullptr;                  // n_tokens x n_heads x value_dim, row stride `out_stride`
+  float* out = nullptr;  // n_tokens x n_heads x value_dim, row stride `out_stride`
   std::int64_t out_stride = 0;
-  std::int64_t position = 0;             // of the first query
+  std::int64_t position = 0;  // of the first query
   std::int64_t n_tokens = 0;
   std::span<const std::byte* const> k_pages;  // page i holds positions i * kPageTokens ...
   std::span<const std::byte* const> v_pages;
 };
 
-// Scratch memory that grows to what is needed and is kept between calls.
+// Scratch memory that grows to what is needed and is kept between calls; its content means nothing
+// to the caller.
 struct AttentionScratch {
-  std::vector<float> buffer;
+  // Some consecutive queries of one sequence with the heads that share one key head.
+  struct Block {
+    std::int64_t first_token, n_tokens;  // relative to the sequence's first query
+    std::int64_t first_tile, end_tile;   // tiles that some of them see
+    std::int64_t partial;                // where the tiles' own results begin in `partials`
+    std::int32_t sequence, kv_head;
+  };
+  // Consecutive tiles of a block, done by one thread.
+  struct Work {
+    std::int64_t block, first_tile, end_tile;
+  };
+  std::vector<Block> blocks;
+  std::vector<Work> work;
+  std::vector<float> buffer, partials;
+  std::vector<std::int32_t> ranges;
 };
 
 void Attention(const AttentionShape& shape, std::span<const AttentionSequence> sequences,

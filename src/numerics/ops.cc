@@ -1,0 +1,136 @@
+#include "tatara/numerics/ops.h"
+
+#include <limits>
+#include <optional>
+
+#include "float_dispatch.h"
+#include "tatara/base/check.h"
+#include "tatara/base/fp_environment.h"
+#include "tatara/numerics/functions.h"
+
+namespace tatara::numerics {
+namespace {
+
+// The contract's floating-point environment for one call, whatever the caller's. Inside the thread
+// pool it is right already, and the check is one read of the register.
+class FpGuard {
+ public:
+  FpGuard() {
+    if (!FpEnvironmentIsRight()) scope_.emplace();
+  }
+
+ private:
+  std::optional<ScopedFpEnvironment> scope_;
+};
+
+std::int64_t Size(std::span<const float> x) {
+  return static_cast<std::int64_t>(x.size());
+}
+
+}  // namespace
+
+void RmsNorm(std::span<const float> x, std::span<const float> weight, float eps,
+             std::span<float> y) {
+  TATARA_CHECK(x.size() == y.size() && (weight.empty() || weight.size() == x.size()));
+  const FpGuard guard;
+  ActiveFloatKernels().rms_norm(x.data(), weight.empty() ? nullptr : weight.data(), Size(x), eps,
+                                y.data());
+}
+
+void Softmax(std::span<float> x) {
+  const FpGuard guard;
+  ActiveFloatKernels().softmax(x.data(), Size(x));
+}
+
+void Add(std::span<const float> x, std::span<float> y) {
+  TATARA_CHECK(x.size() == y.size());
+  const FpGuard guard;
+  ActiveFloatKernels().add(x.data(), Size(x), y.data());
+}
+
+void Scale(float s, std::span<float> y) {
+  const FpGuard guard;
+  ActiveFloatKernels().scale(s, Size(y), y.data());
+}
+
+void SiluMul(std::span<const float> gate, std::span<const float> up, std::span<float> y) {
+  TATARA_CHECK(gate.size() == y.size() && up.size() == y.size());
+  const FpGuard guard;
+  ActiveFloatKernels().silu_mul(gate.data(), up.data(), Size(y), y.data());
+}
+
+void GeluTanhMul(std::span<const float> gate, std::span<const float> up, std::span<float> y) {
+  TATARA_CHECK(gate.size() == y.size() && up.size() == y.size());
+  const FpGuard guard;
+  ActiveFloatKernels().gelu_tanh_mul(gate.data(), up.data(), Size(y), y.data());
+}
+
+float Max(std::span<const float> x) {
+  const FpGuard guard;
+  return ActiveFloatKernels().max(x.data(), Size(x));
+}
+
+float Sum(std::span<const float> x) {
+  const FpGuard guard;
+  return ActiveFloatKernels().sum(x.data(), Size(x));
+}
+
+float SumOfSquares(std::span<const float> x) {
+  const FpGuard guard;
+  return ActiveFloatKernels().sum_of_squares(x.data(), Size(x));
+}
+
+std::int64_t ArgMax(std::span<const float> x) {
+  const FpGuard guard;
+  return ActiveFloatKernels().arg_max(x.data(), Size(x));
+}
+
+double LogSumExp(std::span<const float> x) {
+  const FpGuard guard;
+  const auto max = static_cast<double>(ActiveFloatKernels().max(x.data(), Size(x)));
+  if (!(max - max == 0)) return max;  // infinite or NaN: nothing to shift by
+  double sum = 0;
+  for (const float value : x) sum += ExpF64(static_cast<double>(value) - max);
+  return max + LogF64(sum);
+}
+
+void RopeInverseFrequencies(double base, int n_rot, std::span<const float> factors,
+                            double linear_scale, std::span<double> out) {
+  const auto n_pairs = static_cast<std::size_t>(n_rot / 2);
+  TATARA_CHECK(n_rot >= 0 && out.size() == n_pairs &&
+               (factors.empty() || factors.size() == n_pairs));
+  const FpGuard guard;
+  for (std::size_t i = 0; i < n_pairs; ++i) {
+    double frequency = PowF64(base, -2.0 * static_cast<double>(i) / static_cast<double>(n_rot));
+    if (!factors.empty()) frequency = frequency / static_cast<double>(factors[i]);
+    out[i] = frequency / linear_scale;
+  }
+}
+
+void RopeTable(std::int64_t position, std::span<const double> inverse_frequencies,
+               std::span<float> cosines, std::span<float> sines) {
+  TATARA_CHECK(cosines.size() == inverse_frequencies.size() && sines.size() == cosines.size());
+  const FpGuard guard;
+  for (std::size_t i = 0; i < cosines.size(); ++i) {
+    const double angle = static_cast<double>(position) * inverse_frequencies[i];
+    cosines[i] = static_cast<float>(CosF64(angle));
+    sines[i] = static_cast<float>(SinF64(angle));
+  }
+}
+
+void Rope(std::span<float> x, int n_heads, int head_dim, RopeLayout layout,
+          std::span<const float> cosines, std::span<const float> sines) {
+  const auto n_pairs = static_cast<std::int64_t>(cosines.size());
+  TATARA_CHECK(n_heads >= 0 && head_dim >= 0 && sines.size() == cosines.size() &&
+               2 * n_pairs <= head_dim);
+  TATARA_CHECK(Size(x) == static_cast<std::int64_t>(n_heads) * head_dim);
+  const FpGuard guard;
+  const FloatKernels& kernels = ActiveFloatKernels();
+  const auto rotate = layout == RopeLayout::kPairs ? kernels.rope_pairs : kernels.rope_halves;
+  for (int head = 0; head < n_heads; ++head) {
+    rotate(x.data() + static_cast<std::int64_t>(head) * head_dim, n_pairs, cosines.data(),
+           sines.data());
+  }
+}
+
+}  // namespace tatara::numerics

@@ -1,0 +1,266 @@
+// Row operations: every instruction set against the oracle bit for bit, the oracle against f64
+// reference computations, and the floating-point environment of the public entry points.
+#include "tatara/numerics/ops.h"
+
+#include <cmath>
+#include <functional>
+
+#include "kernel_test_support.h"
+#include "tatara/base/fp_environment.h"
+#include "tatara/numerics/functions.h"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace tatara::numerics {
+namespace {
+
+using test::Inputs;
+
+// Runs a row operation with the given kernels on the same inputs; returns everything it wrote.
+using RowCase = std::function<std::vector<float>(const FloatKernels&, int n, Inputs)>;
+
+struct NamedCase {
+  const char* name;
+  RowCase run;
+};
+
+std::vector<NamedCase> RowCases() {
+  using test::TestValues;
+  std::vector<NamedCase> cases;
+  cases.push_back({"rms_norm", [](const FloatKernels& k, int n, Inputs inputs) {
+                     auto y = TestValues(n, 3, inputs);
+                     k.rms_norm(TestValues(n, 1, inputs).data(), TestValues(n, 2, inputs).data(), n,
+                                1e-5F, y.data());
+                     return y;
+                   }});
+  cases.push_back(
+      {"rms_norm in place without weight", [](const FloatKernels& k, int n, Inputs inputs) {
+         auto y = TestValues(n, 1, inputs);
+         k.rms_norm(y.data(), nullptr, n, 1e-6F, y.data());
+         return y;
+       }});
+  cases.push_back({"softmax", [](const FloatKernels& k, int n, Inputs inputs) {
+                     auto y = TestValues(n, 4, inputs);
+                     k.softmax(y.data(), n);
+                     return y;
+                   }});
+  cases.push_back({"add", [](const FloatKernels& k, int n, Inputs inputs) {
+                     auto y = TestValues(n, 5, inputs);
+                     k.add(TestValues(n, 6, inputs).data(), n, y.data());
+                     return y;
+                   }});
+  cases.push_back({"scale", [](const FloatKernels& k, int n, Inputs inputs) {
+                     auto y = TestValues(n, 7, inputs);
+                     k.scale(0.3F, n, y.data());
+                     return y;
+                   }});
+  cases.push_back({"silu_mul", [](const FloatKernels& k, int n, Inputs inputs) {
+                     std::vector<float> y(n);
+                     k.silu_mul(TestValues(n, 8, inputs).data(), TestValues(n, 9, inputs).data(), n,
+                                y.data());
+                     return y;
+                   }});
+  cases.push_back({"gelu_tanh_mul", [](const FloatKernels& k, int n, Inputs inputs) {
+                     std::vector<float> y(n);
+                     k.gelu_tanh_mul(TestValues(n, 10, inputs).data(),
+                                     TestValues(n, 11, inputs).data(), n, y.data());
+                     return y;
+                   }});
+  cases.push_back({"max, sum, sum of squares, position of the largest",
+                   [](const FloatKernels& k, int n, Inputs inputs) {
+                     const auto x = TestValues(n, 12, inputs);
+                     return std::vector<float>{k.max(x.data(), n), k.sum(x.data(), n),
+                                               k.sum_of_squares(x.data(), n),
+                                               static_cast<float>(k.arg_max(x.data(), n))};
+                   }});
+  cases.push_back({"rope_pairs", [](const FloatKernels& k, int n, Inputs inputs) {
+                     auto x = TestValues(2 * n + 3, 13, inputs);
+                     k.rope_pairs(x.data(), n, TestValues(n, 14, inputs).data(),
+                                  TestValues(n, 15, inputs).data());
+                     return x;
+                   }});
+  cases.push_back({"rope_halves", [](const FloatKernels& k, int n, Inputs inputs) {
+                     auto x = TestValues(2 * n + 3, 16, inputs);
+                     k.rope_halves(x.data(), n, TestValues(n, 17, inputs).data(),
+                                   TestValues(n, 18, inputs).data());
+                     return x;
+                   }});
+  cases.push_back({"exp and tanh", [](const FloatKernels& k, int n, Inputs inputs) {
+                     auto x = TestValues(n, 19, inputs);
+                     k.exp(x.data(), n, x.data());
+                     k.tanh(x.data(), n, x.data());
+                     return x;
+                   }});
+  return cases;
+}
+
+TEST(Ops, EverySetMatchesTheOracleOnRaggedRows) {
+  for (const auto& [name, kernels] : test::FloatKernelsUnderTest()) {
+    for (const auto& row_case : RowCases()) {
+      for (const Inputs inputs : {Inputs::kOrdinary, Inputs::kWild}) {
+        for (int n = 0; n <= 200; ++n) {
+          const auto want = row_case.run(kFloatKernelsScalar, n, inputs);
+          const auto got = row_case.run(*kernels, n, inputs);
+          ASSERT_EQ(test::FirstDifference(want, got), "")
+              << name << " " << row_case.name << " n " << n;
+        }
+      }
+    }
+  }
+}
+
+TEST(Ops, EverySetMatchesTheOracleOnLongRows) {
+  for (const auto& [name, kernels] : test::FloatKernelsUnderTest()) {
+    for (const auto& row_case : RowCases()) {
+      const auto want = row_case.run(kFloatKernelsScalar, 10'007, Inputs::kOrdinary);
+      ASSERT_EQ(test::FirstDifference(want, row_case.run(*kernels, 10'007, Inputs::kOrdinary)), "")
+          << name << " " << row_case.name;
+    }
+  }
+}
+
+TEST(Ops, HalfPrecisionConversionsOfEverySetEqualTheOracle) {
+  std::vector<std::uint16_t> halves(1 << 16);
+  for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<std::uint16_t>(i);
+  auto values = test::TestValues(1 << 16, 20, Inputs::kWild);
+  // Halves, ties between neighbours, and what lies beside them.
+  for (std::size_t i = 0; i < halves.size(); i += 3) {
+    float wide;
+    kFloatKernelsScalar.f16_to_f32(&halves[i], 1, &wide);
+    values[i] = std::bit_cast<float>(
+        std::bit_cast<std::uint32_t>(wide) +
+        (i % 2 == 0 ? 0x1000U : 0xfffU + static_cast<std::uint32_t>(i % 5 == 0)));
+  }
+  for (const auto& [name, kernels] : test::FloatKernelsUnderTest()) {
+    for (const std::int64_t n : {65536, 1, 7, 8, 15, 16, 17, 33}) {
+      std::vector<float> want(n), got(n);
+      kFloatKernelsScalar.f16_to_f32(halves.data(), n, want.data());
+      kernels->f16_to_f32(halves.data(), n, got.data());
+      ASSERT_EQ(test::FirstDifference(want, got), "") << name << " n " << n;
+      std::vector<std::uint16_t> want_halves(n), got_halves(n);
+      kFloatKernelsScalar.f32_to_f16(values.data(), n, want_halves.data());
+      kernels->f32_to_f16(values.data(), n, got_halves.data());
+      ASSERT_EQ(want_halves, got_halves) << name << " n " << n;
+    }
+  }
+}
+
+TEST(Ops, SumsAreThoseOfSixteenLanesAndATree) {
+  // Only lane by lane and then +8, +4, +2, +1 gives these bits.
+  const auto x = test::TestValues(1000, 21);
+  float lanes[16] = {};
+  for (int i = 0; i < 1000; ++i) lanes[i & 15] = lanes[i & 15] + x[i];
+  for (int j = 0; j < 8; ++j) lanes[j] = lanes[j] + lanes[j + 8];
+  for (int j = 0; j < 4; ++j) lanes[j] = lanes[j] + lanes[j + 4];
+  for (int j = 0; j < 2; ++j) lanes[j] = lanes[j] + lanes[j + 2];
+  EXPECT_EQ(Sum(x), lanes[0] + lanes[1]);
+}
+
+TEST(Ops, NormSoftmaxAndGatesAgreeWithDoublePrecision) {
+  const int n = 577;
+  const auto x = test::TestValues(n, 22), w = test::TestValues(n, 23);
+  double squares = 0, exps = 0;
+  for (const float v : x)
+    squares += static_cast<double>(v) * v, exps += std::exp(static_cast<double>(v));
+  std::vector<float> norm(n), soft(x), silu(n), gelu(n);
+  RmsNorm(x, w, 1e-5F, norm);
+  Softmax(soft);
+  SiluMul(x, w, silu);
+  GeluTanhMul(x, w, gelu);
+  for (int i = 0; i < n; ++i) {
+    const double v = x[i];
+    EXPECT_NEAR(norm[i], v / std::sqrt(squares / n + 1e-5) * w[i], 1e-5);
+    EXPECT_NEAR(soft[i] / (std::exp(v) / exps), 1.0, 1e-5);
+    EXPECT_NEAR(silu[i], v / (1 + std::exp(-v)) * w[i], 4e-6);
+    const double inner = std::sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v);
+    EXPECT_NEAR(gelu[i], 0.5 * v * (1 + std::tanh(inner)) * w[i], 4e-6);
+  }
+}
+
+TEST(Ops, NaNWinsTheMaximumAndNeverThePosition) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(),
+              inf = std::numeric_limits<float>::infinity();
+  std::vector<float> x(40, -1.0F);
+  x[3] = x[20] = 7.0F;
+  EXPECT_EQ(Max(x), 7.0F);
+  EXPECT_EQ(ArgMax(x), 3);
+  x[39] = nan;
+  EXPECT_TRUE(std::isnan(Max(x)));
+  EXPECT_EQ(ArgMax(x), 3);
+  EXPECT_EQ(ArgMax(std::vector<float>(5, nan)), -1);
+  EXPECT_EQ(ArgMax(std::vector<float>{}), -1);
+  EXPECT_EQ(ArgMax(std::vector<float>{nan, -inf, -inf}), 1);
+  EXPECT_EQ(Max(std::vector<float>{}), -inf);
+}
+
+TEST(Ops, LogSumExpAgreesWithDoublePrecision) {
+  const auto x = test::TestValues(5000, 24);
+  long double sum = 0;
+  for (const float v : x) sum += std::exp(static_cast<long double>(v));
+  EXPECT_NEAR(LogSumExp(x), static_cast<double>(std::log(sum)), 1e-12);
+  const float inf = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(LogSumExp(std::vector<float>{-inf, -inf}), -inf);
+  EXPECT_EQ(LogSumExp(std::vector<float>{-inf, 2.0F}), 2.0);
+}
+
+TEST(Ops, RopeRotatesPairsOrHalvesByPositionTimesFrequency) {
+  const int n_rot = 8, head_dim = 10, position = 12345;
+  std::vector<double> frequencies(4);
+  RopeInverseFrequencies(10000.0, n_rot, {}, 2.0, frequencies);
+  std::vector<float> cosines(4), sines(4);
+  RopeTable(position, frequencies, cosines, sines);
+  const auto x = test::TestValues(2 * head_dim, 25);
+  for (const RopeLayout layout : {RopeLayout::kPairs, RopeLayout::kHalves}) {
+    auto y = x;
+    Rope(y, 2, head_dim, layout, cosines, sines);
+    for (int h = 0; h < 2; ++h) {
+      for (int i = 0; i < 4; ++i) {
+        const int a = h * head_dim + (layout == RopeLayout::kPairs ? 2 * i : i);
+        const int b = h * head_dim + (layout == RopeLayout::kPairs ? 2 * i + 1 : i + 4);
+        const double angle = position * std::pow(10000.0, -2.0 * i / n_rot) / 2.0;
+        EXPECT_NEAR(y[a], x[a] * std::cos(angle) - x[b] * std::sin(angle), 1e-6);
+        EXPECT_NEAR(y[b], x[a] * std::sin(angle) + x[b] * std::cos(angle), 1e-6);
+      }
+      EXPECT_EQ(y[h * head_dim + 8], x[h * head_dim + 8]) << "values beyond the rotated ones stay";
+    }
+  }
+}
+
+#if defined(__x86_64__)
+TEST(Ops, FlushToZeroInTheCallerChangesNoBit) {
+  // Values whose squares, products and sums are subnormal.
+  auto x = test::TestValues(100, 26), w = test::TestValues(100, 27);
+  for (float& v : x) v *= 0x1p-130F;
+  const auto run = [&] {
+    std::vector<float> norm(100), silu(100), gelu(100), sum = {Sum(x), SumOfSquares(w), Max(x)};
+    RmsNorm(x, {}, 0x1p-140F, norm);
+    SiluMul(x, w, silu);
+    GeluTanhMul(x, w, gelu);
+    std::vector<float> added = x, scaled = x, soft = w;
+    Add(x, added);
+    Scale(0.25F, scaled);
+    for (float& v : soft) v *= 30.0F;  // the smallest weights are subnormal
+    Softmax(soft);
+    std::vector<float> all;
+    for (const auto* part : {&norm, &silu, &gelu, &sum, &added, &scaled, &soft}) {
+      all.insert(all.end(), part->begin(), part->end());
+    }
+    return all;
+  };
+  for (const Isa isa : AvailableIsas()) {
+    SetActiveIsa(isa);
+    const auto want = run();
+    const unsigned saved = _mm_getcsr();
+    _mm_setcsr(saved | 0x8040);  // FTZ and DAZ
+    const auto got = run();
+    EXPECT_EQ(_mm_getcsr() & 0x8040, 0x8040u) << "the caller's environment is put back";
+    _mm_setcsr(saved);
+    EXPECT_EQ(test::FirstDifference(want, got), "") << IsaName(isa);
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace tatara::numerics
