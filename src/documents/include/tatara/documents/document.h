@@ -20,6 +20,7 @@ namespace tatara::documents {
 
 // Larger files are refused: a manual is some 100 kB; what is larger is a log or a data dump.
 inline constexpr std::uint64_t kFileBytesMax = 16u << 20;
+inline constexpr std::size_t kLinesMax = 400'000;
 // Width of a chunk in terminal cells (East Asian wide and full-width characters count 2, others 1):
 // 360 kanji or 720 Latin letters, about 250 or 180 tokens, so that several fit into one prompt.
 inline constexpr std::size_t kChunkCellsMax = 720;
