@@ -76,6 +76,9 @@ int NumberDepth(std::string_view line) {
   // "1.text" counts after its dot; "1.5text" and "3 axes" do not: a single number needs its dot.
   if (!blank && !dotted) return 0;
   if (depth == 1 && !dotted) return 0;
+  // "20.5 mm" is a measure: a title does not start with a small Latin letter.
+  const std::string_view title = TrimAscii(line);
+  if (!title.empty() && title.front() >= 'a' && title.front() <= 'z') return 0;
   return TrimAscii(line).empty() ? 0 : depth;
 }
 
