@@ -1,6 +1,6 @@
-// Storage of keys and values: a fixed number of pages of 64 tokens, every layer in each page. Who owns
-// which page is the business of whoever schedules (generate); this is memory with an address rule.
-// Thread safety: pages are independent; one writer per page.
+// Storage of keys and values: a fixed number of pages of 64 tokens, every layer in each page. Who
+// owns which page is the business of whoever schedules (generate); this is memory with an address
+// rule. Thread safety: pages are independent; one writer per page.
 #pragma once
 
 #include <cstddef>
@@ -23,14 +23,15 @@ struct LayerCacheShape {
 class KvPool {
  public:
   // Refused where the memory can not be had. n_pages >= 1.
-  static Result<std::unique_ptr<KvPool>> Make(std::vector<LayerCacheShape> layers, numerics::CacheType type,
-                                              int n_pages);
-  static std::size_t BytesPerPage(const std::vector<LayerCacheShape>& layers, numerics::CacheType type);
+  static Result<std::unique_ptr<KvPool>> Make(std::vector<LayerCacheShape> layers,
+                                              numerics::CacheType type, int n_pages);
+  static std::size_t BytesPerPage(const std::vector<LayerCacheShape>& layers,
+                                  numerics::CacheType type);
   ~KvPool();
 
   int n_pages() const { return n_pages_; }
   numerics::CacheType type() const { return type_; }
-  std::byte* KeyPage(int page, int layer) const;    // 64-byte aligned
+  std::byte* KeyPage(int page, int layer) const;  // 64-byte aligned
   std::byte* ValuePage(int page, int layer) const;
 
  private:
