@@ -18,13 +18,13 @@
 namespace tatara::model {
 
 struct ModelInfo {
-  std::string architecture;      // "llama", "qwen2", "gemma3"
+  std::string architecture;  // "llama", "qwen2", "gemma3"
   int n_layers = 0;
   int n_embd = 0;
   int n_vocab = 0;
-  std::int64_t n_ctx = 0;        // positions the model was trained for
+  std::int64_t n_ctx = 0;  // positions the model was trained for
   std::int64_t n_parameters = 0;
-  std::int64_t weight_bytes = 0; // packed, in memory
+  std::int64_t weight_bytes = 0;  // packed, in memory
   std::vector<LayerCacheShape> cache;
 };
 
@@ -35,17 +35,18 @@ struct LoadOptions {
 // Tokens of one sequence in a pass: consecutive positions that follow what its pages already hold.
 struct SequenceSlice {
   std::span<const std::int32_t> tokens;
-  std::int64_t position = 0;               // of tokens[0]
-  std::span<const int> pages;              // page i of the pool holds positions 64 i ... of this sequence
-  std::span<const std::int32_t> logit_rows; // indices into `tokens`, ascending, whose logits are wanted
+  std::int64_t position = 0;   // of tokens[0]
+  std::span<const int> pages;  // page i of the pool holds positions 64 i ... of this sequence
+  std::span<const std::int32_t>
+      logit_rows;  // indices into `tokens`, ascending, whose logits are wanted
 };
 
 class Model {
  public:
   virtual ~Model() = default;
 
-  // Picks the architecture by general.architecture; refused by name where unknown or where a tensor or key
-  // is missing or of another shape.
+  // Picks the architecture by general.architecture; refused by name where unknown or where a tensor
+  // or key is missing or of another shape.
   static Result<std::unique_ptr<Model>> Load(std::shared_ptr<const weights::TensorStore> store,
                                              const LoadOptions& options, ThreadPool& pool,
                                              ProgressSink* progress = nullptr);
@@ -56,8 +57,9 @@ class Model {
   numerics::CacheType cache_type() const;
 
   // One pass over the weights for all slices together. Writes keys and values into the pages, and
-  // logits: (sum of logit_rows) x n_vocab, slice after slice. Token ids are in [0, n_vocab); no two slices
-  // write the same page. The result of a slice does not depend on what else is in the pass, bit for bit.
+  // logits: (sum of logit_rows) x n_vocab, slice after slice. Token ids are in [0, n_vocab); no two
+  // slices write the same page. The result of a slice does not depend on what else is in the pass,
+  // bit for bit.
   virtual void Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
                        std::span<float> logits) = 0;
 

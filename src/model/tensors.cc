@@ -1,0 +1,92 @@
+#include "tensors.h"
+
+#include <limits>
+#include <utility>
+
+#include "keys.h"
+#include "tatara/base/check.h"
+
+namespace tatara::model {
+
+void Embedding::Row(std::int64_t id, std::span<float> out) const {
+  TATARA_CHECK(id >= 0 && id < table.n_rows());
+  const auto row_bytes =
+      static_cast<std::size_t>(numerics::StorageBytes(table.dtype, table.n_cols()));
+  numerics::Dequantize(
+      table.dtype, table.data.subspan(static_cast<std::size_t>(id) * row_bytes, row_bytes), out);
+}
+
+TensorLoader::TensorLoader(const weights::TensorStore& store, ThreadPool& pool,
+                           ProgressSink* progress)
+    : store_(store), pool_(pool), progress_(progress) {
+  for (const auto& [name, view] : store.tensors()) bytes_total_ += view.data.size();
+}
+
+void TensorLoader::Count(std::string_view name, const weights::TensorView& view) {
+  if (!taken_.insert(std::string(name)).second) return;
+  n_parameters_ += view.n_rows() * view.n_cols();
+  bytes_done_ += view.data.size();
+  if (progress_ != nullptr) progress_->Report("load", bytes_done_, bytes_total_);
+}
+
+Result<Linear> TensorLoader::LoadLinear(const std::string& name, std::int64_t n_out,
+                                        std::int64_t n_in, Bias bias) {
+  Linear linear;
+  const std::string weight_name = name + ".weight";
+  TATARA_TRY(const weights::TensorView view, store_.Get(weight_name, n_out, n_in));
+  linear.w = numerics::Matrix::Pack(view.dtype, n_out, n_in, view.data, pool_);
+  packed_bytes_ += linear.w.packed_bytes();
+  Count(weight_name, view);
+  const std::string bias_name = name + ".bias";
+  if (bias == Bias::kRequired || (bias == Bias::kOptional && Has(bias_name))) {
+    TATARA_TRY(linear.bias, LoadVector(bias_name, n_out));
+  }
+  return linear;
+}
+
+Result<std::vector<float>> TensorLoader::LoadVector(const std::string& name, std::int64_t n) {
+  TATARA_TRY(const weights::TensorView view, store_.Get(name, 1, n));
+  std::vector<float> values(static_cast<std::size_t>(n));
+  numerics::Dequantize(view.dtype, view.data, values);
+  packed_bytes_ += static_cast<std::int64_t>(values.size() * sizeof(float));
+  Count(name, view);
+  return values;
+}
+
+Result<std::vector<float>> TensorLoader::LoadRopeFactors(const std::string& name, std::int64_t n) {
+  TATARA_TRY(std::vector<float> factors, LoadVector(name, n));
+  for (const float factor : factors) {
+    if (!(factor > 0 && factor <= std::numeric_limits<float>::max())) {
+      return Refuse("{0}: the tensor '{1}' divides a rotary frequency by {2}",
+                    store_.path().string(), name, factor);
+    }
+  }
+  return factors;
+}
+
+Result<Embedding> TensorLoader::LoadEmbedding(const std::string& name, std::int64_t n_embd,
+                                              std::int64_t n_vocab_max) {
+  const weights::TensorView* found = store_.Find(name);
+  const std::int64_t n_vocab = found == nullptr ? 1 : found->n_rows();
+  TATARA_TRY(const weights::TensorView view, store_.Get(name, n_vocab, n_embd));
+  if (n_vocab > n_vocab_max) {
+    return Refuse("{0}: the tensor '{1}' has {2} rows; at most {3} are accepted",
+                  store_.path().string(), name, n_vocab, n_vocab_max);
+  }
+  Count(name, view);
+  return Embedding{view};
+}
+
+Result<> TensorLoader::Finish() const {
+  for (const auto& [name, view] : store_.tensors()) {
+    if (!taken_.contains(name)) {
+      return Refuse(
+          "{0}: the tensor '{1}' is of no use to this architecture as it is computed here; "
+          "ignoring it could give wrong answers",
+          store_.path().string(), Printable(name));
+    }
+  }
+  return Ok{};
+}
+
+}  // namespace tatara::model

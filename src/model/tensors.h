@@ -1,0 +1,75 @@
+// Takes a model's tensors out of a store: shapes checked, matrices packed for the kernels, and at
+// the end proof that no tensor was left over, since one that nobody uses may be one that changes
+// the answers. Thread safety: one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tatara/base/error.h"
+#include "tatara/base/progress.h"
+#include "tatara/base/thread_pool.h"
+#include "tatara/numerics/matrix.h"
+#include "tatara/weights/tensor_store.h"
+
+namespace tatara::model {
+
+// y = W x + b: w is (outputs, inputs), bias (outputs) or empty.
+struct Linear {
+  numerics::Matrix w;
+  std::vector<float> bias;
+};
+
+enum class Bias { kNone, kOptional, kRequired };
+
+// The token embedding, read row by row from the mapped file.
+struct Embedding {
+  weights::TensorView table;  // (n_vocab, n_embd)
+  // Exact dequantisation of one row; out: n_embd values.
+  void Row(std::int64_t id, std::span<float> out) const;
+};
+
+class TensorLoader {
+ public:
+  // `store` and `pool` outlive this object.
+  TensorLoader(const weights::TensorStore& store, ThreadPool& pool, ProgressSink* progress);
+
+  bool Has(std::string_view name) const { return store_.Find(name) != nullptr; }
+
+  // "NAME.weight" (n_out x n_in), packed, and "NAME.bias" (n_out) as `bias` says.
+  Result<Linear> LoadLinear(const std::string& name, std::int64_t n_out, std::int64_t n_in,
+                            Bias bias = Bias::kNone);
+  // A vector of n values, whatever type it is stored in.
+  Result<std::vector<float>> LoadVector(const std::string& name, std::int64_t n);
+  // Divisors of rotary frequencies: n finite values above 0.
+  Result<std::vector<float>> LoadRopeFactors(const std::string& name, std::int64_t n);
+  // Rows of the file itself, nothing copied. n_vocab comes from the tensor's own shape, at most
+  // n_vocab_max.
+  Result<Embedding> LoadEmbedding(const std::string& name, std::int64_t n_embd,
+                                  std::int64_t n_vocab_max);
+
+  // Refused where the store holds a tensor that was not taken.
+  Result<> Finish() const;
+
+  std::int64_t n_parameters() const { return n_parameters_; }  // of all tensors taken, each once
+  std::int64_t packed_bytes() const { return packed_bytes_; }
+
+ private:
+  void Count(std::string_view name, const weights::TensorView& view);
+
+  const weights::TensorStore& store_;
+  ThreadPool& pool_;
+  ProgressSink* progress_;
+  std::uint64_t bytes_total_ = 0;
+  std::uint64_t bytes_done_ = 0;
+  std::int64_t n_parameters_ = 0;
+  std::int64_t packed_bytes_ = 0;
+  std::set<std::string, std::less<>> taken_;
+};
+
+}  // namespace tatara::model
