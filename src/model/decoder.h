@@ -1,0 +1,93 @@
+// What the decoder-only architectures share besides the building blocks of pass.h: the
+// hyper-parameters that all of them have, read and checked once, and the ends of the model
+// (embedding, last norm, head). Thread safety: as Model.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "architectures.h"
+#include "keys.h"
+#include "pass.h"
+#include "rope.h"
+#include "rows.h"
+#include "tatara/model/model.h"
+#include "tensors.h"
+
+namespace tatara::model {
+
+// Limits of what is accepted from a file; far above every model known, low enough that no product
+// of two overflows.
+inline constexpr std::int64_t kLayersMax = 1024;
+inline constexpr std::int64_t kEmbdMax = 1 << 17;
+inline constexpr std::int64_t kHeadsMax = 1024;
+inline constexpr std::int64_t kHeadDimMax = 1024;
+inline constexpr std::int64_t kFfMax = 1 << 20;
+inline constexpr std::int64_t kVocabMax = 1 << 22;
+inline constexpr std::int64_t kContextMax = std::int64_t{1} << 26;
+inline constexpr FloatRange kRopeBaseRange{1.5, 1e15};
+
+struct DecoderConfig {
+  int n_layers = 0;
+  int n_embd = 0;
+  int n_heads = 0;
+  int n_kv_heads = 0;
+  int head_dim = 0;   // of queries and keys
+  int value_dim = 0;  // of a head's values
+  int n_ff = 0;
+  std::int64_t n_vocab_key = 0;  // 0: not said; the embedding's rows count
+  std::int64_t n_ctx = 0;
+  float norm_eps = 0;
+  RopeConfig rope;
+};
+
+// Sizes of the model, norm, context. Everything but rope.
+Result<DecoderConfig> ReadDecoderConfig(Keys& keys);
+
+// Which kinds of position scaling an architecture's vectors prove.
+struct RopeAccepts {
+  bool linear = false;
+  bool yarn = false;
+};
+Result<RopeConfig> ReadRopeConfig(Keys& keys, int head_dim, RopeAccepts accepts);
+
+// The ends of a decoder and what every forward pass keeps.
+class Decoder : public Model {
+ public:
+  Decoder(const LoadContext& context, DecoderConfig config);
+
+ protected:
+  // token_embd, output_norm and output (or the embedding again).
+  Result<> LoadEnds(TensorLoader& tensors);
+  // After all tensors are taken: refuses what is left over and fills info().
+  Result<> FinishLoading(const TensorLoader& tensors, std::string_view architecture);
+  numerics::AttentionShape AttentionOf(float scale, int window) const;
+
+  // logits = head(norm(x)); x: (wanted rows, E). Overwrites x.
+  void Logits(Pass& pass, Rows x, std::span<float> logits);
+
+  DecoderConfig config_;
+  std::shared_ptr<const weights::TensorStore> store_;  // the embedding reads its mapped file
+  Embedding embedding_;                                // (V, E)
+  std::vector<float> output_norm_;                     // (E)
+  Linear head_;                                        // (V, E)
+  PassScratch scratch_;
+};
+
+// Loads the architecture `T`, whose config is checked.
+template <typename T, typename Config>
+Result<std::unique_ptr<Model>> LoadDecoder(const LoadContext& context, const Config& config) {
+  TensorLoader tensors(*context.store, context.pool, context.progress);
+  auto model = std::make_unique<T>(context, config);
+  TATARA_RETURN_IF_ERROR(model->LoadTensors(tensors));
+  return std::unique_ptr<Model>(std::move(model));
+}
+
+// "blk.LAYER.NAME".
+std::string BlockName(int layer, std::string_view name);
+
+}  // namespace tatara::model

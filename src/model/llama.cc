@@ -1,0 +1,99 @@
+// Llama 1 to 3 and what was published in its form (SmolLM2, TinyLlama, ...): RMS norm before each
+// block, rotary positions on neighbouring pairs (2i, 2i+1), grouped-query attention, SiLU-gated
+// feed-forward. Sources: Touvron et al. 2023 (arXiv:2302.13971, arXiv:2307.09288); Llama 3,
+// arXiv:2407.21783.
+//
+// Shapes: T tokens of the pass, E n_embd, H heads, K key heads, D head size, Dv value size, F inner
+// size, V vocabulary.
+
+#include <cmath>
+
+#include "blocks.h"
+#include "decoder.h"
+
+namespace tatara::model {
+namespace {
+
+class Llama final : public Decoder {
+ public:
+  using Decoder::Decoder;
+  Result<> LoadTensors(TensorLoader& tensors);
+  void Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
+               std::span<float> logits) override;
+
+ private:
+  struct Layer {
+    std::vector<float> attn_norm;  // (E)
+    AttentionWeights attn;
+    std::vector<float> ffn_norm;  // (E)
+    GatedFfn ffn;
+  };
+  std::vector<Layer> layers_;
+  RotaryTable rope_;
+  numerics::AttentionShape attention_;
+  RowBuffer x_, h_, q_, k_, v_, a_;
+};
+
+Result<> Llama::LoadTensors(TensorLoader& tensors) {
+  const DecoderConfig& c = config_;
+  TATARA_RETURN_IF_ERROR(LoadEnds(tensors));
+  std::vector<float> factors;  // Llama 3 carries its frequency scaling as divisors
+  if (tensors.Has("rope_freqs.weight")) {
+    TATARA_TRY(factors, tensors.LoadRopeFactors("rope_freqs.weight", c.rope.n_rot / 2));
+  }
+  rope_ = RotaryTable(c.rope, numerics::RopeLayout::kPairs, factors);
+  attention_ = AttentionOf(1.0F / std::sqrt(static_cast<float>(c.head_dim)), 0);
+  for (int i = 0; i < c.n_layers; ++i) {
+    Layer& w = layers_.emplace_back();
+    TATARA_TRY(w.attn_norm, LoadNorm(tensors, i, "attn_norm", c.n_embd));
+    TATARA_TRY(w.attn,
+               LoadAttention(tensors, c, i, {.qkv = Bias::kOptional, .output = Bias::kOptional}));
+    TATARA_TRY(w.ffn_norm, LoadNorm(tensors, i, "ffn_norm", c.n_embd));
+    TATARA_TRY(w.ffn, LoadGatedFfn(tensors, c, i, Bias::kOptional));
+  }
+  return FinishLoading(tensors, "llama");
+}
+
+void Llama::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
+                    std::span<float> logits) {
+  const DecoderConfig& c = config_;
+  Pass pass(scratch_, slices, kv, pool, activations_);
+  const std::int64_t n_tokens = pass.n_tokens();
+  Rows x = x_.Make(n_tokens, c.n_embd);                          // (T, E)
+  Rows h = h_.Make(n_tokens, c.n_embd);                          // (T, E)
+  const Rows q = q_.Make(n_tokens, c.n_heads * c.head_dim);      // (T, H*D)
+  const Rows k = k_.Make(n_tokens, c.n_kv_heads * c.head_dim);   // (T, K*D)
+  const Rows v = v_.Make(n_tokens, c.n_kv_heads * c.value_dim);  // (T, K*Dv)
+  Rows a = a_.Make(n_tokens, c.n_heads * c.value_dim);           // (T, H*Dv)
+
+  pass.Embed(embedding_, x);
+  for (int i = 0; i < c.n_layers; ++i) {
+    const Layer& w = layers_[static_cast<std::size_t>(i)];
+    // x += Wo softmax(rope(Wq h) rope(Wk h)^T / sqrt(D)) (Wv h),  h = norm(x)
+    NormRows(pool, x, w.attn_norm, c.norm_eps, h);
+    pass.Project(h, {{&w.attn.q, q}, {&w.attn.k, k}, {&w.attn.v, v}});
+    pass.Rotate(rope_, c.head_dim, q);
+    pass.Rotate(rope_, c.head_dim, k);
+    pass.Attend(i, attention_, q, k, v, a);
+    if (i + 1 == c.n_layers) pass.KeepWanted({&x, &h, &a});
+    pass.Project(a, {{&w.attn.output, h}});
+    AddRows(pool, h, x);
+    // x += Wdown (silu(Wgate h) * (Wup h)),  h = norm(x)
+    NormRows(pool, x, w.ffn_norm, c.norm_eps, h);
+    FeedForward(pass, w.ffn, Gate::kSilu, h);
+    AddRows(pool, h, x);
+  }
+  Logits(pass, x, logits);  // head(norm(x)): (wanted rows, V)
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> LoadLlama(const LoadContext& context) {
+  Keys keys(context.store->metadata(), "llama");
+  TATARA_TRY(DecoderConfig config, ReadDecoderConfig(keys));
+  TATARA_TRY(config.rope, ReadRopeConfig(keys, config.head_dim, {.linear = true}));
+  TATARA_RETURN_IF_ERROR(keys.Finish());
+  return LoadDecoder<Llama>(context, config);
+}
+
+}  // namespace tatara::model

@@ -1,0 +1,93 @@
+// One pass over the weights for several sequences together: the rows of all slices stand one below
+// the other (T of them), so that every matrix is read once. Attention alone looks at the slices one
+// by one.
+//
+// An architecture's Forward reads as its published equations, a call a line:
+//   Project(x, {{&w.q, q}, ...})  matrix products and biases       Attend(...)  store k and v, then
+//   attend
+// Thread safety: one pass at a time per PassScratch.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+#include "rope.h"
+#include "rows.h"
+#include "tatara/base/fp_environment.h"
+#include "tatara/base/thread_pool.h"
+#include "tatara/model/kv_pool.h"
+#include "tatara/model/model.h"
+#include "tatara/numerics/attention.h"
+#include "tatara/numerics/matrix.h"
+#include "tensors.h"
+
+namespace tatara::model {
+
+// Up to kPageTokens consecutive tokens of one slice that fall into one page.
+struct PageRun {
+  std::int64_t row = 0;       // of the first token
+  std::int64_t position = 0;  // of the first token
+  std::int64_t n_tokens = 0;
+  int page = 0;  // of the pool
+};
+
+// Memory that passes keep for the next one.
+struct PassScratch {
+  std::vector<std::int32_t> tokens;
+  std::vector<std::int64_t> positions;
+  std::vector<std::int64_t> wanted;  // rows whose logits are asked for, ascending
+  std::vector<PageRun> runs;
+  std::vector<numerics::AttentionSequence> sequences;
+  std::vector<const std::byte*> k_pages, v_pages;  // of all slices, one after the other
+  numerics::AttentionScratch attention;
+  numerics::ActivationRows activations;
+  RowBuffer gate, up;  // of a feed-forward
+};
+
+struct Projection {
+  const Linear* linear;
+  Rows y;
+};
+
+class Pass {
+ public:
+  // Sets the contract's floating-point environment for its life and checks it.
+  Pass(PassScratch& scratch, std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
+       numerics::Activations activations);
+  ~Pass();
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
+
+  std::int64_t n_tokens() const { return static_cast<std::int64_t>(scratch_.tokens.size()); }
+  std::int64_t n_wanted() const { return static_cast<std::int64_t>(scratch_.wanted.size()); }
+  ThreadPool& pool() { return pool_; }
+  PassScratch& scratch() { return scratch_; }
+
+  // x[t] = row of token t: (T, E).
+  void Embed(const Embedding& embedding, Rows x);
+  // y = W x (+ bias) for several W in one parallel loop.
+  void Project(Rows x, std::initializer_list<Projection> projections);
+  // Turns every head of every row by its position; x: (T, heads x head_dim).
+  void Rotate(RotaryTable& table, int head_dim, Rows x);
+  // Stores k (T, K*D) and v (T, K*Dv) of the layer in the pages, then out (T, H*Dv) = attention of
+  // q (T, H*D).
+  void Attend(int layer, const numerics::AttentionShape& shape, Rows q, Rows k, Rows v, Rows out);
+  // Keeps only the rows whose logits are wanted, in place: what comes after the last layer's
+  // attention concerns no other row.
+  void KeepWanted(std::initializer_list<Rows*> all) const;
+
+ private:
+  void Store(int layer, const numerics::AttentionShape& shape, Rows k, Rows v);
+
+  const ScopedFpEnvironment environment_;
+  PassScratch& scratch_;
+  std::span<const SequenceSlice> slices_;
+  KvPool& kv_;
+  ThreadPool& pool_;
+  numerics::Activations activations_;
+  std::int64_t n_positions_ = 0;  // 1 + the largest position
+};
+
+}  // namespace tatara::model
