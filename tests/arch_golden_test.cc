@@ -1,0 +1,60 @@
+// Tiny random models against an independent engine's logits (data/golden/arch): f32 activations,
+// three positions, in one batch and token by token. A wrong detail of an architecture costs 3e-4 to
+// 15 of the scale; what is allowed here is 1e-4.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "golden_support.h"
+
+namespace tatara::test {
+namespace {
+
+constexpr double kOfScale = 1e-4;
+
+class TinyArchitecture : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TinyArchitecture, MeetsTheIndependentEngine) {
+  TATARA_REQUIRE_DATA(folder, "golden/arch");
+  const std::string name = GetParam();
+  const auto golden = nlohmann::json::parse(ReadFile(folder / (name + ".json")));
+  const auto tokens = golden.at("token_ids").get<std::vector<std::int32_t>>();
+  const auto positions = golden.at("positions").get<std::vector<std::size_t>>();
+  const auto expected = golden.at("logits").get<std::vector<double>>();
+  const auto sums = golden.at("logits_sum_abs").get<std::vector<double>>();
+  const double bound = kOfScale * golden.at("scale").get<double>();
+  ModelRunner runner(folder / (name + ".gguf"), numerics::Activations::kF32, 2, 64);
+  const auto n_vocab = static_cast<std::size_t>(runner.n_vocab());
+  ASSERT_EQ(n_vocab, golden.at("n_vocab").get<std::size_t>());
+  ASSERT_EQ(expected.size(), positions.size() * n_vocab);
+
+  for (const std::size_t chunk : {std::size_t{24}, std::size_t{1}, std::size_t{7}}) {
+    double worst = 0;
+    runner.Run(tokens, chunk, 0, [&](std::size_t position, std::span<const float> logits) {
+      double sum = 0;
+      for (const float logit : logits) {
+        ASSERT_TRUE(std::isfinite(logit));
+        sum += std::abs(double{logit});
+      }
+      EXPECT_NEAR(sum, sums.at(position), bound * static_cast<double>(n_vocab));
+      for (std::size_t i = 0; i < positions.size(); ++i) {
+        if (positions[i] != position) continue;
+        for (std::size_t id = 0; id < n_vocab; ++id) {
+          worst = std::max(worst, std::abs(double{logits[id]} - expected[i * n_vocab + id]));
+        }
+      }
+    });
+    EXPECT_LE(worst, bound) << name << " in chunks of " << chunk;
+    RecordProperty("worst_of_scale", std::to_string(worst / bound * kOfScale));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, TinyArchitecture,
+                         ::testing::Values("gemma3", "gemma3_linear", "llama", "llama_bf16",
+                                           "llama_f16", "llama_linear", "llama_q8_0", "qwen2",
+                                           "qwen2_tied"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace tatara::test
