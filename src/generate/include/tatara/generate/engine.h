@@ -1,5 +1,5 @@
-// Generation: several sequences in one batch over one model, continuous batching with chunked prefill,
-// a paged cache with shared prefixes, sampling, stop strings, log-probabilities.
+// Generation: several sequences in one batch over one model, continuous batching with chunked
+// prefill, a paged cache with shared prefixes, sampling, stop strings, log-probabilities.
 //
 // The same request gives the same bits alone or in any batch, with any chunk size, thread count,
 // instruction set and cache state.
@@ -14,9 +14,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tatara/base/clock.h"
 #include "tatara/base/error.h"
 #include "tatara/base/progress.h"
 #include "tatara/base/replayer.h"
@@ -29,30 +31,49 @@ class ChatTemplate;
 namespace tatara::generate {
 
 struct SamplingParams {
-  double temperature = 0;           // 0: greedy
-  int top_k = 0;                    // 0: off
-  double top_p = 1;                 // 1: off
-  double min_p = 0;                 // 0: off
-  double repetition_penalty = 1;    // over prompt and output
-  double presence_penalty = 0;      // over output
-  double frequency_penalty = 0;     // over output
+  double temperature = 0;         // 0: greedy
+  int top_k = 0;                  // 0: off
+  double top_p = 1;               // 1: off
+  double min_p = 0;               // 0: off
+  double repetition_penalty = 1;  // over prompt and output
+  double presence_penalty = 0;    // over output
+  double frequency_penalty = 0;   // over output
   std::vector<std::pair<std::int32_t, double>> logit_bias;
   std::optional<std::uint64_t> seed;  // absent: drawn and reported
   // Refused, naming the field, its value and the range.
   Result<> Check() const;
 };
 
+// What may be generated next: asked before a token is chosen, told which one was. The place where
+// grammars and schemas join. Called on the stepping thread only.
+class Constraint {
+ public:
+  virtual ~Constraint() = default;
+  // Sets bit id % 64 of words[id / 64] for every id that is allowed; the words come zeroed. A
+  // refusal, and a set without any id, ends the request with an error.
+  virtual Result<> Allowed(std::span<std::uint64_t> words) = 0;
+  virtual void Accept(std::int32_t id) = 0;
+};
+
 struct Request {
   std::vector<std::int32_t> prompt;
   SamplingParams sampling;
   int tokens_max = 256;
-  std::vector<std::string> stop;     // output ends before the first of these
-  int top_logprobs = -1;             // -1: no log-probabilities; 0: of the chosen token only
-  bool ignore_end = false;           // go on after an end token
-  bool digest_logits = false;        // Completion::logits_sha256
-  std::uint32_t choice = 0;          // index of the choice, part of the random key
-  std::string cache_scope;           // prefixes are shared only within one scope
+  // The text ends before the stop string that is complete first (the longest of those that end
+  // there).
+  std::vector<std::string> stop;
+  int top_logprobs = -1;       // -1: no log-probabilities; 0: of the chosen token only
+  bool ignore_end = false;     // go on after an end token
+  bool digest_logits = false;  // Completion::logits_sha256
+  std::uint32_t choice = 0;    // index of the choice, part of the random key
+  std::string cache_scope;     // prefixes are shared only within one scope
+  std::shared_ptr<Constraint> constraint;
 };
+
+inline constexpr int kTopLogprobsMax = 1024;
+inline constexpr int kStopStringsMax = 64;
+inline constexpr int kStopBytesMax = 1024;
+inline constexpr int kLogitBiasMax = 65536;
 
 struct TokenLogprob {
   std::int32_t id = 0;
@@ -69,33 +90,38 @@ struct Completion {
   FinishReason finish_reason = FinishReason::kStop;
   std::uint64_t seed = 0;
   int prompt_tokens = 0;
-  int cached_tokens = 0;                // of the prompt, taken from the prefix cache
-  double prefill_seconds = 0;
-  double decode_seconds = 0;
+  int cached_tokens = 0;       // of the prompt, taken from the prefix cache
+  double queue_seconds = 0;    // from Submit to the first pass
+  double prefill_seconds = 0;  // to the first token
+  double decode_seconds = 0;   // to the last
   std::vector<TokenLogprob> logprobs;
-  std::string logits_sha256;            // over the f32 little-endian logits of every sampled position
+  std::string logits_sha256;  // over the f32 little-endian logits of every sampled position
 };
 
-// Called on the stepping thread with text that is final (never part of a UTF-8 sequence, never part of what
-// may become a stop string); returning false cancels the request.
+// Called on the stepping thread with text that is final (never part of a UTF-8 sequence, never part
+// of what may become a stop string); returning false cancels the request.
 using OnText = std::function<bool(std::string_view)>;
 
 struct EngineOptions {
-  int n_threads = 0;                  // 0: all this process may use
-  bool f32_activations = false;       // the exact path
-  std::int64_t context_tokens = 0;    // most tokens of one sequence; 0: the model's own, at most 8192
-  std::int64_t cache_tokens = 0;      // KV memory for this many tokens over all sequences; 0: 2 x context
-  int sequences_max = 16;
-  int chunk_tokens = 512;             // most tokens of one pass
+  int n_threads = 0;                // 0: all this process may use
+  bool f32_activations = false;     // the exact path
+  std::int64_t context_tokens = 0;  // most tokens of one sequence; 0: the model's own, at most 8192
+  std::int64_t cache_tokens =
+      0;                   // KV memory for this many tokens over all sequences; 0: 2 x context
+  int sequences_max = 16;  // most in one pass; others wait
+  int queue_max = 1024;    // most waiting; then Submit answers kUnavailable
+  int chunk_tokens = 512;  // most prompt tokens of one pass, shared out among prompts; every
+                           // sequence that decodes adds its one token to the pass
   bool prefix_cache = true;
   ProgressSink* progress = nullptr;
+  const Clock* clock = nullptr;  // null: the system's
 };
 
 struct ModelFacts {
   std::string path;
-  std::string name;                   // general.name
+  std::string name;  // general.name
   std::string architecture;
-  std::int64_t context_tokens = 0;    // of this engine
+  std::int64_t context_tokens = 0;  // of this engine
   std::int64_t n_ctx_train = 0;
   int n_vocab = 0;
   std::int64_t n_parameters = 0;
@@ -105,36 +131,57 @@ struct ModelFacts {
 };
 
 struct EngineCounters {
-  std::int64_t passes = 0;
+  std::int64_t passes = 0;  // over the weights
   std::int64_t tokens_computed = 0;
-  std::int64_t prefix_hits = 0;
+  std::int64_t tokens_generated = 0;
+  std::int64_t prefix_hits = 0;  // times that pages of a prefix were taken over
   std::int64_t prefix_tokens_reused = 0;
   std::int64_t pages_evicted = 0;
+  std::int64_t preemptions = 0;  // sequences put back to wait, later computed again
+  std::int64_t requests_finished = 0;
+  std::int64_t requests_cancelled = 0;
+  std::int64_t requests_failed = 0;  // ended with an error after they were accepted
+  // As of now:
+  int running = 0;
+  int waiting = 0;
+  int pages_total = 0;
+  int pages_in_use = 0;  // held by running sequences
+  int pages_cached = 0;  // held by nobody, kept for later prefixes
 };
 
 using RequestId = std::int64_t;
 
 class Engine {
  public:
-  static Result<std::unique_ptr<Engine>> Open(const std::string& path, const EngineOptions& options);
+  static Result<std::unique_ptr<Engine>> Open(const std::string& path,
+                                              const EngineOptions& options);
   virtual ~Engine() = default;
 
   virtual const ModelFacts& facts() const = 0;
   virtual const text::Tokenizer& tokenizer() const = 0;
   // Null where the model has none.
   virtual const text::ChatTemplate* chat_template() const = 0;
+  // The template's text as the model's file has it; empty where it has none.
+  virtual std::string_view chat_template_source() const { return {}; }
+  virtual bool f32_activations() const { return false; }
   virtual const EngineCounters& counters() const = 0;
 
-  // Renders a conversation: messages_json is a JSON array of {"role","content"}; extra_json (may be empty)
-  // an object of further template variables. Adds the generation prompt. Refused where there is no template.
-  virtual Result<std::string> RenderChat(std::string_view messages_json, std::string_view extra_json) const = 0;
+  // Renders a conversation: messages_json is a JSON array of {"role","content"}; extra_json (may be
+  // empty) an object of further template variables. Adds the generation prompt. Refused where there
+  // is no template.
+  virtual Result<std::string> RenderChat(std::string_view messages_json,
+                                         std::string_view extra_json) const = 0;
   // Ids of a rendered conversation: its control tokens are parsed, no second start token is added.
   virtual std::vector<std::int32_t> EncodeRendered(std::string_view rendered) const = 0;
 
-  // Refused with the numbers: prompt + tokens_max over the context, ids outside the vocabulary, bad
-  // parameters. The request runs as Step is called; `done` gets the completion or the error.
+  // Refused with the numbers: prompt + tokens_max over the context or the cache, ids outside the
+  // vocabulary, bad parameters; kUnavailable where the queue is full. The request runs as Step is
+  // called; `done` gets the completion or the error, once, on the stepping thread. Callbacks may
+  // call Submit and Cancel, nothing else of the engine.
   virtual Result<RequestId> Submit(Request request, OnText on_text,
                                    std::function<void(Result<Completion>)> done) = 0;
+  // The next Step ends it with what it has (FinishReason::kCancelled) and frees its pages. Unknown
+  // and finished ids are ignored.
   virtual void Cancel(RequestId id) = 0;
   // One pass over the weights for everything that is running; false when there was nothing to do.
   virtual bool Step() = 0;
@@ -142,7 +189,8 @@ class Engine {
   // Submit and step until done (other requests run along).
   Result<Completion> Generate(Request request, OnText on_text = {});
 
-  // Logits of the last position of `tokens` (n_vocab), computed afresh or from shared pages: same bits.
+  // Logits of the last position of `tokens` (n_vocab), computed afresh or from shared pages: same
+  // bits.
   virtual Result<std::vector<float>> Logits(std::span<const std::int32_t> tokens) = 0;
   // Logits of every position of `tokens`, row after row; for tests, scoring and perplexity.
   virtual Result<std::vector<float>> AllLogits(std::span<const std::int32_t> tokens) = 0;

@@ -1,0 +1,146 @@
+// The engine over one loaded model: admission, one pass after another, sampling, finishing.
+//
+// Order: running_ and waiting_ are sorted by request id, so an older request goes first in
+// everything: it gets pages before younger ones and, where memory is short, takes them from the
+// youngest, which waits and is computed again later. The oldest running request can therefore
+// always go on, and no mix of requests can block. None of this changes a bit of any result. Thread
+// safety: one caller at a time.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "page_cache.h"
+#include "sequence.h"
+#include "tatara/base/thread_pool.h"
+#include "tatara/generate/engine.h"
+#include "tatara/generate/prompt_format.h"
+#include "tatara/model/kv_pool.h"
+#include "tatara/model/model.h"
+#include "tatara/text/tokenizer.h"
+
+namespace tatara::generate {
+
+struct EngineParts {
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<model::Model> model;
+  std::unique_ptr<PromptFormat> format;
+  std::string path;
+  std::string name;
+};
+
+class BatchEngine final : public Engine {
+ public:
+  static Result<std::unique_ptr<BatchEngine>> Make(EngineParts parts, const EngineOptions& options);
+
+  const ModelFacts& facts() const override { return facts_; }
+  const text::Tokenizer& tokenizer() const override { return parts_.format->tokenizer(); }
+  const text::ChatTemplate* chat_template() const override {
+    return parts_.format->chat_template();
+  }
+  std::string_view chat_template_source() const override {
+    return parts_.format->template_source();
+  }
+  bool f32_activations() const override {
+    return parts_.model->activations() == numerics::Activations::kF32;
+  }
+  const EngineCounters& counters() const override;
+
+  Result<std::string> RenderChat(std::string_view messages_json,
+                                 std::string_view extra_json) const override {
+    return parts_.format->RenderChat(messages_json, extra_json);
+  }
+  std::vector<std::int32_t> EncodeRendered(std::string_view rendered) const override {
+    return parts_.format->EncodeRendered(rendered);
+  }
+
+  Result<RequestId> Submit(Request request, OnText on_text,
+                           std::function<void(Result<Completion>)> done) override;
+  void Cancel(RequestId id) override;
+  bool Step() override;
+
+  Result<std::vector<float>> Logits(std::span<const std::int32_t> tokens) override;
+  Result<std::vector<float>> AllLogits(std::span<const std::int32_t> tokens) override;
+
+ private:
+  using SequencePtr = std::unique_ptr<Sequence>;
+  // A sequence that left, and what its caller is told once the pass is over.
+  struct Ended {
+    SequencePtr sequence;
+    Result<Completion> result;
+  };
+
+  BatchEngine(EngineParts parts, const EngineOptions& options, std::unique_ptr<model::KvPool> kv);
+
+  Result<> CheckRequest(const Request& request) const;
+  Result<> CheckTokens(std::span<const std::int32_t> tokens) const;
+
+  // schedule.cc: who takes part in the next pass, with how many tokens, in which pages.
+  void Admit();
+  void PlanPass();
+  void AdoptPrefix(Sequence& sequence);
+  bool WaitsForTwin(std::size_t index) const;
+  void ShareOutPrompts(std::vector<Sequence*>& prompts);
+  std::int64_t GivePages(std::size_t index);
+  bool GrowPages(Sequence& sequence, std::int64_t n_positions);
+  void PreemptYoungest();
+  void RunPass();
+  void Advance(Sequence& sequence, std::int64_t n_tokens);
+  const PageKey& KeyOfPage(Sequence& sequence, std::size_t page);
+  void PublishPages(Sequence& sequence);
+  void ReleasePages(Sequence& sequence);
+
+  // batch_engine.cc: from logits to tokens, text and endings.
+  struct Draw {
+    Sequence* sequence;
+    std::span<const float> logits;
+    Result<std::int32_t> id = 0;
+    TokenLogprob logprob;
+  };
+  void EndCancelled();
+  void SampleAll();
+  void ChooseToken(Draw& draw, int thread);
+  void Accept(Draw& draw);
+  void EmitText(Sequence& sequence, std::string text);
+  void Finish(Sequence& sequence, FinishReason reason);
+  void Fail(Sequence& sequence, Error error);
+  void End(Sequence& sequence, Result<Completion> result);
+  void ReportEnded();
+
+  // scoring.cc
+  Result<> Score(std::span<const std::int32_t> tokens, bool every_position,
+                 std::vector<float>& out);
+
+  std::size_t vocabulary() const { return static_cast<std::size_t>(facts_.n_vocab); }
+  std::int64_t Now() const { return clock_.MonotonicNanoseconds(); }
+
+  EngineParts parts_;
+  EngineOptions options_;
+  const Clock& clock_;
+  std::unique_ptr<model::KvPool> kv_;
+  PageCache page_cache_;
+  ModelFacts facts_;
+  mutable EngineCounters counters_;
+
+  std::vector<SequencePtr> running_;
+  std::deque<SequencePtr> waiting_;
+  std::vector<Ended> ended_;
+  RequestId next_id_ = 1;
+  std::int64_t n_served_ = 0;
+  bool in_step_ = false;
+
+  // Memory of a pass, kept between passes.
+  std::vector<model::SequenceSlice> slices_;
+  std::vector<std::int32_t> logit_rows_;
+  std::vector<float> logits_;
+  std::vector<Draw> draws_;
+  std::vector<Sequence*> prompts_;
+  std::vector<SampleScratch> scratch_;                     // one per thread
+  std::vector<std::vector<std::uint64_t>> allowed_words_;  // one per thread
+};
+
+}  // namespace tatara::generate

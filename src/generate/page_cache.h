@@ -1,0 +1,71 @@
+// Who owns which page of the KV pool: reference counts, full pages kept under the digest of
+// everything up to their end, and eviction of the least recently used page that nobody holds.
+//
+// A page is free, held (count > 0), or cached (count 0 and published). Only full pages are
+// published, and a published page is never written again, so that sharing needs no copy. Equal keys
+// mean equal tokens from position 0 on in the same scope, which by rule 5 of the numerics contract
+// means equal bits; hence taking over a page changes no result. Thread safety: one caller.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "tatara/base/sha256.h"
+
+namespace tatara::generate {
+
+// SHA-256 chain: the first key of a scope, then one per full page.
+using PageKey = Digest;
+PageKey ScopeKey(std::string_view scope);
+PageKey NextPageKey(const PageKey& before, std::span<const std::int32_t> page_tokens);
+
+struct PageKeyHash {
+  std::size_t operator()(const PageKey& key) const { return LoadLe<std::size_t>(key.data()); }
+};
+
+class PageCache {
+ public:
+  static constexpr int kNone = -1;
+
+  explicit PageCache(int n_pages);
+
+  // A page held once by the caller, evicting a cached one where none is free; kNone where all are
+  // held.
+  int Allocate();
+  // The page published under `key`, held once more; kNone where there is none.
+  int Acquire(const PageKey& key);
+  // Whether `key` is published by a page that somebody holds.
+  bool IsHeld(const PageKey& key) const;
+  // Makes a held, full page known. Where the key is known already the page stays private.
+  void Publish(int page, const PageKey& key);
+  // Gives one hold back.
+  void Release(int page);
+
+  int n_pages() const { return static_cast<int>(pages_.size()); }
+  int n_free() const { return static_cast<int>(free_.size()); }
+  int n_cached() const { return static_cast<int>(unheld_.size()); }
+  int n_held() const { return n_pages() - n_free() - n_cached(); }
+  // Pages that Allocate can give.
+  int n_available() const { return n_free() + n_cached(); }
+  std::int64_t n_evicted() const { return n_evicted_; }
+
+ private:
+  struct Page {
+    int holders = 0;
+    bool published = false;
+    PageKey key{};
+    std::list<int>::iterator unheld_at;  // valid while published and not held
+  };
+
+  std::vector<Page> pages_;
+  std::vector<int> free_;
+  std::list<int> unheld_;  // published pages without holders, least recently used first
+  std::unordered_map<PageKey, int, PageKeyHash> published_;
+  std::int64_t n_evicted_ = 0;
+};
+
+}  // namespace tatara::generate

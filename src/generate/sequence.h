@@ -1,0 +1,55 @@
+// One request on its way: its tokens, how many of them the cache holds, what came out so far.
+//
+// A sequence that starts, one that decodes and one that was preempted differ in nothing but
+// `computed`: a pass feeds tokens[computed ...), and when it reaches the last token the next one is
+// sampled. Thread safety: one caller.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "page_cache.h"
+#include "sampler.h"
+#include "tatara/base/sha256.h"
+#include "tatara/generate/engine.h"
+#include "text_output.h"
+
+namespace tatara::generate {
+
+struct Sequence {
+  Sequence(RequestId request_id, Request r, const text::Tokenizer& tokenizer)
+      : id(request_id), request(std::move(r)), output(tokenizer, request.stop) {}
+
+  RequestId id;
+  Request request;
+  OnText on_text;
+  std::function<void(Result<Completion>)> done;
+
+  std::vector<std::int32_t> tokens;  // prompt, then what was generated
+  std::int64_t computed = 0;         // positions whose keys and values are in `pages`
+  std::vector<int> pages;            // page i holds positions 64 i ...; held once each
+  std::vector<PageKey> keys;         // of the full pages of `tokens`, as far as they were needed
+  std::size_t n_published = 0;       // pages[0 .. n_published) are known to the page cache
+  bool was_preempted = false;
+
+  std::uint64_t seed = 0;
+  TokenHistory history;
+  TextOutput output;
+  Completion completion;
+  std::optional<Sha256> logits_digest;
+  bool cancelled = false;
+  std::int64_t submitted_ns = 0, started_ns = 0, first_token_ns = 0;
+
+  // Of the pass being built:
+  std::int64_t pass_tokens = 0;
+  std::int64_t served = 0;  // place in the order in which prompts got tokens last
+
+  std::int64_t n_pending() const { return static_cast<std::int64_t>(tokens.size()) - computed; }
+  std::int64_t n_generated() const {
+    return static_cast<std::int64_t>(tokens.size() - request.prompt.size());
+  }
+};
+
+}  // namespace tatara::generate
