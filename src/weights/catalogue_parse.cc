@@ -7,6 +7,7 @@
 #include "model_name.h"
 #include "nearest.h"
 #include "source_spec.h"
+#include "tatara/base/localise.h"
 #include "tatara/weights/catalogue.h"
 #include "utf8.h"
 
@@ -49,7 +50,7 @@ class Table {
 
   Result<std::string> Text(std::string_view key) const {
     const auto value = table_[key].value<std::string>();
-    if (!table_[key].is_string() || !value || value->empty()) return Wrong(key, "a text");
+    if (!table_[key].is_string() || !value || value->empty()) return Wrong(key, Tr("a text"));
     return *value;
   }
   Result<std::string> TextOrNone(std::string_view key) const {
@@ -72,14 +73,14 @@ class Table {
   }
   Result<Table> Inner(std::string_view key) const {
     const auto* inner = table_[key].as_table();
-    if (inner == nullptr) return Wrong(key, "a table");
+    if (inner == nullptr) return Wrong(key, Tr("a table"));
     return Table(*inner, path_, fmt::format("{}.{}", place_, key));
   }
   Result<std::vector<Table>> Tables(std::string_view key, std::size_t max) const {
     TATARA_TRY(const toml::array* array, Array(key, max));
     std::vector<Table> out;
     for (const toml::node& node : *array) {
-      if (!node.is_table()) return Wrong(key, "a table");
+      if (!node.is_table()) return Wrong(key, Tr("a table"));
       const std::string prefix = place_.empty() ? std::string() : place_ + ".";
       out.emplace_back(*node.as_table(), path_, fmt::format("{}{}[{}]", prefix, key, out.size()));
     }
@@ -177,7 +178,7 @@ Result<CatalogueEntry> ReadModel(const Table& table) {
   std::set<std::string> paths;
   for (const Table& entry : files) {
     TATARA_TRY(CatalogueFile file, ReadFile(entry));
-    if (!paths.insert(file.path).second) return entry.Wrong("path", "unique");
+    if (!paths.insert(file.path).second) return entry.Wrong("path", Tr("unique"));
     model.files.push_back(std::move(file));
   }
   return model;
@@ -192,7 +193,7 @@ Result<Catalogue> ReadCatalogue(const toml::table& root, std::string_view path) 
   catalogue.path = path;
   for (const Table& entry : models) {
     TATARA_TRY(CatalogueEntry model, ReadModel(entry));
-    if (catalogue.Find(model.name) != nullptr) return entry.Wrong("name", "unique");
+    if (catalogue.Find(model.name) != nullptr) return entry.Wrong("name", Tr("unique"));
     catalogue.models.push_back(std::move(model));
   }
   return catalogue;
