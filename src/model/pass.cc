@@ -12,6 +12,8 @@ namespace {
 using numerics::kPageTokens;
 
 constexpr std::size_t kProjectionsMax = 4;
+// Page pointers of a pass that need no allocation while sequences grow: 65,536 positions.
+constexpr std::size_t kPagesReserved = 1024;
 
 std::size_t PagesUsed(const SequenceSlice& slice) {
   const std::int64_t end = slice.position + static_cast<std::int64_t>(slice.tokens.size());
@@ -115,6 +117,8 @@ void Pass::Attend(int layer, const numerics::AttentionShape& shape, Rows q, Rows
   Store(layer, shape, k, v);
   scratch_.k_pages.clear();
   scratch_.v_pages.clear();
+  scratch_.k_pages.reserve(kPagesReserved);
+  scratch_.v_pages.reserve(kPagesReserved);
   for (const SequenceSlice& slice : slices_) {
     for (const int page : slice.pages.first(PagesUsed(slice))) {
       scratch_.k_pages.push_back(kv_.KeyPage(page, layer));

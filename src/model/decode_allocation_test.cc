@@ -1,0 +1,92 @@
+// A steady decode step allocates nothing. Counts calls of operator new in this test program.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "model_test_support.h"
+
+namespace {
+
+std::atomic<long> allocations{0};
+
+void* Counted(std::size_t bytes, std::size_t alignment) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  void* p = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+
+}  // namespace
+
+void* operator new(std::size_t n) {
+  return Counted(n, alignof(std::max_align_t));
+}
+void* operator new[](std::size_t n) {
+  return Counted(n, alignof(std::max_align_t));
+}
+void* operator new(std::size_t n, std::align_val_t a) {
+  return Counted(n, std::size_t(a));
+}
+void* operator new[](std::size_t n, std::align_val_t a) {
+  return Counted(n, std::size_t(a));
+}
+void operator delete(void* p) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, std::size_t) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::align_val_t) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, std::align_val_t) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept {
+  std::free(p);
+}
+
+namespace tatara::model {
+namespace {
+
+TEST(DecodeStep, AllocatesNothing) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3"}) {
+    for (const auto activations : {numerics::Activations::kInt8, numerics::Activations::kF32}) {
+      ThreadPool pool(2);
+      auto model = Model::Load(test::TinyModel(architecture), {.activations = activations}, pool);
+      ASSERT_TRUE(model.ok()) << model.error().text();
+      auto kv = KvPool::Make((*model)->info().cache, (*model)->cache_type(), 8);
+      ASSERT_TRUE(kv.ok());
+      // Two sequences, each a token a pass; the second one crosses a page on its way.
+      const std::vector<int> pages_a = {0, 1, 2}, pages_b = {5, 4, 3};
+      const std::vector<std::int32_t> row = {0};
+      std::vector<float> logits(2 * static_cast<std::size_t>((*model)->info().n_vocab));
+      long before = 0;
+      for (std::int64_t step = 0; step < 100; ++step) {
+        if (step == 2) before = allocations.load();
+        const std::int32_t token = static_cast<std::int32_t>(step % 40);
+        const SequenceSlice slices[2] = {{{&token, 1}, step, pages_a, row},
+                                         {{&token, 1}, step, pages_b, row}};
+        (*model)->Forward(slices, **kv, pool, logits);
+      }
+      EXPECT_EQ(allocations.load() - before, 0)
+          << architecture << (activations == numerics::Activations::kInt8 ? " int8" : " f32");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tatara::model
