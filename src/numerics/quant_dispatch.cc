@@ -2,7 +2,15 @@
 
 namespace tatara::numerics {
 
-const QuantKernels& QuantKernelsOf(Isa) {
+const QuantKernels& QuantKernelsOf(Isa isa) {
+  switch (isa) {
+    case Isa::kAvx512:
+      return kQuantKernelsAvx512;
+    case Isa::kAvx2:
+      return kQuantKernelsAvx2;
+    case Isa::kScalar:
+      break;
+  }
   return kQuantKernelsScalar;
 }
 

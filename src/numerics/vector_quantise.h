@@ -1,0 +1,195 @@
+// Rule 3's rounding of activations, a group of up to four tokens at a time, and the sums that start
+// or correct the integer dots. 128- and 256-bit code for AVX2 and AVX-512 alike; the instruction
+// set's quant_lanes.h says what form the sums take (StartWords). The oracle is
+// scalar/quant_kernels.cc.
+//
+// Tokens beyond the group's width are zeros in registers and are not stored.
+#pragma once
+
+#include <cstdint>
+
+#include "quant_kernels.h"
+#include "vector_common.h"
+#include "vector_product.h"
+
+namespace tatara::numerics {
+namespace {
+
+struct BlockScale {
+  float d;
+  float inverse;      // 0 where the block's values become 0
+  std::int32_t keep;  // all ones, or zero where the block's values become 0
+};
+
+TATARA_INLINE std::int32_t LargestLane(__m256i v) {
+  __m128i x = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4e));
+  x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0xb1));
+  return _mm_cvtsi128_si32(x);
+}
+
+// Magnitudes compare as integers, infinities and NaN above all numbers.
+TATARA_INLINE BlockScale ScaleOfBlock(const float* x, int block) {
+  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
+  __m256i largest[4];
+  Unroll<4>([&](auto i) TATARA_LAMBDA { largest[i] = _mm256_setzero_si256(); });
+  for (int k = 0; k < block; k += 32) {
+    Unroll<4>([&](auto i) TATARA_LAMBDA {
+      const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + k + 8 * i));
+      largest[i] = _mm256_max_epi32(largest[i], _mm256_and_si256(bits, magnitude));
+    });
+  }
+  const std::int32_t bits = LargestLane(_mm256_max_epi32(_mm256_max_epi32(largest[0], largest[1]),
+                                                         _mm256_max_epi32(largest[2], largest[3])));
+  if (bits >= 0x7f800000) return {__builtin_nanf(""), 0, 0};
+  const float absmax = __builtin_bit_cast(float, bits);
+  const float inverse = 127.0F / absmax;
+  if (inverse > __FLT_MAX__) return {0, 0, 0};
+  return {absmax / 127.0F, inverse, -1};
+}
+
+// 16 values as int8. No clamp is needed: 127 / absmax and the product are within 2^-23 of exact, so
+// no value passes 127.00004 before rounding.
+TATARA_INLINE __m128i Round16(const float* x, const BlockScale& scale) {
+  const __m256 inverse = _mm256_set1_ps(scale.inverse);
+  const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse));
+  const __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), inverse));
+  const __m256i shorts = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+  const __m128i bytes =
+      _mm_packs_epi16(_mm256_castsi256_si128(shorts), _mm256_extracti128_si256(shorts, 1));
+  return _mm_and_si128(bytes, _mm_set1_epi32(scale.keep));
+}
+
+// rows[t]: four steps of token t. Becomes steps[s]: step s of the four tokens.
+TATARA_INLINE void TransposeWords(__m128i (&v)[4]) {
+  const __m128i a = _mm_unpacklo_epi32(v[0], v[1]);
+  const __m128i b = _mm_unpacklo_epi32(v[2], v[3]);
+  const __m128i c = _mm_unpackhi_epi32(v[0], v[1]);
+  const __m128i d = _mm_unpackhi_epi32(v[2], v[3]);
+  v[0] = _mm_unpacklo_epi64(a, b);
+  v[1] = _mm_unpackhi_epi64(a, b);
+  v[2] = _mm_unpacklo_epi64(c, d);
+  v[3] = _mm_unpackhi_epi64(c, d);
+}
+
+// The first kWidth words.
+template <int kWidth>
+TATARA_INLINE void StoreWords(void* to, __m128i v) {
+  if constexpr (kWidth == 4) {
+    _mm_storeu_si128(static_cast<__m128i*>(to), v);
+  } else {
+    std::int32_t words[4];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(words), v);
+    __builtin_memcpy(to, words, 4 * kWidth);
+  }
+}
+
+// One step of the tokens as int16, each four in the order 0 2 1 3.
+template <int kWidth>
+TATARA_INLINE void StoreWide(std::int16_t* to, __m128i step) {
+  const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+  std::int16_t wide[16];
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(wide),
+                      _mm256_cvtepi8_epi16(_mm_shuffle_epi8(step, order)));
+  __builtin_memcpy(to, wide, 8 * kWidth);
+}
+
+// Rounds 16 values of each token and stores them; returns the tokens' half sums: pairs of int16, of
+// the values 0 and 1 mod 4 and of the values 2 and 3 mod 4.
+template <int kWidth, bool kWide>
+TATARA_INLINE __m128i RoundSteps(const QuantiseArgs& args, std::int64_t k,
+                                 const BlockScale (&scale)[kWidth]) {
+  __m128i v[4];
+  Unroll<4>([&](auto t) TATARA_LAMBDA {
+    if constexpr (t.value < kWidth) v[t] = Round16(args.x + t * args.x_stride + k, scale[t]);
+    if constexpr (t.value >= kWidth) v[t] = _mm_setzero_si128();
+  });
+  TransposeWords(v);
+  __m128i halves = _mm_setzero_si128();
+  Unroll<4>([&](auto s) TATARA_LAMBDA {
+    StoreWords<kWidth>(args.q + (k + 4 * s) * kWidth, v[s]);
+    if constexpr (kWide) StoreWide<kWidth>(args.wide + (k + 4 * s) * kWidth, v[s]);
+    halves = _mm_add_epi16(halves, _mm_maddubs_epi16(_mm_set1_epi8(1), v[s]));
+  });
+  return halves;
+}
+
+template <int kWidth, bool kWide>
+TATARA_INLINE void QuantiseBlocks32(const QuantiseArgs& args) {
+  float* d = args.d;
+  std::int32_t* sums = args.sums;
+  for (std::int64_t k = 0; k < args.n_k; k += 32, d += kWidth, sums += kSumWords32 * kWidth) {
+    BlockScale scale[kWidth];
+    Unroll<kWidth>([&](auto t) TATARA_LAMBDA {
+      scale[t] = ScaleOfBlock(args.x + t * args.x_stride + k, 32);
+      d[t] = scale[t].d;
+    });
+    const __m128i halves = _mm_add_epi16(RoundSteps<kWidth, kWide>(args, k, scale),
+                                         RoundSteps<kWidth, kWide>(args, k + 16, scale));
+    const __m128i whole = WholeSums(halves);
+    StoreWords<kWidth>(sums + kStart8 * kWidth, StartWords<3>(halves));
+    StoreWords<kWidth>(sums + kStart16 * kWidth, StartWords<4>(halves));
+    StoreWords<kWidth>(sums + kMinus128 * kWidth,
+                       _mm_sub_epi32(_mm_setzero_si128(), _mm_slli_epi32(whole, 7)));
+    StoreWords<kWidth>(sums + kFloatSum * kWidth, _mm_castps_si128(_mm_cvtepi32_ps(whole)));
+  }
+}
+
+// int16 pairs (low, high) of two vectors of sums.
+TATARA_INLINE __m128i PairWords(__m128i low, __m128i high) {
+  return _mm_or_si128(_mm_and_si128(low, _mm_set1_epi32(0xffff)), _mm_slli_epi32(high, 16));
+}
+
+template <int kWidth>
+TATARA_INLINE void QuantiseBlocks256(const QuantiseArgs& args) {
+  float* d = args.d;
+  std::int32_t* sums = args.sums;
+  for (std::int64_t k = 0; k < args.n_k; k += 256, d += kWidth, sums += kSumWords256 * kWidth) {
+    BlockScale scale[kWidth];
+    Unroll<kWidth>([&](auto t) TATARA_LAMBDA {
+      scale[t] = ScaleOfBlock(args.x + t * args.x_stride + k, 256);
+      d[t] = scale[t].d;
+    });
+    __m128i whole[8];
+    for (int j = 0; j < 8; ++j) {
+      const __m128i first = RoundSteps<kWidth, false>(args, k + 32 * j, scale);
+      const __m128i second = RoundSteps<kWidth, false>(args, k + 32 * j + 16, scale);
+      const __m128i both = _mm_add_epi16(first, second);
+      StoreWords<kWidth>(sums + (kStart32 + 2 * j) * kWidth, StartWords<5>(first));
+      StoreWords<kWidth>(sums + (kStart32 + 2 * j + 1) * kWidth, StartWords<5>(second));
+      StoreWords<kWidth>(sums + (kStart16OfK + j) * kWidth, StartWords<4>(both));
+      whole[j] = WholeSums(both);
+    }
+    StoreWords<kWidth>(sums + kPairs * kWidth, PairWords(whole[0], whole[2]));
+    StoreWords<kWidth>(sums + (kPairs + 1) * kWidth, PairWords(whole[1], whole[3]));
+    StoreWords<kWidth>(sums + (kPairs + 2) * kWidth, PairWords(whole[4], whole[6]));
+    StoreWords<kWidth>(sums + (kPairs + 3) * kWidth, PairWords(whole[5], whole[7]));
+  }
+}
+
+template <int kWidth>
+void QuantiseGroup(const QuantiseArgs& args) {
+  if (args.block == 256) {
+    QuantiseBlocks256<kWidth>(args);
+  } else if (args.wide != nullptr) {
+    QuantiseBlocks32<kWidth, true>(args);
+  } else {
+    QuantiseBlocks32<kWidth, false>(args);
+  }
+}
+
+void Quantise(const QuantiseArgs& args) {
+  switch (args.width) {
+    case 1:
+      return QuantiseGroup<1>(args);
+    case 2:
+      return QuantiseGroup<2>(args);
+    case 3:
+      return QuantiseGroup<3>(args);
+    default:
+      return QuantiseGroup<4>(args);
+  }
+}
+
+}  // namespace
+}  // namespace tatara::numerics
