@@ -1,0 +1,212 @@
+// The command line's fixed forms, exit statuses and languages, on the built program.
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <fstream>
+#include <set>
+
+#include "program.h"
+
+namespace tatara {
+namespace {
+
+using test::Outcome;
+using test::Program;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const std::vector<std::string> kCommands = {"pull", "rm",     "models", "run",    "chat",   "ask",     "documents",
+                                            "tokenize", "logits", "bench",  "verify", "replay", "doctor", "version"};
+
+void WriteFile(const std::filesystem::path& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+TEST(CommandLine, EveryCommandExplainsItselfByExampleInBothLanguages) {
+  Program tatara;
+  for (const std::string& command : kCommands) {
+    tatara.environment()["LC_ALL"] = "C.UTF-8";
+    const Outcome english = tatara({command, "--help"});
+    EXPECT_EQ(english.status, 0) << command;
+    EXPECT_THAT(english.out, HasSubstr("Examples:")) << command;
+    EXPECT_THAT(english.out, HasSubstr("tatara " + command)) << command;
+    tatara.environment()["LC_ALL"] = "ja_JP.UTF-8";
+    const Outcome japanese = tatara({command, "--help"});
+    EXPECT_EQ(japanese.status, 0) << command;
+    EXPECT_THAT(japanese.out, HasSubstr("例:")) << command;
+  }
+}
+
+TEST(CommandLine, RefusedArgumentsExitWithTwoAndPrintNothingOnStandardOutput) {
+  Program tatara;
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{}, {"fly"}, {"run"}, {"run", "no-such-model", "--prompt", "x"},
+        {"logits", "m", "--tokens", "1,x"}, {"version", "--loud"}, {"documents"}, {"completion", "tcsh"},
+        {"bench", "m", "--batch", "0"}}) {
+    const Outcome outcome = tatara(arguments);
+    EXPECT_EQ(outcome.status, 2) << testing::PrintToString(arguments) << outcome.err;
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_FALSE(outcome.err.empty());
+  }
+}
+
+TEST(CommandLine, AForcedInstructionSetThatDoesNotExistIsRefused) {
+  Program tatara;
+  tatara.environment()["TATARA_ISA"] = "sse9";
+  const Outcome outcome = tatara({"version"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("sse9"));
+}
+
+TEST(CommandLine, DoctorListsInstructionSetsALineEach) {
+  Program tatara;
+  const Outcome outcome = tatara({"doctor", "--isa"});
+  ASSERT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.out, testing::StartsWith("scalar\n"));
+  const auto report = tatara({"doctor", "--json"}).json();
+  EXPECT_GT(report["memory_bytes"].get<double>(), 1e8);
+  EXPECT_GT(report["read_bytes_per_s"].get<double>(), 1e8);
+  EXPECT_GT(report["largest_model_bytes"].get<double>(), 0);
+}
+
+TEST(CommandLine, CompletionNamesEveryCommand) {
+  Program tatara;
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const Outcome outcome = tatara({"completion", shell});
+    ASSERT_EQ(outcome.status, 0);
+    for (const std::string& command : kCommands) EXPECT_THAT(outcome.out, HasSubstr(command)) << shell;
+  }
+}
+
+TEST(CommandLine, AFullDiskBehindStandardOutputIsAnError) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  EXPECT_EQ(WEXITSTATUS(std::system("'" TATARA_PROGRAM "' version > /dev/full 2>/dev/null")), 1);
+}
+
+TEST(CommandLine, TokenizeNeverMakesSpecialTokensOfUserTextUnlessAsked) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Program tatara;
+  const std::string text = "<|im_start|>Hi";
+  const auto plain = tatara({"tokenize", model, "--json"}, text).json()["token_ids"];
+  const auto special = tatara({"tokenize", model, "--json", "--special"}, text).json()["token_ids"];
+  EXPECT_GT(plain.size(), special.size());
+  EXPECT_EQ(special[0], 1);
+  EXPECT_THAT(plain, testing::Not(testing::Contains(1)));
+}
+
+TEST(CommandLine, TokenizeRendersAConversation) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Program tatara;
+  WriteFile(tatara.folder() / "m.json", R"([{"role": "user", "content": "名古屋?"}])");
+  const auto out = tatara({"tokenize", model, "--json", "--chat", (tatara.folder() / "m.json").string()}).json();
+  EXPECT_THAT(out["prompt"].get<std::string>(), HasSubstr("<|im_start|>user\n名古屋?<|im_end|>\n"));
+  EXPECT_EQ(out["token_ids"][0], 1);
+  WriteFile(tatara.folder() / "bad.json", R"([{"content": 3}])");
+  const Outcome bad = tatara({"tokenize", model, "--json", "--chat", (tatara.folder() / "bad.json").string()});
+  EXPECT_EQ(bad.status, 2);
+  EXPECT_THAT(bad.err, HasSubstr("messages[0]"));
+}
+
+// The digest is the house's golden hash: another one is a change of the numerics contract.
+TEST(CommandLine, LogitsHaveOneDigestOnEveryInstructionSetAndThreadCount) {
+  TATARA_REQUIRE_MODEL(model, "qwen2.5-coder-0.5b");
+  Program tatara;
+  std::set<std::string> digests;
+  std::string isas = tatara({"doctor", "--isa"}).out;
+  int threads = 1;
+  for (std::size_t end; (end = isas.find('\n')) != std::string::npos; isas.erase(0, end + 1)) {
+    tatara.environment()["TATARA_ISA"] = isas.substr(0, end);
+    const auto out =
+        tatara({"logits", model, "--tokens", "9707,11,1879", "--json", "--threads", std::to_string(threads++)}).json();
+    EXPECT_EQ(out["top"].size(), 20u);
+    EXPECT_GT(out["logsumexp"].get<double>(), out["top"][0][1].get<double>());
+    digests.insert(out["sha256"].get<std::string>());
+  }
+  EXPECT_THAT(digests, testing::ElementsAre(kGoldenLogits));
+}
+
+TEST(CommandLine, RunAnswersInItsFixedFormAndItsReceiptReplays) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Program tatara;
+  const std::string receipt = (tatara.folder() / "r.json").string();
+  const std::vector<std::string> command = {"run",   model, "--prompt",      "The capital of France is",
+                                            "--max-tokens", "8", "--temperature", "0.8",
+                                            "--seed", "5",   "--receipt",     receipt, "--json"};
+  const auto out = tatara(command).json();
+  for (const char* field : {"text", "token_ids", "finish_reason", "usage"}) EXPECT_TRUE(out.contains(field)) << field;
+  EXPECT_EQ(out["usage"]["prompt_tokens"], 5);
+  EXPECT_EQ(out["seed"], 5);
+
+  EXPECT_EQ(tatara({"verify", receipt}).status, 0);
+  for (const std::string isa : {"", "scalar"}) {
+    if (!isa.empty()) tatara.environment()["TATARA_ISA"] = isa;
+    const Outcome replay = tatara({"replay", receipt, "--model", model, "--threads", "1", "--json"});
+    EXPECT_EQ(replay.status, 0) << replay.out << replay.err;
+    EXPECT_TRUE(replay.json()["ok"].get<bool>());
+  }
+
+  std::string bytes = test::ReadFile(receipt);
+  bytes[bytes.size() / 2] ^= 1;
+  WriteFile(receipt, bytes);
+  const Outcome tampered = tatara({"verify", receipt, "--json"});
+  EXPECT_EQ(tampered.status, 1);
+  EXPECT_FALSE(tampered.json()["ok"].get<bool>());
+  EXPECT_FALSE(tampered.json()["first_difference"].is_null());
+}
+
+TEST(CommandLine, ARedactedReceiptHoldsNoTextAndReplaysWithTheOriginals) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Program tatara;
+  const std::string receipt = (tatara.folder() / "r.json").string();
+  const Outcome run = tatara({"run", model, "--prompt", "My secret plan is", "--max-tokens", "6", "--receipt", receipt,
+                              "--redact", "--json"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(tatara({"verify", receipt}).status, 0);
+  const Outcome bare = tatara({"replay", receipt, "--model", model});
+  EXPECT_EQ(bare.status, 2) << bare.out;
+  EXPECT_THAT(bare.err, HasSubstr("--originals"));
+  const std::string originals = (tatara.folder() / "o.json").string();
+  WriteFile(originals, nlohmann::json{{"prompt", "My secret plan is"}}.dump());
+  const Outcome replay = tatara({"replay", receipt, "--model", model, "--originals", originals, "--json"});
+  EXPECT_EQ(replay.status, 0) << replay.out << replay.err;
+}
+
+TEST(CommandLine, AContextThatIsTooSmallIsRefusedWithTheNumbers) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Program tatara;
+  const Outcome outcome =
+      tatara({"run", model, "--prompt", "one two three four five", "--max-tokens", "100", "--context", "64"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr("100"), HasSubstr("64")));
+}
+
+TEST(CommandLine, CtrlCEndsAnAnswerCleanly) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Program tatara;
+  const pid_t child = tatara.Start({"run", model, "--prompt", "Once", "--max-tokens", "4000", "--ignore-end"});
+  sleep(2);
+  kill(child, SIGINT);
+  const Outcome outcome = tatara.Finish(child);
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+}
+
+TEST(CommandLine, DocumentsAreAddedListedUpdatedAndRemoved) {
+  Program tatara;
+  const auto folder = tatara.folder() / "docs with space";
+  std::filesystem::create_directory(folder);
+  WriteFile(folder / "a.md", "# Oil\n\nChange the oil every 500 hours.\n");
+  WriteFile(folder / "b.txt", "The press stops when the door opens.\n");
+  auto report = tatara({"documents", "add", folder.string(), "--json"}).json();
+  EXPECT_EQ(report["added"], 2);
+  WriteFile(folder / "a.md", "# Oil\n\nChange the oil every 400 hours.\n");
+  std::filesystem::remove(folder / "b.txt");
+  report = tatara({"documents", "add", folder.string(), "--json"}).json();
+  EXPECT_EQ(report["updated"], 1);
+  EXPECT_EQ(report["removed"], 1);
+  EXPECT_EQ(tatara({"documents", "list", "--json"}).json()["documents"].size(), 1u);
+  EXPECT_EQ(tatara({"documents", "remove", "--all", "--json"}).json()["removed"], 1);
+  EXPECT_EQ(tatara({"documents", "list", "--collection", "none"}).status, 2);
+}
+
+}  // namespace
+}  // namespace tatara
