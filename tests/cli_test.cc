@@ -15,8 +15,9 @@ using test::Program;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::vector<std::string> kCommands = {"pull", "rm",     "models", "run",    "chat",   "ask",     "documents",
-                                            "tokenize", "logits", "bench",  "verify", "replay", "doctor", "version"};
+const std::vector<std::string> kCommands = {"pull",   "rm",        "models",   "run",    "chat",
+                                            "ask",    "documents", "tokenize", "logits", "bench",
+                                            "verify", "replay",    "doctor",   "version"};
 
 void WriteFile(const std::filesystem::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;
@@ -39,10 +40,15 @@ TEST(CommandLine, EveryCommandExplainsItselfByExampleInBothLanguages) {
 
 TEST(CommandLine, RefusedArgumentsExitWithTwoAndPrintNothingOnStandardOutput) {
   Program tatara;
-  for (const std::vector<std::string>& arguments :
-       {std::vector<std::string>{}, {"fly"}, {"run"}, {"run", "no-such-model", "--prompt", "x"},
-        {"logits", "m", "--tokens", "1,x"}, {"version", "--loud"}, {"documents"}, {"completion", "tcsh"},
-        {"bench", "m", "--batch", "0"}}) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{},
+                                                    {"fly"},
+                                                    {"run"},
+                                                    {"run", "no-such-model", "--prompt", "x"},
+                                                    {"logits", "m", "--tokens", "1,x"},
+                                                    {"version", "--loud"},
+                                                    {"documents"},
+                                                    {"completion", "tcsh"},
+                                                    {"bench", "m", "--batch", "0"}}) {
     const Outcome outcome = tatara(arguments);
     EXPECT_EQ(outcome.status, 2) << testing::PrintToString(arguments) << outcome.err;
     EXPECT_THAT(outcome.out, IsEmpty());
@@ -74,7 +80,8 @@ TEST(CommandLine, CompletionNamesEveryCommand) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const Outcome outcome = tatara({"completion", shell});
     ASSERT_EQ(outcome.status, 0);
-    for (const std::string& command : kCommands) EXPECT_THAT(outcome.out, HasSubstr(command)) << shell;
+    for (const std::string& command : kCommands)
+      EXPECT_THAT(outcome.out, HasSubstr(command)) << shell;
   }
 }
 
@@ -98,11 +105,13 @@ TEST(CommandLine, TokenizeRendersAConversation) {
   TATARA_REQUIRE_MODEL(model, "smollm2-135m");
   Program tatara;
   WriteFile(tatara.folder() / "m.json", R"([{"role": "user", "content": "名古屋?"}])");
-  const auto out = tatara({"tokenize", model, "--json", "--chat", (tatara.folder() / "m.json").string()}).json();
+  const auto out =
+      tatara({"tokenize", model, "--json", "--chat", (tatara.folder() / "m.json").string()}).json();
   EXPECT_THAT(out["prompt"].get<std::string>(), HasSubstr("<|im_start|>user\n名古屋?<|im_end|>\n"));
   EXPECT_EQ(out["token_ids"][0], 1);
   WriteFile(tatara.folder() / "bad.json", R"([{"content": 3}])");
-  const Outcome bad = tatara({"tokenize", model, "--json", "--chat", (tatara.folder() / "bad.json").string()});
+  const Outcome bad =
+      tatara({"tokenize", model, "--json", "--chat", (tatara.folder() / "bad.json").string()});
   EXPECT_EQ(bad.status, 2);
   EXPECT_THAT(bad.err, HasSubstr("messages[0]"));
 }
@@ -116,8 +125,9 @@ TEST(CommandLine, LogitsHaveOneDigestOnEveryInstructionSetAndThreadCount) {
   int threads = 1;
   for (std::size_t end; (end = isas.find('\n')) != std::string::npos; isas.erase(0, end + 1)) {
     tatara.environment()["TATARA_ISA"] = isas.substr(0, end);
-    const auto out =
-        tatara({"logits", model, "--tokens", "9707,11,1879", "--json", "--threads", std::to_string(threads++)}).json();
+    const auto out = tatara({"logits", model, "--tokens", "9707,11,1879", "--json", "--threads",
+                             std::to_string(threads++)})
+                         .json();
     EXPECT_EQ(out["top"].size(), 20u);
     EXPECT_GT(out["logsumexp"].get<double>(), out["top"][0][1].get<double>());
     digests.insert(out["sha256"].get<std::string>());
@@ -129,18 +139,22 @@ TEST(CommandLine, RunAnswersInItsFixedFormAndItsReceiptReplays) {
   TATARA_REQUIRE_MODEL(model, "smollm2-135m");
   Program tatara;
   const std::string receipt = (tatara.folder() / "r.json").string();
-  const std::vector<std::string> command = {"run",   model, "--prompt",      "The capital of France is",
-                                            "--max-tokens", "8", "--temperature", "0.8",
-                                            "--seed", "5",   "--receipt",     receipt, "--json"};
+  const std::vector<std::string> command = {
+      "run",          model, "--prompt",      "The capital of France is",
+      "--max-tokens", "8",   "--temperature", "0.8",
+      "--seed",       "5",   "--receipt",     receipt,
+      "--json"};
   const auto out = tatara(command).json();
-  for (const char* field : {"text", "token_ids", "finish_reason", "usage"}) EXPECT_TRUE(out.contains(field)) << field;
+  for (const char* field : {"text", "token_ids", "finish_reason", "usage"})
+    EXPECT_TRUE(out.contains(field)) << field;
   EXPECT_EQ(out["usage"]["prompt_tokens"], 5);
   EXPECT_EQ(out["seed"], 5);
 
   EXPECT_EQ(tatara({"verify", receipt}).status, 0);
   for (const std::string isa : {"", "scalar"}) {
     if (!isa.empty()) tatara.environment()["TATARA_ISA"] = isa;
-    const Outcome replay = tatara({"replay", receipt, "--model", model, "--threads", "1", "--json"});
+    const Outcome replay =
+        tatara({"replay", receipt, "--model", model, "--threads", "1", "--json"});
     EXPECT_EQ(replay.status, 0) << replay.out << replay.err;
     EXPECT_TRUE(replay.json()["ok"].get<bool>());
   }
@@ -158,8 +172,8 @@ TEST(CommandLine, ARedactedReceiptHoldsNoTextAndReplaysWithTheOriginals) {
   TATARA_REQUIRE_MODEL(model, "smollm2-135m");
   Program tatara;
   const std::string receipt = (tatara.folder() / "r.json").string();
-  const Outcome run = tatara({"run", model, "--prompt", "My secret plan is", "--max-tokens", "6", "--receipt", receipt,
-                              "--redact", "--json"});
+  const Outcome run = tatara({"run", model, "--prompt", "My secret plan is", "--max-tokens", "6",
+                              "--receipt", receipt, "--redact", "--json"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(tatara({"verify", receipt}).status, 0);
   const Outcome bare = tatara({"replay", receipt, "--model", model});
@@ -167,15 +181,16 @@ TEST(CommandLine, ARedactedReceiptHoldsNoTextAndReplaysWithTheOriginals) {
   EXPECT_THAT(bare.err, HasSubstr("--originals"));
   const std::string originals = (tatara.folder() / "o.json").string();
   WriteFile(originals, nlohmann::json{{"prompt", "My secret plan is"}}.dump());
-  const Outcome replay = tatara({"replay", receipt, "--model", model, "--originals", originals, "--json"});
+  const Outcome replay =
+      tatara({"replay", receipt, "--model", model, "--originals", originals, "--json"});
   EXPECT_EQ(replay.status, 0) << replay.out << replay.err;
 }
 
 TEST(CommandLine, AContextThatIsTooSmallIsRefusedWithTheNumbers) {
   TATARA_REQUIRE_MODEL(model, "smollm2-135m");
   Program tatara;
-  const Outcome outcome =
-      tatara({"run", model, "--prompt", "one two three four five", "--max-tokens", "100", "--context", "64"});
+  const Outcome outcome = tatara({"run", model, "--prompt", "one two three four five",
+                                  "--max-tokens", "100", "--context", "64"});
   EXPECT_EQ(outcome.status, 2);
   EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr("100"), HasSubstr("64")));
 }
@@ -183,7 +198,8 @@ TEST(CommandLine, AContextThatIsTooSmallIsRefusedWithTheNumbers) {
 TEST(CommandLine, CtrlCEndsAnAnswerCleanly) {
   TATARA_REQUIRE_MODEL(model, "smollm2-135m");
   Program tatara;
-  const pid_t child = tatara.Start({"run", model, "--prompt", "Once", "--max-tokens", "4000", "--ignore-end"});
+  const pid_t child =
+      tatara.Start({"run", model, "--prompt", "Once", "--max-tokens", "4000", "--ignore-end"});
   sleep(2);
   kill(child, SIGINT);
   const Outcome outcome = tatara.Finish(child);

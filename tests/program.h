@@ -33,7 +33,10 @@ using Environment = std::map<std::string, std::string>;
 // A data directory of its own, with the real models of TATARA_MODELS installed on demand.
 class Program {
  public:
-  Program() { environment_["TATARA_HOME"] = home().string(); environment_["LC_ALL"] = "C.UTF-8"; }
+  Program() {
+    environment_["TATARA_HOME"] = home().string();
+    environment_["LC_ALL"] = "C.UTF-8";
+  }
 
   std::filesystem::path home() const { return scratch_.path() / "home"; }
   const std::filesystem::path& folder() const { return scratch_.path(); }
@@ -52,7 +55,8 @@ class Program {
     Redirect(Output("err"), O_WRONLY | O_CREAT | O_TRUNC, 2);
     for (const auto& [name, value] : environment_) setenv(name.c_str(), value.c_str(), 1);
     std::vector<char*> argv = {const_cast<char*>("tatara")};
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    for (const std::string& argument : arguments)
+      argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     execv(TATARA_PROGRAM, argv.data());
     _exit(127);
@@ -61,8 +65,8 @@ class Program {
   Outcome Finish(pid_t child) {
     int status = 0;
     waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), ReadFile(Output("out")),
-            ReadFile(Output("err"))};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+            ReadFile(Output("out")), ReadFile(Output("err"))};
   }
 
   Outcome operator()(const std::vector<std::string>& arguments, const std::string& input = {}) {

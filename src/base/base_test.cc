@@ -25,7 +25,8 @@ TEST(Sha256, MatchesTheStandardsExamples) {
 
 TEST(Philox, MatchesTheAuthorsKnownAnswers) {
   using Words = std::array<std::uint32_t, 4>;
-  EXPECT_EQ(Philox4x32({0, 0, 0, 0}, {0, 0}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(Philox4x32({0, 0, 0, 0}, {0, 0}),
+            (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   constexpr std::uint32_t kAll = 0xffffffff;
   EXPECT_EQ(Philox4x32({kAll, kAll, kAll, kAll}, {kAll, kAll}),
             (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
@@ -88,7 +89,8 @@ TEST(Files, AtomicWriteLeavesTheOldContentWhenTheFolderIsGone) {
   ASSERT_FALSE(failed.ok());
   EXPECT_THAT(failed.error().text(), testing::HasSubstr("none/b.txt"));
   int entries = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(dir.path())) ++entries;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(dir.path()))
+    ++entries;
   EXPECT_EQ(entries, 1);
 }
 
@@ -122,7 +124,9 @@ TEST(Metadata, WrongKindsAndMissingKeysAreRefusedByName) {
   EXPECT_EQ(data.String("none").error().text(), "m.gguf: the key 'none' is missing");
 }
 
-TEST(Clock, FormatsUtc) { EXPECT_EQ(FormatUtc(0), "1970-01-01T00:00:00Z"); }
+TEST(Clock, FormatsUtc) {
+  EXPECT_EQ(FormatUtc(0), "1970-01-01T00:00:00Z");
+}
 
 }  // namespace
 }  // namespace tatara

@@ -8,7 +8,9 @@ namespace {
 
 class RealClock final : public Clock {
  public:
-  std::int64_t UnixSeconds() const override { return static_cast<std::int64_t>(std::time(nullptr)); }
+  std::int64_t UnixSeconds() const override {
+    return static_cast<std::int64_t>(std::time(nullptr));
+  }
   std::int64_t MonotonicNanoseconds() const override {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();

@@ -84,14 +84,16 @@ Result<std::string> ReadWholeFile(const fs::path& path, std::uint64_t bytes_max)
     if (n < 0) return ErrnoError(kCannotRead, path.string());
     if (n == 0) return out;
     if (out.size() + static_cast<std::size_t>(n) > bytes_max) {
-      return Refuse("{0}: larger than {1} bytes, the most that is read here", path.string(), bytes_max);
+      return Refuse("{0}: larger than {1} bytes, the most that is read here", path.string(),
+                    bytes_max);
     }
     out.append(block.data(), static_cast<std::size_t>(n));
   }
 }
 
 Result<> SyncFolder(const fs::path& folder) {
-  const Descriptor fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Descriptor fd(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() < 0) return ErrnoError(kCannotOpen, folder.string());
   if (::fsync(fd.get()) != 0) return ErrnoError(kCannotWrite, folder.string());
   return Ok{};
@@ -131,7 +133,8 @@ Result<FileLock> FileLock::Acquire(const fs::path& path, int wait_ms_max) {
     }
     if (std::chrono::steady_clock::now() >= deadline) {
       ::close(fd);
-      return MakeError(ErrorKind::kUnavailable, "{0}: another process is using this; try again when it has ended",
+      return MakeError(ErrorKind::kUnavailable,
+                       "{0}: another process is using this; try again when it has ended",
                        path.string());
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -165,7 +168,8 @@ Result<std::string> Sha256OfFile(const fs::path& path,
 
 fs::path TataraHome() {
   if (const char* home = std::getenv("TATARA_HOME"); home && *home) return home;
-  if (const char* data = std::getenv("XDG_DATA_HOME"); data && *data) return fs::path(data) / "tatara";
+  if (const char* data = std::getenv("XDG_DATA_HOME"); data && *data)
+    return fs::path(data) / "tatara";
   const char* home = std::getenv("HOME");
   return fs::path(home && *home ? home : "/") / ".local" / "share" / "tatara";
 }

@@ -14,10 +14,18 @@ constexpr unsigned kMxcsr = 0x1F80;
 constexpr unsigned kControlBits = 0xFFC0;
 }  // namespace
 
-void SetFpEnvironment() { _mm_setcsr(kMxcsr); }
-bool FpEnvironmentIsRight() { return (_mm_getcsr() & kControlBits) == kMxcsr; }
+void SetFpEnvironment() {
+  _mm_setcsr(kMxcsr);
+}
+bool FpEnvironmentIsRight() {
+  return (_mm_getcsr() & kControlBits) == kMxcsr;
+}
 
-ScopedFpEnvironment::ScopedFpEnvironment() : saved_(_mm_getcsr()) { SetFpEnvironment(); }
-ScopedFpEnvironment::~ScopedFpEnvironment() { _mm_setcsr(saved_); }
+ScopedFpEnvironment::ScopedFpEnvironment() : saved_(_mm_getcsr()) {
+  SetFpEnvironment();
+}
+ScopedFpEnvironment::~ScopedFpEnvironment() {
+  _mm_setcsr(saved_);
+}
 
 }  // namespace tatara

@@ -18,8 +18,8 @@ std::atomic<Language> current_language{Language::kEnglish};
 std::string Fill(std::string_view format, const std::vector<std::string>& arguments) {
   std::string out;
   for (std::size_t i = 0; i < format.size(); ++i) {
-    if (format[i] == '{' && i + 2 < format.size() && format[i + 2] == '}' &&
-        format[i + 1] >= '0' && format[i + 1] <= '9') {
+    if (format[i] == '{' && i + 2 < format.size() && format[i + 2] == '}' && format[i + 1] >= '0' &&
+        format[i + 1] <= '9') {
       const std::size_t index = static_cast<std::size_t>(format[i + 1] - '0');
       if (index < arguments.size()) out += arguments[index];
       i += 2;
@@ -45,8 +45,12 @@ Language LanguageFromEnvironment() {
   return Language::kEnglish;
 }
 
-void SetLanguage(Language language) { current_language = language; }
-Language CurrentLanguage() { return current_language; }
+void SetLanguage(Language language) {
+  current_language = language;
+}
+Language CurrentLanguage() {
+  return current_language;
+}
 
 std::string Localise(Language language, std::string_view format,
                      const std::vector<std::string>& arguments) {

@@ -76,10 +76,12 @@ std::optional<std::vector<std::int64_t>> Metadata::Ints(std::string_view key) co
   const Value* value = Find(key);
   if (value == nullptr) return std::nullopt;
   if (const auto* i = std::get_if<std::vector<std::int64_t>>(value)) return *i;
-  if (const auto* b = std::get_if<std::vector<bool>>(value)) return std::vector<std::int64_t>(b->begin(), b->end());
+  if (const auto* b = std::get_if<std::vector<bool>>(value))
+    return std::vector<std::int64_t>(b->begin(), b->end());
   if (const auto* u = std::get_if<std::vector<std::uint64_t>>(value)) {
     for (const std::uint64_t v : *u) {
-      if (v > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return std::nullopt;
+      if (v > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        return std::nullopt;
     }
     return std::vector<std::int64_t>(u->begin(), u->end());
   }

@@ -33,10 +33,18 @@ Digest Sha256::Finish() {
   return digest;
 }
 
-Digest Sha256Of(ByteSpan bytes) { return Sha256().Update(bytes).Finish(); }
-std::string ToHex(const Digest& digest) { return ToHex(ByteSpan(digest)); }
-std::string Sha256Hex(ByteSpan bytes) { return ToHex(Sha256Of(bytes)); }
-std::string Sha256Hex(std::string_view text) { return Sha256Hex(AsBytes(text)); }
+Digest Sha256Of(ByteSpan bytes) {
+  return Sha256().Update(bytes).Finish();
+}
+std::string ToHex(const Digest& digest) {
+  return ToHex(ByteSpan(digest));
+}
+std::string Sha256Hex(ByteSpan bytes) {
+  return ToHex(Sha256Of(bytes));
+}
+std::string Sha256Hex(std::string_view text) {
+  return Sha256Hex(AsBytes(text));
+}
 
 std::string ToHex(ByteSpan bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";

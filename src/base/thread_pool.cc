@@ -24,15 +24,16 @@ void Pause() {
 #endif
 }
 
-// Between the loops of one forward pass lie some microseconds: long enough a spin to bridge them, short
-// enough not to burn a core that someone else could use. Where threads outnumber processors a spinning
-// thread only keeps the one it waits for from running, so there the spin is short.
+// Between the loops of one forward pass lie some microseconds: long enough a spin to bridge them,
+// short enough not to burn a core that someone else could use. Where threads outnumber processors a
+// spinning thread only keeps the one it waits for from running, so there the spin is short.
 constexpr int kSpins = 20'000;
 constexpr int kSpinsOversubscribed = 50;
 
 }  // namespace
 
-// A loop is published by raising `epoch`; each worker then drains items and counts itself off `busy`.
+// A loop is published by raising `epoch`; each worker then drains items and counts itself off
+// `busy`.
 struct ThreadPool::Shared {
   alignas(64) std::atomic<std::uint64_t> epoch{0};
   alignas(64) std::atomic<std::int64_t> next{0};

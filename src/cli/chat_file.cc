@@ -13,7 +13,8 @@ Result<> CheckMessages(const std::string& name, const Json& messages) {
   }
   for (std::size_t i = 0; i < messages.size(); ++i) {
     if (!messages[i].is_object()) {
-      return Refuse("{0}: messages[{1}] is {2}, expected an object", name, i, messages[i].type_name());
+      return Refuse("{0}: messages[{1}] is {2}, expected an object", name, i,
+                    messages[i].type_name());
     }
     if (!messages[i].contains("role") || !messages[i]["role"].is_string()) {
       return Refuse("{0}: messages[{1}] has no 'role' that is a string", name, i);

@@ -14,12 +14,9 @@ namespace tatara::cli {
 namespace {
 
 Json CitationJson(const assistant::Citation& c) {
-  Json out = {{"document", c.document},
-              {"heading", c.heading},
-              {"lines", {c.line_first, c.line_last}},
-              {"quote", c.quote},
-              {"path", c.path},
-              {"document_sha256", c.document_sha256}};
+  Json out = {
+      {"document", c.document}, {"heading", c.heading}, {"lines", {c.line_first, c.line_last}},
+      {"quote", c.quote},       {"path", c.path},       {"document_sha256", c.document_sha256}};
   if (c.file_changed) out["file_changed"] = true;
   if (!c.quote_in_file) out["quote_in_file"] = false;
   return out;
@@ -49,14 +46,17 @@ void PrintCitation(const assistant::Citation& c, const std::string& mark) {
   const std::string lines = c.line_first == c.line_last
                                 ? Tr("line {0}", c.line_first)
                                 : Tr("lines {0}-{1}", c.line_first, c.line_last);
-  Out(fmt::format("{} {}{}{} ({})\n", mark, c.document, c.heading.empty() ? "" : " › ", c.heading, lines));
+  Out(fmt::format("{} {}{}{} ({})\n", mark, c.document, c.heading.empty() ? "" : " › ", c.heading,
+                  lines));
   std::string quote = "    「" + c.quote + "」\n";
-  for (std::size_t at = 0; (at = quote.find('\n', at)) + 1 < quote.size();) quote.insert(++at, "    ");
+  for (std::size_t at = 0; (at = quote.find('\n', at)) + 1 < quote.size();)
+    quote.insert(++at, "    ");
   Out(quote);
   if (c.file_changed) {
     Out("    " +
-        (c.quote_in_file ? Tr("the file has changed since it was added; the quote is still in it")
-                         : Tr("the file has changed since it was added; the quote is no longer in it")) +
+        (c.quote_in_file
+             ? Tr("the file has changed since it was added; the quote is still in it")
+             : Tr("the file has changed since it was added; the quote is no longer in it")) +
         "\n");
   }
 }
@@ -68,8 +68,9 @@ void PrintAnswerEnd(const assistant::AskAnswer& answer) {
   if (!answer.nearest.empty()) Out("\n" + Tr("The nearest passages:") + "\n");
   for (const auto& c : answer.nearest) PrintCitation(c, "-");
   Remark(Tr("first word after {0}, {1} in all; prompt of {2} tokens, {3} of them from the cache",
-            FormatDuration(answer.timings.first_word_seconds), FormatDuration(answer.timings.total_seconds),
-            answer.prompt_tokens, answer.cached_tokens));
+            FormatDuration(answer.timings.first_word_seconds),
+            FormatDuration(answer.timings.total_seconds), answer.prompt_tokens,
+            answer.cached_tokens));
 }
 
 }  // namespace
@@ -89,7 +90,8 @@ Result<int> Ask(const AskOptions& options) {
     return !StopRequested().IsSet();
   };
   TATARA_TRY(const assistant::AskAnswer answer,
-             assistant::Ask(options.question, {.answer_tokens_max = options.tokens_max}, *engine, *index, print));
+             assistant::Ask(options.question, {.answer_tokens_max = options.tokens_max}, *engine,
+                            *index, print));
   if (options.json) {
     OutJson(AnswerJson(answer));
   } else {

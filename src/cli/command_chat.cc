@@ -72,13 +72,16 @@ class LineReader {
 };
 
 void PrintHelp() {
-  Remark(Tr("/help  this list; /clear  forget the conversation; /exit or Ctrl-D  leave; Ctrl-C  stop an answer"));
+  Remark(
+      Tr("/help  this list; /clear  forget the conversation; /exit or Ctrl-D  leave; Ctrl-C  stop "
+         "an answer"));
 }
 
 void SayWhatWasDropped(const assistant::ChatReply& reply) {
-  Remark(Tr("the conversation needs {0} tokens with room for the answer, the context has {1}: "
-            "dropped the {2} oldest messages; the system message stays",
-            reply.tokens_needed, reply.context_tokens, reply.dropped.size()));
+  Remark(
+      Tr("the conversation needs {0} tokens with room for the answer, the context has {1}: "
+         "dropped the {2} oldest messages; the system message stays",
+         reply.tokens_needed, reply.context_tokens, reply.dropped.size()));
 }
 
 }  // namespace

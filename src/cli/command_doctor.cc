@@ -52,7 +52,8 @@ std::uint64_t AvailableMemory() {
 
 // Best of some passes that all threads read together; larger than any cache of such a machine.
 double MeasureReadBandwidth(std::uint64_t available_bytes) {
-  const std::size_t bytes = std::min<std::uint64_t>(512u << 20, available_bytes / 4) & ~std::size_t{4095};
+  const std::size_t bytes =
+      std::min<std::uint64_t>(512u << 20, available_bytes / 4) & ~std::size_t{4095};
   if (bytes < (16u << 20)) return 0;
   const std::unique_ptr<char[]> memory(new (std::nothrow) char[bytes]);
   if (memory == nullptr) return 0;
@@ -86,14 +87,17 @@ double MeasureReadBandwidth(std::uint64_t available_bytes) {
 Machine Examine() {
   Machine m;
   m.cpu = FieldOf("/proc/cpuinfo", "model name");
-  for (const numerics::Isa isa : numerics::AvailableIsas()) m.isas.emplace_back(numerics::IsaName(isa));
+  for (const numerics::Isa isa : numerics::AvailableIsas())
+    m.isas.emplace_back(numerics::IsaName(isa));
   m.active_isa = numerics::IsaName(numerics::ActiveIsa());
   m.threads = ThreadPool::HardwareThreads();
   struct sysinfo info;
-  if (sysinfo(&info) == 0) m.memory_bytes = static_cast<std::uint64_t>(info.totalram) * info.mem_unit;
+  if (sysinfo(&info) == 0)
+    m.memory_bytes = static_cast<std::uint64_t>(info.totalram) * info.mem_unit;
   m.memory_available_bytes = AvailableMemory();
   std::filesystem::path folder = TataraHome();
-  while (!std::filesystem::exists(folder) && folder.has_parent_path() && folder != folder.parent_path()) {
+  while (!std::filesystem::exists(folder) && folder.has_parent_path() &&
+         folder != folder.parent_path()) {
     folder = folder.parent_path();
   }
   std::error_code ignored;
@@ -103,12 +107,14 @@ Machine Examine() {
   return m;
 }
 
-// A model's weights are packed into memory beside the mapped file, and the cache and scratch come on top;
-// the file's own pages can be dropped by the kernel. Measured: 1.3 times the file covers it up to 8k tokens.
+// A model's weights are packed into memory beside the mapped file, and the cache and scratch come
+// on top; the file's own pages can be dropped by the kernel. Measured: 1.3 times the file covers it
+// up to 8k tokens.
 constexpr double kMemoryPerFileByte = 1.3;
 
 std::uint64_t LargestFile(const Machine& m) {
-  return static_cast<std::uint64_t>(static_cast<double>(m.memory_available_bytes) / kMemoryPerFileByte);
+  return static_cast<std::uint64_t>(static_cast<double>(m.memory_available_bytes) /
+                                    kMemoryPerFileByte);
 }
 
 std::string LargestCatalogueModel(std::uint64_t bytes_max) {
@@ -131,7 +137,8 @@ std::string LargestCatalogueModel(std::uint64_t bytes_max) {
 Result<int> Doctor(const DoctorOptions& options) {
   if (options.isa) {
     Json list = Json::array();
-    for (const numerics::Isa isa : numerics::AvailableIsas()) list.push_back(numerics::IsaName(isa));
+    for (const numerics::Isa isa : numerics::AvailableIsas())
+      list.push_back(numerics::IsaName(isa));
     if (options.json) {
       OutJson(list);
     } else {
@@ -158,18 +165,24 @@ Result<int> Doctor(const DoctorOptions& options) {
   }
   const auto gb = [](double bytes) { return FormatBytes(bytes); };
   Out(Tr("processor            {0}", m.cpu) + "\n");
-  Out(Tr("instruction sets     {0} (in use: {1})", fmt::format("{}", fmt::join(m.isas, " ")), m.active_isa) + "\n");
+  Out(Tr("instruction sets     {0} (in use: {1})", fmt::format("{}", fmt::join(m.isas, " ")),
+         m.active_isa) +
+      "\n");
   Out(Tr("threads              {0}", m.threads) + "\n");
   Out(Tr("memory               {0}, {1} free for a model", gb(static_cast<double>(m.memory_bytes)),
          gb(static_cast<double>(m.memory_available_bytes))) +
       "\n");
-  Out(Tr("memory bandwidth     {0}/s, read by all threads (measured now)", gb(m.read_bytes_per_s)) + "\n");
-  Out(Tr("disk                 {0} free for {1}", gb(static_cast<double>(m.disk_free_bytes)), TataraHome().string()) + "\n");
-  Out(Tr("largest model        a file of {0}; of the catalogue: {1}", gb(static_cast<double>(largest)),
-         model.empty() ? "-" : model) +
+  Out(Tr("memory bandwidth     {0}/s, read by all threads (measured now)", gb(m.read_bytes_per_s)) +
+      "\n");
+  Out(Tr("disk                 {0} free for {1}", gb(static_cast<double>(m.disk_free_bytes)),
+         TataraHome().string()) +
+      "\n");
+  Out(Tr("largest model        a file of {0}; of the catalogue: {1}",
+         gb(static_cast<double>(largest)), model.empty() ? "-" : model) +
       "\n");
   if (!model.empty() && m.read_bytes_per_s > 0) {
-    Out(Tr("what to expect       a 1 GB model writes at most {0} tokens/s here: each token reads all weights",
+    Out(Tr("what to expect       a 1 GB model writes at most {0} tokens/s here: each token reads "
+           "all weights",
            fmt::format("{:.0f}", m.read_bytes_per_s / 1e9)) +
         "\n");
   }

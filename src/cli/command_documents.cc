@@ -15,11 +15,16 @@ namespace fs = std::filesystem;
 
 std::string StatusText(search::FileStatus status) {
   switch (status) {
-    case search::FileStatus::kAdded: return Tr("added");
-    case search::FileStatus::kUpdated: return Tr("updated");
-    case search::FileStatus::kUnchanged: return Tr("unchanged");
-    case search::FileStatus::kRemoved: return Tr("removed");
-    case search::FileStatus::kRefused: return Tr("refused");
+    case search::FileStatus::kAdded:
+      return Tr("added");
+    case search::FileStatus::kUpdated:
+      return Tr("updated");
+    case search::FileStatus::kUnchanged:
+      return Tr("unchanged");
+    case search::FileStatus::kRemoved:
+      return Tr("removed");
+    case search::FileStatus::kRefused:
+      return Tr("refused");
   }
   return {};
 }
@@ -53,7 +58,8 @@ void PrintReport(const search::AddReport& report, const std::string& collection,
       Out(fmt::format("{}  {}\n", StatusText(file.status), file.document));
     }
   }
-  Out(Tr("collection '{0}': {1} added, {2} updated, {3} unchanged, {4} removed, {5} refused, {6} skipped",
+  Out(Tr("collection '{0}': {1} added, {2} updated, {3} unchanged, {4} removed, {5} refused, {6} "
+         "skipped",
          collection, report.added, report.updated, report.unchanged, report.removed, report.refused,
          report.skipped) +
       "\n");
@@ -86,7 +92,8 @@ Result<int> List(search::Index& index, const DocumentsOptions& options) {
     return 0;
   }
   for (const search::DocumentInfo& d : documents) {
-    Out(fmt::format("{}  ({}, {})  {}\n", d.document, d.encoding, FormatBytes(static_cast<double>(d.bytes)), d.title));
+    Out(fmt::format("{}  ({}, {})  {}\n", d.document, d.encoding,
+                    FormatBytes(static_cast<double>(d.bytes)), d.title));
   }
   Out(Tr("{0} documents in collection '{1}'", documents.size(), options.collection) + "\n");
   return 0;
@@ -112,9 +119,12 @@ Result<int> Documents(const DocumentsOptions& options) {
              search::Index::Open({.collection = options.collection,
                                   .create = options.action == DocumentsOptions::Action::kAdd}));
   switch (options.action) {
-    case DocumentsOptions::Action::kAdd: return Add(*index, options);
-    case DocumentsOptions::Action::kList: return List(*index, options);
-    case DocumentsOptions::Action::kRemove: return Remove(*index, options);
+    case DocumentsOptions::Action::kAdd:
+      return Add(*index, options);
+    case DocumentsOptions::Action::kList:
+      return List(*index, options);
+    case DocumentsOptions::Action::kRemove:
+      return Remove(*index, options);
   }
   return 0;
 }

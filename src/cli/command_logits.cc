@@ -42,7 +42,8 @@ Result<int> Logits(const LogitsOptions& options) {
   }
   for (const std::int32_t id : top) {
     Out(fmt::format("{:>7}  {:>12.6f}  {}\n", id, logits[id],
-                    Json(engine->tokenizer().TokenText(id)).dump(-1, ' ', false, Json::error_handler_t::replace)));
+                    Json(engine->tokenizer().TokenText(id))
+                        .dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
   Out(fmt::format("logsumexp {:.6f}\nsha256 {}\n", log_sum, digest));
   return 0;

@@ -40,11 +40,13 @@ Json LocalJson(const weights::LocalModel& model) {
 }
 
 // Asks on a terminal; elsewhere the pull itself refuses and says how to accept.
-Result<bool> AcceptLicence(const weights::ModelStore& store, const std::string& model, const PullOptions& options) {
+Result<bool> AcceptLicence(const weights::ModelStore& store, const std::string& model,
+                           const PullOptions& options) {
   if (options.accept_licence) return true;
   TATARA_TRY(const auto licence, store.LicenceToAccept(model));
   if (!licence || !isatty(STDIN_FILENO) || !StandardErrorIsTerminal()) return false;
-  Remark(Tr("{0} has a licence with terms of its own: {1} ({2})", model, licence->name, licence->url));
+  Remark(
+      Tr("{0} has a licence with terms of its own: {1} ({2})", model, licence->name, licence->url));
   fmt::print(stderr, "{}\n", InLanguage(licence->terms, licence->terms_ja));
   fmt::print(stderr, "{} ", Tr("Type 'yes' to accept:"));
   std::string answer;
@@ -52,8 +54,8 @@ Result<bool> AcceptLicence(const weights::ModelStore& store, const std::string& 
   return answer == "yes";
 }
 
-// A symbolic link in `folder` to each file of the model; what is there under that name is replaced unless
-// it is a file of its own.
+// A symbolic link in `folder` to each file of the model; what is there under that name is replaced
+// unless it is a file of its own.
 Result<> LinkInto(const fs::path& folder, const weights::LocalModel& model) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -84,7 +86,8 @@ Result<int> Pull(const PullOptions& options) {
     pull.stop = &StopRequested();
     TATARA_TRY(const weights::PullReport report, store.Pull(name, pull));
     progress.Clear();
-    if (!options.link_into.empty()) TATARA_RETURN_IF_ERROR(LinkInto(options.link_into, report.model));
+    if (!options.link_into.empty())
+      TATARA_RETURN_IF_ERROR(LinkInto(options.link_into, report.model));
     const std::string source = report.model.files.front().source;
     if (options.json) {
       Json entry = LocalJson(report.model);
@@ -102,8 +105,8 @@ Result<int> Pull(const PullOptions& options) {
           "\n");
     } else {
       Out(Tr("{0}: {1} from {2}, SHA-256 {3}, licence {4}", report.model.name,
-             FormatBytes(static_cast<double>(report.model.n_bytes())), source, report.model.sha256(),
-             report.model.licence) +
+             FormatBytes(static_cast<double>(report.model.n_bytes())), source,
+             report.model.sha256(), report.model.licence) +
           "\n");
       if (!report.contacted.empty()) {
         Remark(Tr("addresses used: {0}", fmt::format("{}", fmt::join(report.contacted, ", "))));
@@ -122,7 +125,9 @@ Result<int> Remove(const RemoveOptions& options) {
     if (options.json) {
       removed.push_back({{"name", report.name}, {"bytes_freed", report.n_bytes_freed}});
     } else {
-      Out(Tr("{0}: removed, {1} freed", report.name, FormatBytes(static_cast<double>(report.n_bytes_freed))) + "\n");
+      Out(Tr("{0}: removed, {1} freed", report.name,
+             FormatBytes(static_cast<double>(report.n_bytes_freed))) +
+          "\n");
     }
   }
   if (options.json) OutJson(removed);
@@ -137,31 +142,39 @@ Result<int> Models(const ModelsOptions& options) {
     if (options.names) {
       Out(m.name + "\n");
     } else if (options.json) {
-      Json entry = {{"name", m.name}, {"here", m.local.has_value()}, {"partial_bytes", m.partial_bytes}};
+      Json entry = {
+          {"name", m.name}, {"here", m.local.has_value()}, {"partial_bytes", m.partial_bytes}};
       if (m.catalogue) {
-        entry["catalogue"] = {{"description", InLanguage(m.catalogue->description, m.catalogue->description_ja)},
-                              {"kind", m.catalogue->kind},
-                              {"languages", m.catalogue->languages},
-                              {"context_tokens", m.catalogue->context_tokens},
-                              {"bytes", m.catalogue->n_bytes()},
-                              {"sha256", m.catalogue->files.front().sha256},
-                              {"licence", m.catalogue->licence.name},
-                              {"publisher", m.catalogue->publisher},
-                              {"origin", InLanguage(m.catalogue->origin, m.catalogue->origin_ja)}};
+        entry["catalogue"] = {
+            {"description", InLanguage(m.catalogue->description, m.catalogue->description_ja)},
+            {"kind", m.catalogue->kind},
+            {"languages", m.catalogue->languages},
+            {"context_tokens", m.catalogue->context_tokens},
+            {"bytes", m.catalogue->n_bytes()},
+            {"sha256", m.catalogue->files.front().sha256},
+            {"licence", m.catalogue->licence.name},
+            {"publisher", m.catalogue->publisher},
+            {"origin", InLanguage(m.catalogue->origin, m.catalogue->origin_ja)}};
       }
       if (m.local) entry["local"] = LocalJson(*m.local);
       list.push_back(std::move(entry));
     } else {
-      const std::uint64_t bytes = m.local ? m.local->n_bytes() : m.catalogue ? m.catalogue->n_bytes() : 0;
-      Out(fmt::format("{} {:<20} {:>8}  {:<11} {:<10} {}\n", m.local ? "*" : " ", m.name,
-                      FormatBytes(static_cast<double>(bytes)),
-                      m.local ? m.local->licence : m.catalogue ? m.catalogue->licence.name : "",
-                      m.catalogue ? fmt::format("{}", fmt::join(m.catalogue->languages, ",")) : "",
-                      m.catalogue ? InLanguage(m.catalogue->description, m.catalogue->description_ja) : ""));
+      const std::uint64_t bytes = m.local       ? m.local->n_bytes()
+                                  : m.catalogue ? m.catalogue->n_bytes()
+                                                : 0;
+      Out(fmt::format(
+          "{} {:<20} {:>8}  {:<11} {:<10} {}\n", m.local ? "*" : " ", m.name,
+          FormatBytes(static_cast<double>(bytes)),
+          m.local       ? m.local->licence
+          : m.catalogue ? m.catalogue->licence.name
+                        : "",
+          m.catalogue ? fmt::format("{}", fmt::join(m.catalogue->languages, ",")) : "",
+          m.catalogue ? InLanguage(m.catalogue->description, m.catalogue->description_ja) : ""));
     }
   }
   if (options.json) OutJson(list);
-  if (!options.json && !options.names) Out(Tr("* on this machine; the others: tatara pull NAME") + "\n");
+  if (!options.json && !options.names)
+    Out(Tr("* on this machine; the others: tatara pull NAME") + "\n");
   return 0;
 }
 

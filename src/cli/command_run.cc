@@ -37,11 +37,13 @@ Result<Prompt> MakePrompt(const RunOptions& options, const generate::Engine& eng
   } else {
     return Refuse("run: give --prompt TEXT or --chat FILE");
   }
-  if (prompt.ids.empty()) return Refuse("run: the prompt is empty and this model has no start token");
+  if (prompt.ids.empty())
+    return Refuse("run: the prompt is empty and this model has no start token");
   return prompt;
 }
 
-Json LogprobsJson(const generate::Engine& engine, const std::vector<generate::TokenLogprob>& logprobs) {
+Json LogprobsJson(const generate::Engine& engine,
+                  const std::vector<generate::TokenLogprob>& logprobs) {
   const auto text = [&](std::int32_t id) { return engine.tokenizer().TokenText(id); };
   Json list = Json::array();
   for (const generate::TokenLogprob& entry : logprobs) {
@@ -49,23 +51,27 @@ Json LogprobsJson(const generate::Engine& engine, const std::vector<generate::To
     for (const auto& [id, logprob] : entry.top) {
       top.push_back({{"id", id}, {"token", text(id)}, {"logprob", logprob}});
     }
-    list.push_back({{"id", entry.id}, {"token", text(entry.id)}, {"logprob", entry.logprob}, {"top", top}});
+    list.push_back(
+        {{"id", entry.id}, {"token", text(entry.id)}, {"logprob", entry.logprob}, {"top", top}});
   }
   return list;
 }
 
-Json ResultJson(const generate::Engine& engine, const generate::Completion& completion, bool with_logprobs) {
-  Json out = {{"text", completion.text},
-              {"token_ids", completion.token_ids},
-              {"finish_reason", generate::FinishReasonName(completion.finish_reason)},
-              {"usage",
-               {{"prompt_tokens", completion.prompt_tokens},
-                {"completion_tokens", completion.token_ids.size()},
-                {"total_tokens", completion.prompt_tokens + static_cast<int>(completion.token_ids.size())},
-                {"cached_tokens", completion.cached_tokens}}},
-              {"seed", completion.seed},
-              {"timings",
-               {{"prefill_seconds", completion.prefill_seconds}, {"decode_seconds", completion.decode_seconds}}}};
+Json ResultJson(const generate::Engine& engine, const generate::Completion& completion,
+                bool with_logprobs) {
+  Json out = {
+      {"text", completion.text},
+      {"token_ids", completion.token_ids},
+      {"finish_reason", generate::FinishReasonName(completion.finish_reason)},
+      {"usage",
+       {{"prompt_tokens", completion.prompt_tokens},
+        {"completion_tokens", completion.token_ids.size()},
+        {"total_tokens", completion.prompt_tokens + static_cast<int>(completion.token_ids.size())},
+        {"cached_tokens", completion.cached_tokens}}},
+      {"seed", completion.seed},
+      {"timings",
+       {{"prefill_seconds", completion.prefill_seconds},
+        {"decode_seconds", completion.decode_seconds}}}};
   if (with_logprobs) out["logprobs"] = LogprobsJson(engine, completion.logprobs);
   if (!completion.logits_sha256.empty()) out["logits_sha256"] = completion.logits_sha256;
   return out;
@@ -95,7 +101,8 @@ Result<int> Run(const RunOptions& options) {
   TATARA_TRY(const generate::Completion completion, engine->Generate(std::move(request), print));
   if (!options.json) Out("\n");
   if (!options.receipt.empty() && completion.finish_reason != generate::FinishReason::kCancelled) {
-    TATARA_RETURN_IF_ERROR(WriteRunReceipt(options, *engine, recorded, prompt.rendered, completion));
+    TATARA_RETURN_IF_ERROR(
+        WriteRunReceipt(options, *engine, recorded, prompt.rendered, completion));
   }
   if (options.json) {
     OutJson(ResultJson(*engine, completion, options.logprobs >= 0));

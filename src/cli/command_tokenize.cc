@@ -29,7 +29,9 @@ Result<int> Tokenize(const TokenizeOptions& options) {
     return 0;
   }
   for (const std::int32_t id : ids) {
-    Out(fmt::format("{:>7}  {}\n", id, Json(format->tokenizer().TokenText(id)).dump(-1, ' ', false, Json::error_handler_t::replace)));
+    Out(fmt::format("{:>7}  {}\n", id,
+                    Json(format->tokenizer().TokenText(id))
+                        .dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
   return 0;
 }

@@ -1,5 +1,5 @@
-// The commands. Each returns the exit status or the error that ends it; data goes to standard output,
-// progress and remarks to standard error.
+// The commands. Each returns the exit status or the error that ends it; data goes to standard
+// output, progress and remarks to standard error.
 #pragma once
 
 #include "options.h"

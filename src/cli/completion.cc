@@ -51,8 +51,8 @@ complete -o filenames -F _tatara tatara
 std::string Fish(const CLI::App& app) {
   std::string script;
   for (const CLI::App* command : app.get_subcommands({})) {
-    script += fmt::format("complete -c tatara -n __fish_use_subcommand -a {} -d '{}'\n", command->get_name(),
-                          command->get_description());
+    script += fmt::format("complete -c tatara -n __fish_use_subcommand -a {} -d '{}'\n",
+                          command->get_name(), command->get_description());
     for (const CLI::Option* option : command->get_options()) {
       for (const std::string& name : option->get_lnames()) {
         script += fmt::format("complete -c tatara -n '__fish_seen_subcommand_from {}' -l {}\n",

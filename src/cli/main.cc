@@ -1,3 +1,5 @@
 #include "tatara/cli/main.h"
 
-int main(int argc, char** argv) { return tatara::cli::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return tatara::cli::Main(argc, argv);
+}

@@ -21,6 +21,8 @@ constexpr Translation kTranslations[] = {
 
 }  // namespace
 
-void InstallModuleTranslations() { InstallTranslations(kTranslations); }
+void InstallModuleTranslations() {
+  InstallTranslations(kTranslations);
+}
 
 }  // namespace tatara::cli

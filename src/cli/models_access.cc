@@ -31,12 +31,13 @@ Result<std::string> FindModelByDigest(const std::string& sha256) {
   }
   for (const weights::ModelListing& listing : listings) {
     if (listing.catalogue && listing.catalogue->files.front().sha256 == sha256) {
-      return MakeError(ErrorKind::kNotFound, "the model {0} is not on this machine; fetch it with: tatara pull {0}",
+      return MakeError(ErrorKind::kNotFound,
+                       "the model {0} is not on this machine; fetch it with: tatara pull {0}",
                        listing.name);
     }
   }
-  return MakeError(ErrorKind::kNotFound, "no model with SHA-256 {0} on this machine; name its file with --model",
-                   sha256);
+  return MakeError(ErrorKind::kNotFound,
+                   "no model with SHA-256 {0} on this machine; name its file with --model", sha256);
 }
 
 Result<std::string> DefaultAskModel() {
@@ -47,13 +48,16 @@ Result<std::string> DefaultAskModel() {
   }
   TATARA_TRY(const auto listings, store.List());
   for (const weights::ModelListing& listing : listings) {
-    if (listing.local && listing.catalogue && listing.catalogue->kind == "chat") return listing.name;
+    if (listing.local && listing.catalogue && listing.catalogue->kind == "chat")
+      return listing.name;
   }
   return MakeError(ErrorKind::kNotFound,
-                   "no model that can answer is on this machine; fetch one with: tatara pull {0}", kPreferred[0]);
+                   "no model that can answer is on this machine; fetch one with: tatara pull {0}",
+                   kPreferred[0]);
 }
 
-Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options, generate::EngineOptions extra) {
+Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options,
+                                                     generate::EngineOptions extra) {
   TATARA_TRY(const std::string path, ResolveModelPath(options.model));
   ProgressLine progress(ProgressLine::Unit::kBytes);
   extra.n_threads = options.n_threads;
@@ -70,7 +74,8 @@ Result<std::string> ReadInput(const std::string& name) {
   while (const std::size_t n = std::fread(block.data(), 1, block.size(), stdin)) {
     text.append(block.data(), n);
     if (text.size() > kInputBytesMax) {
-      return Refuse("{0}: larger than {1} bytes, the most that is read here", "standard input", kInputBytesMax);
+      return Refuse("{0}: larger than {1} bytes, the most that is read here", "standard input",
+                    kInputBytesMax);
     }
   }
   if (std::ferror(stdin)) return ErrnoError("{0}: cannot read: {1}", "standard input");

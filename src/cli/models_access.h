@@ -20,10 +20,11 @@ Result<std::string> ModelDigest(const std::string& model);
 Result<std::string> FindModelByDigest(const std::string& sha256);
 
 // With progress on standard error while it loads. `extra` sets what the command needs besides.
-Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options, generate::EngineOptions extra = {});
+Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options,
+                                                     generate::EngineOptions extra = {});
 
-// The model that `ask` takes where none is named: the best for both languages that is on this machine;
-// refused with the pull command where there is none.
+// The model that `ask` takes where none is named: the best for both languages that is on this
+// machine; refused with the pull command where there is none.
 Result<std::string> DefaultAskModel();
 
 // A file's content, or standard input for "-".

@@ -1,5 +1,5 @@
-// What each command was asked to do, as plain values. Filled by the parser (parse_*.cc), read by the
-// commands; no command sees the parser.
+// What each command was asked to do, as plain values. Filled by the parser (parse_*.cc), read by
+// the commands; no command sees the parser.
 #pragma once
 
 #include <cstdint>

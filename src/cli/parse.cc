@@ -62,7 +62,8 @@ int Main(int argc, char** argv) {
   SetLanguage(LanguageFromEnvironment());
   InstallInterruptHandler();
 
-  CLI::App app{Tr("Tatara: an open language model that an organisation can run, check and own"), "tatara"};
+  CLI::App app{Tr("Tatara: an open language model that an organisation can run, check and own"),
+               "tatara"};
   SetLabels(app);
   app.set_help_flag("-h,--help", Tr("print this help and exit"));
   app.set_version_flag("--version", std::string("tatara ") + kVersion)

@@ -1,5 +1,5 @@
-// The parser of the command line, in three groups of commands. Each adds its commands to the application
-// and leaves what was asked for in `chosen`.
+// The parser of the command line, in three groups of commands. Each adds its commands to the
+// application and leaves what was asked for in `chosen`.
 #pragma once
 
 #include <functional>
@@ -16,12 +16,12 @@ namespace tatara::cli {
 
 using Action = std::function<Result<int>()>;
 
-void AddModelCommands(CLI::App& app, Action& chosen);      // pull rm models tokenize logits bench
-void AddAnswerCommands(CLI::App& app, Action& chosen);     // run chat ask documents
-void AddMachineCommands(CLI::App& app, Action& chosen);    // verify replay doctor version completion
+void AddModelCommands(CLI::App& app, Action& chosen);    // pull rm models tokenize logits bench
+void AddAnswerCommands(CLI::App& app, Action& chosen);   // run chat ask documents
+void AddMachineCommands(CLI::App& app, Action& chosen);  // verify replay doctor version completion
 
-// A subcommand with its one-line description and examples in the user's language; examples are pairs of
-// (command line, what it does).
+// A subcommand with its one-line description and examples in the user's language; examples are
+// pairs of (command line, what it does).
 struct Example {
   const char* line;
   const char* english;

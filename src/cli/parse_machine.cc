@@ -30,9 +30,11 @@ void AddReplay(CLI::App& app, Action& chosen) {
        {"tatara replay redacted.json --originals texts.json",
         MarkText("a redacted receipt, with the texts that it left out")}});
   command->add_option("file", options->file, Tr("receipt"))->required();
-  command->add_option("--threads", options->n_threads, Tr("threads; 0: all that this process may use"))
+  command
+      ->add_option("--threads", options->n_threads, Tr("threads; 0: all that this process may use"))
       ->check(CLI::Range(0, 256));
-  command->add_option("--model", options->model, Tr("where the model is, if not where its digest leads"));
+  command->add_option("--model", options->model,
+                      Tr("where the model is, if not where its digest leads"));
   command->add_option("--originals", options->originals,
                       Tr("JSON object of field names and the texts that were left out"));
   AddJson(command, options->json);
@@ -43,8 +45,10 @@ void AddDoctor(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<DoctorOptions>();
   CLI::App* command = AddCommand(
       app, "doctor", MarkText("what this machine can do"),
-      {{"tatara doctor", MarkText("instruction sets, memory, measured bandwidth, the largest model that fits")},
-       {"for i in $(tatara doctor --isa); do TATARA_ISA=$i tatara logits MODEL --tokens 1,2,3 --json; done",
+      {{"tatara doctor",
+        MarkText("instruction sets, memory, measured bandwidth, the largest model that fits")},
+       {"for i in $(tatara doctor --isa); do TATARA_ISA=$i tatara logits MODEL --tokens 1,2,3 "
+        "--json; done",
         MarkText("the same digest from every instruction set")}});
   command->add_flag("--isa", options->isa, Tr("only the instruction sets, a line each"));
   AddJson(command, options->json);
@@ -61,9 +65,10 @@ void AddVersion(CLI::App& app, Action& chosen) {
 
 void AddCompletion(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<CompletionOptions>();
-  CLI::App* command = AddCommand(
-      app, "completion", MarkText("completion of commands and options for a shell"),
-      {{"source <(tatara completion bash)", MarkText("for this shell; put it into ~/.bashrc to keep it")}});
+  CLI::App* command =
+      AddCommand(app, "completion", MarkText("completion of commands and options for a shell"),
+                 {{"source <(tatara completion bash)",
+                   MarkText("for this shell; put it into ~/.bashrc to keep it")}});
   command->add_option("shell", options->shell, "bash, zsh, fish")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));

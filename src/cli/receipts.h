@@ -8,8 +8,10 @@
 
 namespace tatara::cli {
 
-Result<> WriteRunReceipt(const RunOptions& options, const generate::Engine& engine, const generate::Request& request,
-                         const std::string& prompt, const generate::Completion& completion);
-Result<> WriteAskReceipt(const AskOptions& options, const ModelOptions& model, const assistant::AskAnswer& answer);
+Result<> WriteRunReceipt(const RunOptions& options, const generate::Engine& engine,
+                         const generate::Request& request, const std::string& prompt,
+                         const generate::Completion& completion);
+Result<> WriteAskReceipt(const AskOptions& options, const ModelOptions& model,
+                         const assistant::AskAnswer& answer);
 
 }  // namespace tatara::cli

@@ -24,7 +24,9 @@ extern "C" void OnInterrupt(int signal) {
 
 }  // namespace
 
-void Out(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+void Out(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
 
 Result<> FinishOutput() {
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
@@ -54,7 +56,9 @@ int ReportError(const Error& error) {
   return 1;
 }
 
-bool StandardErrorIsTerminal() { return isatty(STDERR_FILENO) == 1; }
+bool StandardErrorIsTerminal() {
+  return isatty(STDERR_FILENO) == 1;
+}
 
 void InstallInterruptHandler() {
   struct sigaction action = {};
@@ -63,8 +67,12 @@ void InstallInterruptHandler() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-StopFlag& StopRequested() { return stop_flag; }
-Error Interrupted() { return MakeError(ErrorKind::kCancelled, "stopped"); }
+StopFlag& StopRequested() {
+  return stop_flag;
+}
+Error Interrupted() {
+  return MakeError(ErrorKind::kCancelled, "stopped");
+}
 
 void ProgressLine::Report(std::string_view what, std::uint64_t done, std::uint64_t total) {
   const auto now = Clock::now();

@@ -29,8 +29,8 @@ StopFlag& StopRequested();
 Error Interrupted();
 inline constexpr int kExitInterrupted = 130;
 
-// One line that is rewritten on a terminal, and a line each ten seconds elsewhere: what, how far, how long
-// it may still take. Removed at the end.
+// One line that is rewritten on a terminal, and a line each ten seconds elsewhere: what, how far,
+// how long it may still take. Removed at the end.
 class ProgressLine final : public ProgressSink {
  public:
   enum class Unit { kBytes, kCount };

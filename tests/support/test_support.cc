@@ -22,7 +22,8 @@ std::optional<fs::path> ModelFile(const std::string& name) {
   };
   const char* dir = std::getenv("TATARA_MODELS");
   const char* home = std::getenv("HOME");
-  const fs::path models = dir ? fs::path(dir) : fs::path(home ? home : "/") / ".cache/tatara/test-models";
+  const fs::path models =
+      dir ? fs::path(dir) : fs::path(home ? home : "/") / ".cache/tatara/test-models";
   const auto it = kFiles.find(name);
   if (it == kFiles.end()) return std::nullopt;
   fs::path file = models / it->second;
@@ -35,7 +36,9 @@ bool OnCi() {
   return ci != nullptr && std::string(ci) == "true";
 }
 
-bool RunAll() { return std::getenv("TATARA_TEST_ALL") != nullptr; }
+bool RunAll() {
+  return std::getenv("TATARA_TEST_ALL") != nullptr;
+}
 
 std::string ReadFile(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);

@@ -45,8 +45,8 @@ class Error {
   std::vector<std::string> arguments_;
 };
 
-// `format` is a literal with numbered fields: MakeError(kRefused, "{0}: {1} tensors, limit {2}", ...).
-// Arguments are formatted by fmt's default for their type.
+// `format` is a literal with numbered fields: MakeError(kRefused, "{0}: {1} tensors, limit {2}",
+// ...). Arguments are formatted by fmt's default for their type.
 template <typename... Args>
 Error MakeError(ErrorKind kind, std::string_view format, const Args&... args) {
   return Error(kind, format, {fmt::format("{}", args)...});
@@ -118,8 +118,7 @@ class [[nodiscard]] Result {
   declaration = std::move(name).value()
 
 // For a Result<> whose value does not matter.
-#define TATARA_RETURN_IF_ERROR(expression)                      \
-  do {                                                          \
-    if (auto tatara_result = (expression); !tatara_result.ok()) \
-      return tatara_result.error();                             \
+#define TATARA_RETURN_IF_ERROR(expression)                                                    \
+  do {                                                                                        \
+    if (auto tatara_result = (expression); !tatara_result.ok()) return tatara_result.error(); \
   } while (false)

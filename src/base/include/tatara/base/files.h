@@ -39,7 +39,8 @@ struct WriteOptions {
   unsigned mode = 0644;
 };
 
-// Writes beside `path`, fsyncs, renames over it, fsyncs the folder: the old content or the new, never a part.
+// Writes beside `path`, fsyncs, renames over it, fsyncs the folder: the old content or the new,
+// never a part.
 Result<> WriteFileAtomically(const std::filesystem::path& path, std::string_view content,
                              const WriteOptions& options = {});
 
@@ -60,11 +61,13 @@ class FileLock {
   int fd_;
 };
 
-// SHA-256 of a file's content, hexadecimal. `progress` (may be empty) gets the bytes done; false cancels.
+// SHA-256 of a file's content, hexadecimal. `progress` (may be empty) gets the bytes done; false
+// cancels.
 Result<std::string> Sha256OfFile(const std::filesystem::path& path,
                                  const std::function<bool(std::uint64_t)>& progress = {});
 
-// The data directory: TATARA_HOME, else $XDG_DATA_HOME/tatara, else ~/.local/share/tatara. Not created.
+// The data directory: TATARA_HOME, else $XDG_DATA_HOME/tatara, else ~/.local/share/tatara. Not
+// created.
 std::filesystem::path TataraHome();
 
 }  // namespace tatara

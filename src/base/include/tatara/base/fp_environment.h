@@ -1,6 +1,6 @@
 // The contract's floating-point environment: round to nearest even, no flush-to-zero, no
-// denormals-are-zero, all exceptions masked. A library built with fast-math may have changed it at load,
-// so every compute thread sets it and every forward pass checks it.
+// denormals-are-zero, all exceptions masked. A library built with fast-math may have changed it at
+// load, so every compute thread sets it and every forward pass checks it.
 #pragma once
 
 namespace tatara {

@@ -1,7 +1,8 @@
 // Texts in the user's language. The English format string is the key; Japanese comes from the
-// messages_ja.inc of each module, which the command line installs at start. Every format string given
-// to Refuse, MakeError, ErrnoError or Tr needs an entry: tools/check_messages refuses a missing one.
-// Thread safety: InstallTranslations and SetLanguage at start only; the rest from any thread.
+// messages_ja.inc of each module, which the command line installs at start. Every format string
+// given to Refuse, MakeError, ErrnoError or Tr needs an entry: tools/check_messages refuses a
+// missing one. Thread safety: InstallTranslations and SetLanguage at start only; the rest from any
+// thread.
 #pragma once
 
 #include <span>
@@ -39,6 +40,8 @@ std::string Tr(std::string_view format, const Args&... args) {
 }
 
 // Marks a literal that reaches Tr through a variable, so that the check sees it.
-constexpr const char* MarkText(const char* format) { return format; }
+constexpr const char* MarkText(const char* format) {
+  return format;
+}
 
 }  // namespace tatara

@@ -1,6 +1,6 @@
-// Typed keys as model containers carry them (GGUF metadata, a Hugging Face folder's JSON files). The
-// weights module fills it; tokenizers, templates and architectures read it.
-// Thread safety: reading from any thread.
+// Typed keys as model containers carry them (GGUF metadata, a Hugging Face folder's JSON files).
+// The weights module fills it; tokenizers, templates and architectures read it. Thread safety:
+// reading from any thread.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,19 @@ namespace tatara {
 
 class Metadata {
  public:
-  // Integers of every width are widened, floats keep their exact value. Arrays hold one type; arrays of
-  // arrays are not kept.
-  using Value = std::variant<bool, std::int64_t, std::uint64_t, double, std::string,
-                             std::vector<bool>, std::vector<std::int64_t>,
-                             std::vector<std::uint64_t>, std::vector<double>,
-                             std::vector<std::string>>;
+  // Integers of every width are widened, floats keep their exact value. Arrays hold one type;
+  // arrays of arrays are not kept.
+  using Value =
+      std::variant<bool, std::int64_t, std::uint64_t, double, std::string, std::vector<bool>,
+                   std::vector<std::int64_t>, std::vector<std::uint64_t>, std::vector<double>,
+                   std::vector<std::string>>;
 
   // `origin` names the file in errors.
   explicit Metadata(std::string origin = {}) : origin_(std::move(origin)) {}
 
-  void Set(std::string key, Value value) { values_.insert_or_assign(std::move(key), std::move(value)); }
+  void Set(std::string key, Value value) {
+    values_.insert_or_assign(std::move(key), std::move(value));
+  }
   bool Has(std::string_view key) const { return values_.find(key) != values_.end(); }
   const std::map<std::string, Value, std::less<>>& values() const { return values_; }
   const std::string& origin() const { return origin_; }

@@ -1,5 +1,5 @@
-// Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, SC'11), the contract's only
-// source of chance. The same key and counter give the same four words on every machine.
+// Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, SC'11), the contract's
+// only source of chance. The same key and counter give the same four words on every machine.
 #pragma once
 
 #include <array>

@@ -18,8 +18,9 @@ class Replayer {
   virtual ~Replayer() = default;
   // The `kind` of the records it understands: "run", "ask".
   virtual std::string_view kind() const = 0;
-  // Runs the record again from its input fields; returns the output fields (named "output.…") that came
-  // out this time. The ledger compares them with the recorded ones, in the record's field order.
+  // Runs the record again from its input fields; returns the output fields (named "output.…") that
+  // came out this time. The ledger compares them with the recorded ones, in the record's field
+  // order.
   virtual Result<RecordFields> Replay(const RecordFields& record) = 0;
 };
 

@@ -1,9 +1,10 @@
-// A fixed set of threads that run one parallel loop at a time. Loops split outputs, never a chain of
-// floating-point operations, so a result does not depend on the number of threads or on who ran what.
+// A fixed set of threads that run one parallel loop at a time. Loops split outputs, never a chain
+// of floating-point operations, so a result does not depend on the number of threads or on who ran
+// what.
 //
-// Every thread, the caller's included, has the contract's floating-point environment (fp_environment.h)
-// inside a loop. Workers spin for a short time between loops, then sleep.
-// Thread safety: one caller at a time per pool; loop bodies must not call the same pool.
+// Every thread, the caller's included, has the contract's floating-point environment
+// (fp_environment.h) inside a loop. Workers spin for a short time between loops, then sleep. Thread
+// safety: one caller at a time per pool; loop bodies must not call the same pool.
 #pragma once
 
 #include <cstdint>
@@ -45,9 +46,9 @@ class ThreadPool {
 
   int n_threads() const { return n_threads_; }
 
-  // Calls body(item, thread) once for every item in [0, n_items), thread in [0, n_threads()). Items are
-  // handed out one at a time in ascending order, so cut the work into pieces of some microseconds.
-  // Returns when all are done.
+  // Calls body(item, thread) once for every item in [0, n_items), thread in [0, n_threads()). Items
+  // are handed out one at a time in ascending order, so cut the work into pieces of some
+  // microseconds. Returns when all are done.
   void For(std::int64_t n_items, FunctionRef<void(std::int64_t item, int thread)> body);
 
   // Hardware threads this process may run on.
