@@ -10,6 +10,7 @@
 #include "model_name.h"
 #include "record.h"
 #include "store_paths.h"
+#include "tatara/base/localise.h"
 #include "utf8.h"
 
 namespace tatara::weights {
@@ -87,24 +88,26 @@ Result<std::vector<ModelListing>> ModelStore::List() const {
   std::set<std::string> names = ModelNamesIn(paths.models());
   names.merge(ModelNamesIn(paths.partial("")));
   std::vector<ModelListing> out;
-  const auto add = [&](const std::string& name) -> Result<> {
+  const auto add = [&](const std::string& name) {
     ModelListing listing{.name = name};
     if (const CatalogueEntry* entry = catalogue_.Find(name)) listing.catalogue = *entry;
     std::error_code ignored;
     if (fs::exists(paths.model(name), ignored)) {
       auto record = ReadRecord(paths.model(name));
-      if (!record.ok() && record.error().kind() != ErrorKind::kNotFound) return record.error();
-      if (record.ok()) listing.local = *std::move(record);
+      if (record.ok()) {
+        listing.local = *std::move(record);
+      } else {
+        listing.problem = record.error().text(CurrentLanguage());
+      }
     }
     listing.partial_bytes = PartialBytes(paths.partial(name));
     out.push_back(std::move(listing));
-    return Ok{};
   };
   for (const CatalogueEntry& model : catalogue_.models) {
     names.erase(model.name);
-    TATARA_RETURN_IF_ERROR(add(model.name));
+    add(model.name);
   }
-  for (const std::string& name : names) TATARA_RETURN_IF_ERROR(add(name));
+  for (const std::string& name : names) add(name);
   return out;
 }
 

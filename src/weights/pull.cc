@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 
@@ -135,6 +136,7 @@ class Puller {
   const PullOptions& options_;
   FetchContext context_;
   std::uint64_t bytes_before_ = 0;  // of the files before the current one
+  std::uint64_t bytes_shown_ = 0;
 };
 
 // Files in "ready" were verified against these digests; a changed catalogue starts another folder.
@@ -161,7 +163,9 @@ Result<bool> Puller::FindPresent(PullReport& report) const {
   std::map<std::string, std::string> wanted;
   for (const CatalogueFile& file : entry_.files) wanted[file.path] = file.sha256;
   if (local.files.size() != wanted.size()) return false;
-  const auto go_on = [&](std::uint64_t) { return options_.stop == nullptr || !options_.stop->IsSet(); };
+  const auto go_on = [&](std::uint64_t) {
+    return options_.stop == nullptr || !options_.stop->IsSet();
+  };
   for (const LocalFile& file : local.files) {
     const auto at = wanted.find(file.path);
     if (at == wanted.end() || (!at->second.empty() && at->second != file.sha256)) return false;
@@ -194,9 +198,14 @@ Result<AcquiredFile> Puller::AcquireOne(Acquirer& acquirer, const CatalogueFile&
 
 Result<> Puller::AcquireAll(const fs::path& ready, PullReport& report) {
   context_.stop = options_.stop;
+  context_.retry_pause_ms = store_.retry_pause_ms;
   const std::uint64_t total = entry_.n_bytes();
   context_.report = [&](std::uint64_t n_bytes) {
-    if (options_.progress) options_.progress->Report(entry_.name, bytes_before_ + n_bytes, total);
+    // A wheel is counted while it comes, and what is read out of it again: the bar does not step
+    // back.
+    bytes_shown_ = std::max(bytes_shown_, bytes_before_ + n_bytes);
+    if (total != 0) bytes_shown_ = std::min(bytes_shown_, total);
+    if (options_.progress) options_.progress->Report(entry_.name, bytes_shown_, total);
   };
   Acquirer acquirer(paths_.partial(entry_.name), options_.from, store_.share_blocks, context_);
   Result<> outcome = Ok{};

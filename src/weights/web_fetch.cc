@@ -18,7 +18,7 @@ namespace tatara::weights {
 namespace {
 
 constexpr int kRedirectsMax = 8;
-// Without a byte of progress between them; each waits twice as long as the one before, from 0.5 s.
+// Without a byte of progress between them; each waits twice as long as the one before.
 constexpr int kAttemptsMax = 4;
 constexpr long kConnectTimeoutMs = 5000;
 // Slower than 1 kB/s for half a minute counts as broken off.
@@ -291,6 +291,7 @@ Outcome Exchange::Run() {
   if (auto checked = CheckWebAddress(url_); !checked.ok()) return Fail(checked.error());
   const std::string address = AddressOf(url_);
   if (context_.unreachable.contains(address)) {
+    context_.was_skipped = true;
     return Fail(MakeError(ErrorKind::kUnavailable, "{0} could not be reached before", address));
   }
   context_.NoteContact(address);
@@ -318,9 +319,10 @@ Outcome Attempt(const WebRequest& request, PartialFile& file, FetchContext& cont
 }
 
 void Pause(int attempt, const FetchContext& context) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(500 << attempt);
+  const auto until = std::chrono::steady_clock::now() +
+                     std::chrono::milliseconds(context.retry_pause_ms << attempt);
   while (!context.Stopped() && std::chrono::steady_clock::now() < until) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }
 
