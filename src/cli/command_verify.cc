@@ -21,19 +21,24 @@ Result<ledger::VerifyReport> VerifyFile(const std::string& file) {
 
 std::string KeyText(const ledger::VerifyReport& report) {
   if (!report.key_name.empty()) return Tr("trusted: {0}", report.key_name);
-  return Tr("not among the keys that this machine trusts ({0})", (TataraHome() / "keys" / "trusted").string());
+  return Tr("not among the keys that this machine trusts ({0})",
+            (TataraHome() / "keys" / "trusted").string());
 }
 
 void PrintVerdict(const ledger::VerifyReport& report) {
-  for (const std::string& problem : report.problems) Out(Tr("not as it was signed: {0}", problem) + "\n");
+  for (const std::string& problem : report.problems)
+    Out(Tr("not as it was signed: {0}", problem) + "\n");
   if (!report.ok) return;
-  Out(Tr("unchanged since it was signed: kind {0}, {1}, program {2}, numerics contract {3}", report.receipt->kind,
-         report.receipt->created_utc, report.receipt->program_version, report.receipt->numerics_contract) +
+  Out(Tr("unchanged since it was signed: kind {0}, {1}, program {2}, numerics contract {3}",
+         report.receipt->kind, report.receipt->created_utc, report.receipt->program_version,
+         report.receipt->numerics_contract) +
       "\n");
   Out(Tr("key {0}, {1}", report.key_id.substr(0, 16), KeyText(report)) + "\n");
 }
 
-Json Nullable(const std::string& text) { return text.empty() ? Json() : Json(text); }
+Json Nullable(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
 
 // The text of a field that holds a JSON string; empty where there is none.
 std::string StringField(const ledger::Receipt& receipt, std::string_view name) {
@@ -72,21 +77,25 @@ Result<std::unique_ptr<generate::Engine>> OpenReceiptModel(const ReplayOptions& 
   if (found != digest) {
     return Refuse("{0}: SHA-256 is {1}, the receipt's model has {2}", model.model, found, digest);
   }
-  if (const std::string activations = StringField(receipt, "input.activations"); !activations.empty()) {
+  if (const std::string activations = StringField(receipt, "input.activations");
+      !activations.empty()) {
     model.activations = activations;
   }
   return OpenEngine(model);
 }
 
-Result<ledger::ReplayReport> ReplayOnModel(const ReplayOptions& options, const ledger::Receipt& receipt) {
+Result<ledger::ReplayReport> ReplayOnModel(const ReplayOptions& options,
+                                           const ledger::Receipt& receipt) {
   TATARA_TRY(const RecordFields originals, ReadOriginals(options, receipt));
   TATARA_TRY(const auto engine, OpenReceiptModel(options, receipt));
   generate::RunReplayer run(*engine);
   const auto ask = assistant::MakeAskReplayer(*engine);
   for (Replayer* replayer : {static_cast<Replayer*>(&run), ask.get()}) {
-    if (replayer->kind() == receipt.kind) return ledger::ReplayReceipt(receipt, originals, *replayer);
+    if (replayer->kind() == receipt.kind)
+      return ledger::ReplayReceipt(receipt, originals, *replayer);
   }
-  return Refuse("{0}: a receipt of kind '{1}', which this program can not replay", options.file, receipt.kind);
+  return Refuse("{0}: a receipt of kind '{1}', which this program can not replay", options.file,
+                receipt.kind);
 }
 
 }  // namespace
@@ -117,7 +126,8 @@ Result<int> Replay(const ReplayOptions& options) {
   TATARA_TRY(const ledger::VerifyReport verified, VerifyFile(options.file));
   if (!verified.ok) {
     if (options.json) {
-      OutJson({{"ok", false}, {"verified", false}, {"first_difference", verified.first_difference}});
+      OutJson(
+          {{"ok", false}, {"verified", false}, {"first_difference", verified.first_difference}});
     } else {
       PrintVerdict(verified);
     }
@@ -127,7 +137,9 @@ Result<int> Replay(const ReplayOptions& options) {
   if (options.json) {
     Json fields = Json::array();
     for (const auto& field : report.fields) {
-      fields.push_back({{"name", field.name}, {"equal", field.equal}, {"difference", Nullable(field.difference)}});
+      fields.push_back({{"name", field.name},
+                        {"equal", field.equal},
+                        {"difference", Nullable(field.difference)}});
     }
     OutJson({{"ok", report.ok},
              {"verified", true},

@@ -12,7 +12,9 @@
 namespace tatara::cli {
 namespace {
 
-bool IsOutput(const std::string& name) { return name.starts_with("output."); }
+bool IsOutput(const std::string& name) {
+  return name.starts_with("output.");
+}
 
 // Inputs first, then outputs: a reader, and a comparison, meets them in this order.
 std::vector<std::pair<std::string, std::string>> InOrder(const RecordFields& record) {
@@ -42,10 +44,12 @@ std::string OriginalsPath(const std::string& receipt_path) {
   return path.replace_extension(".originals.json").string();
 }
 
-Result<> WriteReceipt(const ReceiptTarget& target, const std::string& kind, const RecordFields& record) {
+Result<> WriteReceipt(const ReceiptTarget& target, const std::string& kind,
+                      const RecordFields& record) {
   TATARA_TRY(const auto key, ledger::SigningKey::LoadOrCreate(TataraHome()));
-  ledger::NewReceipt receipt{
-      .kind = kind, .created_utc = FormatUtc(SystemClock().UnixSeconds()), .fields = InOrder(record)};
+  ledger::NewReceipt receipt{.kind = kind,
+                             .created_utc = FormatUtc(SystemClock().UnixSeconds()),
+                             .fields = InOrder(record)};
   if (target.redact) {
     for (const auto& [name, json] : record) {
       if (generate::RevealsText(name)) receipt.redacted.insert(name);
@@ -54,7 +58,8 @@ Result<> WriteReceipt(const ReceiptTarget& target, const std::string& kind, cons
   }
   TATARA_TRY(const std::string content, ledger::MakeReceipt(receipt, key));
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(target.path, content, {.mode = 0600}));
-  Remark(Tr("receipt: {0}; check it with: tatara verify {0}; run it again with: tatara replay {0}", target.path));
+  Remark(Tr("receipt: {0}; check it with: tatara verify {0}; run it again with: tatara replay {0}",
+            target.path));
   return Ok{};
 }
 
@@ -62,7 +67,8 @@ Result<> WriteRunReceipt(const RunOptions& options, const generate::Engine& engi
                          const generate::Request& request, const std::string& prompt,
                          const generate::Completion& completion) {
   TATARA_TRY(const std::string digest, ModelDigest(options.model.model));
-  const auto form = options.chat_file.empty() ? generate::PromptForm::kText : generate::PromptForm::kChat;
+  const auto form =
+      options.chat_file.empty() ? generate::PromptForm::kText : generate::PromptForm::kChat;
   const generate::PromptOrigin origin{options.model.model, digest, form, prompt};
   return WriteReceipt({options.receipt, options.redact}, "run",
                       generate::RunFields(engine, request, origin, completion));

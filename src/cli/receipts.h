@@ -9,13 +9,14 @@
 
 namespace tatara::cli {
 
-// Writes the receipt, signed by this machine's key. Redacted: the texts go into a private file beside it
-// (OriginalsPath) that its owner keeps for a replay.
+// Writes the receipt, signed by this machine's key. Redacted: the texts go into a private file
+// beside it (OriginalsPath) that its owner keeps for a replay.
 struct ReceiptTarget {
   std::string path;
   bool redact = false;
 };
-Result<> WriteReceipt(const ReceiptTarget& target, const std::string& kind, const RecordFields& record);
+Result<> WriteReceipt(const ReceiptTarget& target, const std::string& kind,
+                      const RecordFields& record);
 
 // "r.json" -> "r.originals.json".
 std::string OriginalsPath(const std::string& receipt_path);
