@@ -10,7 +10,7 @@
 #include <simde/x86/f16c.h>
 #include <simde/x86/fma.h>
 
-#include "simde/missing_intrinsics.h"
+#include "simde/missing.h"
 #define TATARA_AVX512_TABLE(name) name##Simde
 #else
 #include <immintrin.h>
