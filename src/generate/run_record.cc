@@ -135,7 +135,9 @@ RecordFields RunFields(const Engine& engine, const Request& request, const Promp
   fields["input.chat_template"] = chat ? JsonOf(source) : "null";
   fields["input.chat_template_sha256"] = chat ? JsonOf(Sha256Hex(source)) : "null";
   fields["input.prompt"] = JsonOf(origin.prompt);
-  fields["input.prompt_form"] = JsonOf(kForms[static_cast<std::size_t>(origin.form)]);
+  // Bytes that are no text can not be written down exactly; then the ids are what was asked.
+  const PromptForm form = IsUtf8(origin.prompt) ? origin.form : PromptForm::kIds;
+  fields["input.prompt_form"] = JsonOf(kForms[static_cast<std::size_t>(form)]);
   fields["input.token_ids"] = JsonOf(request.prompt);
   fields["input.sampling"] = SamplingToJson(sampling);
   fields["input.tokens_max"] = std::to_string(request.tokens_max);
