@@ -42,7 +42,8 @@ const std::uint8_t* ShapeTable() {
 // Which of the 256 shapes belong to something.
 using ShapeSet = std::array<bool, 256>;
 
-// A character of each shape; category and white space are one for all that share a shape. -1: no such shape.
+// A character of each shape; category and white space are one for all that share a shape. -1: no
+// such shape.
 const std::array<std::int32_t, 256>& CharacterOfShape() {
   static const std::array<std::int32_t, 256> characters = [] {
     std::array<std::int32_t, 256> first;
