@@ -172,6 +172,9 @@ Result<> Acquirer::FetchWhole(const CatalogueFile& file, const SourceSpec& spec,
     if (file.sha256.empty()) TATARA_RETURN_IF_ERROR(partial.Restart());
     TATARA_RETURN_IF_ERROR(partial.Commit(0, ""));
     TATARA_RETURN_IF_ERROR(CheckRoom(file, 0, partial));
+    std::error_code ignored;
+    context_.expected_bytes = fs::file_size(spec.path, ignored);
+    if (ignored) context_.expected_bytes = 0;
     return AppendFile(spec.path, partial.size(), partial, context_);
   }
   WebRequest request{
@@ -181,7 +184,10 @@ Result<> Acquirer::FetchWhole(const CatalogueFile& file, const SourceSpec& spec,
     request.url = std::move(hub.url);
     request.token = std::move(hub.token);
   }
-  request.check_room = [&](std::uint64_t n_bytes) { return CheckFreeSpace(work_, n_bytes); };
+  request.check_room = [&](std::uint64_t n_bytes) {
+    context_.expected_bytes = partial.size() + n_bytes;
+    return CheckFreeSpace(work_, n_bytes);
+  };
   return FetchWeb(request, partial, context_);
 }
 

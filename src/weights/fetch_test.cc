@@ -126,6 +126,19 @@ TEST_F(Fetch, AnUnreachablePublisherIsQuickAndTheMirrorServes) {
   EXPECT_EQ(pulled->model.files[1].source, mirror.Url("/b"));
 }
 
+TEST_F(Fetch, ACompanysProxyIsUsedAndItsRefusalIsNotRepeated) {
+  HttpServer proxy([](const std::string&) { return HttpAnswer{.status = 403}; });
+  const Environment use("https_proxy", proxy.Url(""));
+  const Environment all("no_proxy", "");
+  const TestStore place(OneFile(Bytes(10), {"https://models.invalid/m"}));
+  const auto pulled = place.Open().Pull("m");
+  ASSERT_FALSE(pulled.ok());
+  EXPECT_THAT(pulled.error().text(), HasSubstr("https://models.invalid:443 cannot be reached"));
+  EXPECT_THAT(pulled.error().text(), HasSubstr("403"));
+  ASSERT_EQ(proxy.requests().size(), 1u);
+  EXPECT_THAT(proxy.requests().front(), HasSubstr("CONNECT models.invalid:443"));
+}
+
 TEST_F(Fetch, WhenNoSourceServesEachOneIsNamedWithItsReason) {
   HttpServer server([&](const std::string& request) {
     return HttpAnswer{.status = request.find("/gone") != request.npos ? 404 : 403, .body = "no"};

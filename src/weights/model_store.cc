@@ -15,6 +15,24 @@
 
 namespace tatara::weights {
 namespace fs = std::filesystem;
+
+Result<FileLock> LockModel(const StorePaths& paths, std::string_view name, int wait_ms_max) {
+  std::error_code code;
+  fs::create_directories(paths.lock(""), code);
+  if (code) {
+    return MakeError(ErrorKind::kIo, "{0}: cannot write: {1}", paths.lock("").string(),
+                     code.message());
+  }
+  auto lock = FileLock::Acquire(paths.lock(name), wait_ms_max);
+  if (!lock.ok() && lock.error().kind() == ErrorKind::kUnavailable) {
+    return MakeError(
+        ErrorKind::kUnavailable,
+        "{0}: another process is pulling or removing this model; try again when it has ended",
+        name);
+  }
+  return lock;
+}
+
 namespace {
 
 std::uint64_t PartialBytes(const fs::path& folder) {
@@ -119,8 +137,7 @@ Result<RemoveReport> ModelStore::Remove(std::string_view name) {
       (!fs::exists(paths.model(name), code) && !fs::exists(paths.partial(name), code))) {
     return MakeError(ErrorKind::kNotFound, "'{0}' is not on this machine", Printable(name));
   }
-  fs::create_directories(paths.lock(""), code);
-  TATARA_TRY(const FileLock lock, FileLock::Acquire(paths.lock(name), kLockWaitMs));
+  TATARA_TRY(const FileLock lock, LockModel(paths, name, kLockWaitMs));
   RemoveReport report{.name = std::string(name)};
   const fs::path partial = paths.partial(name);
   fs::create_directories(partial, code);

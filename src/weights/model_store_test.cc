@@ -156,7 +156,7 @@ TEST(ModelStore, ASecondPullIsToldWhoIsInTheWay) {
     const auto pulled = store.Pull("m", {.lock_wait_ms_max = 10});
     ASSERT_FALSE(pulled.ok());
     EXPECT_EQ(pulled.error().kind(), ErrorKind::kUnavailable);
-    EXPECT_THAT(pulled.error().text(), HasSubstr("another process"));
+    EXPECT_THAT(pulled.error().text(), HasSubstr("m: another process is pulling or removing"));
   }
   EXPECT_TRUE(store.Pull("m", {.lock_wait_ms_max = 10}).ok());
 }
@@ -213,6 +213,7 @@ TEST(ModelStore, AnySourceCanBePulledUnderAName) {
               HasSubstr("expected " + Sha256Hex("x")));
   EXPECT_TRUE(
       store.Pull(other, {.name = "o", .sha256 = Sha256Hex(Bytes(5))})->model.digest_was_known);
+  EXPECT_EQ(store.Pull((outside.path() / "other.gguf").string())->model.name, "other");
   EXPECT_EQ(store.Pull("nonsense").error().kind(), ErrorKind::kNotFound);
 }
 

@@ -121,10 +121,9 @@ Result<fs::path> WheelFolder::Find(const std::string& requirement) const {
 Result<fs::path> WheelFolder::FolderOfThisRun() const {
   constexpr std::string_view kPrefix = "run-";
   std::error_code code;
-  for (const auto& entry : fs::directory_iterator(folder_, code)) {
+  for (fs::directory_iterator at(folder_, code), end; !code && at != end; at.increment(code)) {
     std::error_code ignored;
-    if (entry.path().filename().string().starts_with(kPrefix))
-      fs::remove_all(entry.path(), ignored);
+    if (at->path().filename().string().starts_with(kPrefix)) fs::remove_all(at->path(), ignored);
   }
   if (code) return FolderError(folder_, code);
   return folder_ /
