@@ -247,6 +247,7 @@ TEST(Attention, ChunksBatchesThreadsAndSetsChangeNoBit) {
       SetActiveIsa(isa);
       for (const int threads : {1, 2, 3, 8}) {
         for (const int chunk : {1, 7, 64, 1 << 20}) {
+          if (chunk == 1 && threads == 8) continue;  // mostly waiting on two processors
           // The oracle is slow: each chunking with one number of threads.
           if (isa == Isa::kScalar && threads != 1 + chunk % 3) continue;
           Sequence sequence(shape, 150, 300), other(shape, 45, 400), third(shape, 1, 500);

@@ -20,3 +20,7 @@ add_executable(tatara_matmul_benchmark EXCLUDE_FROM_ALL ${dir}/matmul_benchmark.
 target_link_libraries(tatara_matmul_benchmark PRIVATE tatara_numerics $<LINK_ONLY:tatara_base> GTest::gtest)
 target_include_directories(tatara_matmul_benchmark PRIVATE ${dir} ${dir}/include
                            ${CMAKE_SOURCE_DIR}/src/base/include)
+# Attention and row operations; ninja tatara_float_benchmark.
+add_executable(tatara_float_benchmark EXCLUDE_FROM_ALL ${dir}/float_benchmark.cc)
+target_link_libraries(tatara_float_benchmark PRIVATE tatara_numerics $<LINK_ONLY:tatara_base>)
+target_include_directories(tatara_float_benchmark PRIVATE ${dir}/include ${CMAKE_SOURCE_DIR}/src/base/include)

@@ -17,18 +17,18 @@ constexpr int kKeys = AttentionTile::kKeys;
 constexpr int kKeyVectors = kKeys / 16;
 
 // ProductTile over vectors first_vector .. end_vector - 1 of the outputs.
-template <int kRows>
+template <int kRows, Start kStart>
 inline void ProductRows(const float* matrix, std::int64_t matrix_stride, std::int64_t n_k,
                         const float* x, std::int64_t x_stride, float* acc, std::int64_t acc_stride,
                         int first_vector, int end_vector) {
   int v = first_vector;
   for (; v + kTileVectors <= end_vector; v += kTileVectors) {
-    ProductTile<kRows, kTileVectors>(matrix + 16 * v, matrix_stride, n_k, x, x_stride, acc + 16 * v,
-                                     acc_stride);
+    ProductTile<kRows, kTileVectors, kStart>(matrix + 16 * v, matrix_stride, n_k, x, x_stride,
+                                             acc + 16 * v, acc_stride);
   }
   for (; v < end_vector; ++v) {
-    ProductTile<kRows, 1>(matrix + 16 * v, matrix_stride, n_k, x, x_stride, acc + 16 * v,
-                          acc_stride);
+    ProductTile<kRows, 1, kStart>(matrix + 16 * v, matrix_stride, n_k, x, x_stride, acc + 16 * v,
+                                  acc_stride);
   }
 }
 
@@ -41,6 +41,7 @@ inline void WeighRow(float* p, float scale, int lo, int hi, float* m, float* l) 
   const bool whole = lo == 0 && hi == kKeys;
 #pragma GCC unroll 4
   for (int v = 0; v < kKeyVectors; ++v) {
+    // Vectors of keys that no row sees hold nothing; what is there is masked.
     s[v] = Mul(Load(p + 16 * v), Broadcast(scale));
     if (!whole) {
       const int first = lo - 16 * v, end = hi - 16 * v;
@@ -71,24 +72,34 @@ inline void SumValues(const AttentionTile& tile, int row, const float* p, float*
   const std::int64_t stride = tile.value_stride;
   const int n_vectors = tile.value_stride / 16;
   int common_lo = 0, common_hi = kKeys;
+  bool all_start_together = true;
   for (int r = 0; r < kRows; ++r) {
     const int lo = tile.lo[row + r], hi = tile.hi[row + r];
     common_lo = lo > common_lo ? lo : common_lo;
     common_hi = hi < common_hi ? hi : common_hi;
+    all_start_together &= lo == tile.lo[row];
   }
   const auto each = [&](int r, int first, int end) {
     if (first >= end) return;
-    ProductRows<1>(tile.v + first * stride, stride, end - first, p + r * kKeys + first, kKeys,
-                   o + r * stride, stride, 0, n_vectors);
+    ProductRows<1, Start::kFromMemory>(tile.v + first * stride, stride, end - first,
+                                       p + r * kKeys + first, kKeys, o + r * stride, stride, 0,
+                                       n_vectors);
   };
-  for (std::int64_t i = 0; i < kRows * stride; i += 16) Store(o + i, Zero());
-  if (common_lo >= common_hi) {
-    for (int r = 0; r < kRows; ++r) each(r, tile.lo[row + r], tile.hi[row + r]);
-    return;
+  const auto together = [&]<Start kStart>() {
+    ProductRows<kRows, kStart>(tile.v + common_lo * stride, stride, common_hi - common_lo,
+                               p + common_lo, kKeys, o, stride, 0, n_vectors);
+  };
+  if (all_start_together && common_lo < common_hi) {
+    together.template operator()<Start::kFromZero>();
+  } else {
+    for (std::int64_t i = 0; i < kRows * stride; i += 16) Store(o + i, Zero());
+    if (common_lo >= common_hi) {
+      for (int r = 0; r < kRows; ++r) each(r, tile.lo[row + r], tile.hi[row + r]);
+      return;
+    }
+    for (int r = 0; r < kRows; ++r) each(r, tile.lo[row + r], common_lo);
+    together.template operator()<Start::kFromMemory>();
   }
-  for (int r = 0; r < kRows; ++r) each(r, tile.lo[row + r], common_lo);
-  ProductRows<kRows>(tile.v + common_lo * stride, stride, common_hi - common_lo, p + common_lo,
-                     kKeys, o, stride, 0, n_vectors);
   for (int r = 0; r < kRows; ++r) each(r, common_hi, tile.hi[row + r]);
 }
 
@@ -103,10 +114,9 @@ void TileRows(const AttentionTile& tile, int row, const TileResult& result) {
     end_key = hi > end_key ? hi : end_key;
   }
   if (first_key >= end_key) return;
-  for (int i = 0; i < kRows * kKeys; i += 16) Store(p + i, Zero());
-  ProductRows<kRows>(tile.k, kKeys, tile.head_dim,
-                     tile.q + static_cast<std::int64_t>(row) * tile.head_dim, tile.head_dim, p,
-                     kKeys, first_key / 16, (end_key + 15) / 16);
+  ProductRows<kRows, Start::kFromZero>(
+      tile.k, kKeys, tile.head_dim, tile.q + static_cast<std::int64_t>(row) * tile.head_dim,
+      tile.head_dim, p, kKeys, first_key / 16, (end_key + 15) / 16);
   for (int r = 0; r < kRows; ++r) {
     const int lo = tile.lo[row + r], hi = tile.hi[row + r];
     if (hi > lo)

@@ -9,8 +9,10 @@ namespace tatara::numerics {
 namespace {
 
 // acc[r][16 * v + lane] = fma(matrix[k][16 * v + lane], x[r][k], acc[r][...]) for k = 0 .. n_k - 1,
-// with the accumulators in registers.
-template <int kRows, int kVectors>
+// with the accumulators in registers; from +0 where acc is not to be read.
+enum class Start { kFromZero, kFromMemory };
+
+template <int kRows, int kVectors, Start kStart = Start::kFromMemory>
 inline void ProductTile(const float* matrix, std::int64_t matrix_stride, std::int64_t n_k,
                         const float* x, std::int64_t x_stride, float* acc,
                         std::int64_t acc_stride) {
@@ -18,7 +20,9 @@ inline void ProductTile(const float* matrix, std::int64_t matrix_stride, std::in
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sum[r][v] = Load(acc + r * acc_stride + 16 * v);
+    for (int v = 0; v < kVectors; ++v) {
+      sum[r][v] = kStart == Start::kFromZero ? Zero() : Load(acc + r * acc_stride + 16 * v);
+    }
   }
   for (std::int64_t k = 0; k < n_k; ++k) {
     Lanes w[kVectors];
