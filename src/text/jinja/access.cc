@@ -133,8 +133,6 @@ std::vector<Value> Iterate(Run& run, const Value& v, std::string_view what) {
   std::vector<Value> out;
   switch (v.kind()) {
     case Kind::kUndefined:
-      if (v.undefined() != nullptr && v.undefined()->why == UndefinedObject::Why::kUnsafe)
-        run.FailUndefined(v);
       return out;
     case Kind::kString:
       return Characters(run, v);
@@ -175,8 +173,6 @@ std::vector<Value> Iterate(Run& run, const Value& v, std::string_view what) {
 std::size_t Length(Run& run, const Value& v, std::string_view what) {
   switch (v.kind()) {
     case Kind::kUndefined:
-      if (v.undefined() != nullptr && v.undefined()->why == UndefinedObject::Why::kUnsafe)
-        run.FailUndefined(v);
       return 0;
     case Kind::kString: {
       const auto& text = v.as<StringObject>();
@@ -270,8 +266,7 @@ Value GetSlice(Run& run, const Value& object, const Value& start, const Value& s
     out->length = s.length;
     return Value(Kind::kRange, out);
   }
-  if (!object.Is(Kind::kList) && !object.Is(Kind::kTuple))
-    run.FailType("[:]", "sequence", object);
+  if (!object.Is(Kind::kList) && !object.Is(Kind::kTuple)) run.FailType("[:]", "sequence", object);
   const std::vector<Value>& items = object.items();
   const SliceBounds s = ResolveSlice(run, start, stop, step, items.size());
   std::vector<Value> out;

@@ -293,7 +293,6 @@ class BraceFormatter {
       const std::string_view part = rest.substr(0, stop);
       rest.remove_prefix(std::min(stop + (dot ? 0 : 1), rest.size()));
       value = dot ? GetAttribute(run_, value, part) : GetItem(run_, value, Key(part));
-      if (value.IsUndefined()) run_.FailUndefined(value);
     }
     return value;
   }
@@ -309,6 +308,10 @@ class BraceFormatter {
   Value First(std::string_view name) {
     if (name.empty() || IsNumber(name)) {
       const std::size_t i = name.empty() ? automatic_++ : std::stoull(std::string(name));
+      numbered_ = numbered_ || !name.empty();
+      if (numbered_ && automatic_ > 0) {
+        Fail(Refuse("chat template, line {0}: the format '{1}' is not known", run_.line, "{} {0}"));
+      }
       if (i < arguments_.positional.size()) return arguments_.positional[i];
     } else {
       for (const auto& [key, value] : arguments_.named) {
@@ -322,7 +325,8 @@ class BraceFormatter {
   Run& run_;
   const Value& format_;
   const Arguments& arguments_;
-  std::size_t automatic_ = 0;
+  std::size_t automatic_ = 0;  // fields without a number; none may have one then
+  bool numbered_ = false;
 };
 
 }  // namespace

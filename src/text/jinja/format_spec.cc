@@ -27,6 +27,10 @@ std::string Pad(const std::string& text, const FormatSpec& spec, char align) {
   return out;
 }
 
+bool IsPowerOfTwoBase(char type) {
+  return type != '\0' && std::string_view("xXob").find(type) != std::string_view::npos;
+}
+
 std::string Group(std::string_view digits, char separator, std::size_t every) {
   std::string out;
   for (std::size_t i = 0; i < digits.size(); ++i) {
@@ -81,14 +85,20 @@ std::string FloatDigits(double magnitude, const FormatSpec& spec) {
 // Sign, prefix and digits, zeros or fill between them where the alignment is '='.
 std::string Assemble(const FormatSpec& spec, bool negative, const std::string& prefix,
                      std::string digits) {
-  if (spec.grouping != '\0') {
-    const std::size_t whole =
-        std::min(digits.find_first_not_of("0123456789abcdefABCDEF"), digits.size());
-    const bool decimal = std::string_view("xXob").find(spec.type == '\0' ? 'd' : spec.type) ==
-                         std::string_view::npos;
-    digits = Group(digits.substr(0, whole), spec.grouping, decimal ? 3 : 4) + digits.substr(whole);
-  }
   const std::string sign = negative ? "-" : spec.sign == '-' ? "" : std::string(1, spec.sign);
+  if (spec.grouping != '\0') {
+    const std::size_t end =
+        std::min(digits.find_first_not_of("0123456789abcdefABCDEF"), digits.size());
+    const std::size_t every = IsPowerOfTwoBase(spec.type) ? 4 : 3;
+    std::string whole = digits.substr(0, end);
+    const auto grouped = [&] { return Group(whole, spec.grouping, every) + digits.substr(end); };
+    // Zeros in front are grouped too.
+    while (spec.align == '=' && spec.fill == "0" &&
+           static_cast<std::int64_t>(sign.size() + prefix.size() + grouped().size()) < spec.width) {
+      whole.insert(0, 1, '0');
+    }
+    digits = grouped();
+  }
   const char align = spec.align == '\0' ? '>' : spec.align;
   if (align != '=') return Pad(sign + prefix + digits, spec, align);
   FormatSpec inner = spec;
@@ -109,15 +119,13 @@ std::string FormatInteger(Run& run, const Value& value, const FormatSpec& spec) 
       value.Is(Kind::kBigInt) ? value.text().starts_with('-') : value.integer() < 0;
   std::string digits;
   if (value.Is(Kind::kBigInt)) {
-    if (std::string_view("xXob").find(spec.type) != std::string_view::npos && spec.type != '\0')
-      run.FailOverflow("format");
+    if (IsPowerOfTwoBase(spec.type)) run.FailOverflow("format");
     digits = value.text().substr(negative ? 1 : 0);
   } else {
     const auto magnitude = static_cast<std::uint64_t>(value.integer());
     digits = IntegerDigits(negative ? 0 - magnitude : magnitude, spec.type);
   }
-  const bool prefixed =
-      spec.alternate && std::string_view("xXob").find(spec.type) != std::string_view::npos;
+  const bool prefixed = spec.alternate && IsPowerOfTwoBase(spec.type);
   return Assemble(spec, negative, prefixed ? std::string("0") + spec.type : "", digits);
 }
 

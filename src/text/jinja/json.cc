@@ -168,11 +168,7 @@ class JsonWriter {
       out += '\\';
       out += kTo[simple];
     } else if (c < 0x20 || (style_.ensure_ascii && c > 0x7E && c < 0x10000)) {
-      if (c == 0x7F) {
-        out += '\x7F';
-      } else {
-        AppendEscape(out, c);
-      }
+      AppendEscape(out, c);
     } else if (c >= 0x10000) {
       AppendEscape(out, 0xD800 + ((c - 0x10000) >> 10));
       AppendEscape(out, 0xDC00 + ((c - 0x10000) & 0x3FF));

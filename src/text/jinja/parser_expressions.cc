@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "jinja/filters.h"
+#include "jinja/number.h"
 #include "jinja/parser_state.h"
 
 namespace tatara::text::jinja {
@@ -255,7 +256,7 @@ ExprPtr Parser::ParseNumber() {
   const std::string& text = token.text;
   if (token.kind == TokenKind::kFloat) {
     double real = 0;
-    std::from_chars(text.data(), text.data() + text.size(), real);
+    ParsePythonFloat(text, &real);
     out->constant = Value::Float(real);
     return out;
   }

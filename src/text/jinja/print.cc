@@ -193,12 +193,7 @@ std::string ToText(Run& run, const Value& value) {
     run.TouchText(value.text().size());
     return value.text();
   }
-  if (value.IsUndefined()) {
-    const UndefinedObject* undefined = value.undefined();
-    if (undefined != nullptr && undefined->why == UndefinedObject::Why::kUnsafe)
-      run.FailUndefined(value);
-    return {};
-  }
+  if (value.IsUndefined()) return {};
   return Repr(run, value);
 }
 
