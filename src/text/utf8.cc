@@ -25,10 +25,9 @@ Lead LeadOf(unsigned char byte) {
   return {0, 0, 0};
 }
 
-}  // namespace
-
+// Bytes at the start of `text` that are ASCII, eight at a time.
 std::size_t AsciiPrefix(std::string_view text) {
-  std::size_t i = 0;  // eight bytes at a time
+  std::size_t i = 0;
   for (; i + 8 <= text.size(); i += 8) {
     std::uint64_t eight;
     std::memcpy(&eight, text.data() + i, 8);
@@ -38,7 +37,9 @@ std::size_t AsciiPrefix(std::string_view text) {
   return i;
 }
 
-Utf8Sequence ReadUtf8Slowly(std::string_view text) {
+}  // namespace
+
+Utf8Sequence ReadUtf8(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
   if (first < 0x80) return {1, first, true, false};

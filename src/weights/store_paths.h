@@ -4,9 +4,6 @@
 #include <filesystem>
 #include <string_view>
 
-#include "tatara/base/error.h"
-#include "tatara/base/files.h"
-
 namespace tatara::weights {
 
 struct StorePaths {
@@ -21,9 +18,5 @@ struct StorePaths {
   std::filesystem::path licences() const { return models() / ".licences"; }
   std::filesystem::path digests() const { return home / "digests"; }
 };
-
-// Held while a model is pulled or removed; refused with the model's name where another process
-// holds it.
-Result<FileLock> LockModel(const StorePaths& paths, std::string_view name, int wait_ms_max);
 
 }  // namespace tatara::weights

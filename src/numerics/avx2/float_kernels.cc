@@ -2,11 +2,13 @@
 #include "float_kernels.h"
 
 #include "avx2/lanes.h"
-#include "vector_table.h"
+#include "vector_panel.h"
 
 namespace tatara::numerics {
 
 extern const FloatKernels kFloatKernelsAvx2;
-const FloatKernels kFloatKernelsAvx2 = TATARA_VECTOR_KERNELS;
+const FloatKernels kFloatKernelsAvx2 = {
+    .panel_product = PanelProduct,
+};
 
 }  // namespace tatara::numerics

@@ -2,11 +2,13 @@
 #include "float_kernels.h"
 
 #include "avx512/lanes.h"
-#include "vector_table.h"
+#include "vector_panel.h"
 
 namespace tatara::numerics {
 
 extern const FloatKernels TATARA_AVX512_TABLE(kFloatKernels);
-const FloatKernels TATARA_AVX512_TABLE(kFloatKernels) = TATARA_VECTOR_KERNELS;
+const FloatKernels TATARA_AVX512_TABLE(kFloatKernels) = {
+    .panel_product = PanelProduct,
+};
 
 }  // namespace tatara::numerics
