@@ -23,6 +23,10 @@ struct Tolerances {
 };
 constexpr Tolerances kExact = {Activations::kF32, 2e-3, 1e-4, 1e-4, 4e-3};
 constexpr Tolerances kRounded = {Activations::kInt8, 1.0, 0.1, 0.02, 0.5};
+// K types round activations per 256 values, the README's simulation per 32. On this model's
+// outliers that makes the noise of a logit half as large again (0.42 against 0.27 on `code`, found
+// alike by that simulation with blocks of 256), and one choice turns at a lead of 0.55.
+constexpr Tolerances kRoundedGemma = {Activations::kInt8, 1.0, 0.1, 0.02, 0.6};
 constexpr std::size_t kChunk = 96;  // logits of this many positions at once
 
 void CheckLast(const GoldenCase& c, const Tolerances& tolerances, std::span<const float> logits) {
@@ -104,7 +108,7 @@ TEST(GoldenGemma3, MeetsTheReferenceExactly) {
 TEST(GoldenGemma3, WithRoundedActivationsIsClose) {
   TATARA_REQUIRE_DATA(golden, "golden/gemma-3-270m-q4_k_m.json");
   TATARA_REQUIRE_MODEL(path, "gemma3-270m");
-  CheckModel(path, golden, kRounded, RunAll());
+  CheckModel(path, golden, kRoundedGemma, RunAll());
 }
 
 // Token by token from the model's own choices, as a user sees it.
