@@ -6,6 +6,19 @@
 //   K: n_kv_heads x head_dim x kPageTokens   (keys are lanes)
 //   V: n_kv_heads x kPageTokens x value_dim
 //
+// For a query at position p (rule 5; every operation rounded once):
+//   tile t, for keys of it with max(0, p - window + 1) <= key <= p, and for no others:
+//     score[key] = scale * chain over d of fma(k[d][key], q[d], .) from +0;
+//     m_t = their maximum, NaN wins;  w[key] = exp(score[key] - m_t);
+//     l_t = sum of w over 16 lanes by key mod 16, ascending, then the tree +8, +4, +2, +1;
+//     o_t[d] = chain over keys ascending of fma(v[key][d], w[key], .) from +0.
+//   tiles with such keys, ascending, from M = -inf, L = 0, O = 0:
+//     M' = max(M, m_t), NaN wins;  a = exp(M - M');  b = exp(m_t - M');
+//     L = fma(L, a, l_t * b);  O[d] = fma(O[d], a, o_t[d] * b);  M = M'.
+//   out[d] = O[d] / L.
+// So nothing depends on chunks, batches, threads or what the cache already held. A tile whose
+// scores are all -inf gives NaN.
+//
 // Thread safety: free functions; pages that are read must not be written at the same time.
 #pragma once
 
