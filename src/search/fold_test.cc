@@ -1,4 +1,4 @@
-#include "fold.h"
+#include "tatara/search/fold.h"
 
 #include <gtest/gtest.h>
 

@@ -4,12 +4,12 @@
 #include <map>
 #include <set>
 
-#include "fold.h"
 #include "rank.h"
 #include "store.h"
 #include "tatara/base/files.h"
 #include "tatara/base/sha256.h"
 #include "tatara/documents/document.h"
+#include "tatara/search/fold.h"
 #include "walk.h"
 
 namespace tatara::search {
@@ -51,6 +51,7 @@ class LexicalIndex : public Index {
   Result<std::string> FreeName(const FoundFile& file);
   Result<FileReport> RemovePath(const std::string& path);
 
+  Result<bool> HasOtherLanguage(std::string_view question);
   // Adds terms to `question` with their weight in this collection.
   Result<> Weigh(const std::vector<Term>& terms, double factor,
                  std::vector<WeightedTerm>& question);
@@ -288,6 +289,20 @@ Result<> LexicalIndex::Rank(const std::vector<WeightedTerm>& question, int passa
   return Ok{};
 }
 
+// Whether chunks in another language than the question's are there at all, by words that every text
+// has: then it is worth asking for the question's words in it.
+Result<bool> LexicalIndex::HasOtherLanguage(std::string_view question) {
+  bool japanese = false;
+  for (const Term& term : TermsOf(question)) japanese |= term.kind == TermKind::kBigram;
+  static const std::vector<std::string> kEnglishWords = {"the", "and", "is"};
+  static const std::vector<std::string> kJapaneseWords = {"する", "ます", "こと", "てい"};
+  for (const std::string& word : japanese ? kEnglishWords : kJapaneseWords) {
+    TATARA_TRY(const std::int64_t n_with, store_->ChunksWith(word));
+    if (n_with > 0) return true;
+  }
+  return false;
+}
+
 Result<SearchResult> LexicalIndex::Search(const Query& query) {
   std::string_view text = std::string_view(query.text).substr(0, kQueryBytesMax);
   std::vector<WeightedTerm> question;
@@ -295,6 +310,8 @@ Result<SearchResult> LexicalIndex::Search(const Query& query) {
   SearchResult result;
   TATARA_RETURN_IF_ERROR(Rank(question, query.passages_max, result));
   if (!query.expand || result.coverage >= kWeakCoverage) return result;
+  TATARA_TRY(const bool useful, HasOtherLanguage(text));
+  if (!useful) return result;
 
   TATARA_TRY(result.expansions, query.expand(text));
   for (const std::string& expansion : result.expansions) {

@@ -216,7 +216,7 @@ TEST_F(IndexTest, OtherScriptsMeet) {
 }
 
 TEST_F(IndexTest, TheExpanderIsAskedOnlyWhenTheQuestionFindsLittle) {
-  Write("a.md", "切削液の濃度は八パーセント");
+  Write("a.md", "切削液の濃度は八パーセントとする");
   Write("b.md", "the coolant pump");
   const auto index = Open();
   Add(*index);

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "fold.h"
+#include "tatara/search/fold.h"
 
 namespace tatara::search {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "fold.h"
+#include "tatara/search/fold.h"
 
 namespace tatara::search {
 namespace {

@@ -37,10 +37,14 @@ inline constexpr std::size_t kQuestionBytesMax = 4096;
 
 struct AskOptions {
   int prompt_tokens_max = 1500;
+  int passage_tokens_max = 700;  // of the prompt: what a small model reads well, and soon enough
   int answer_tokens_max = 300;
   int passages_max = 4;  // in the prompt
   bool expand = true;    // let the model write search words when the question's own find little
   const Clock* clock = nullptr;  // for timings; null: the system's
+  // For the record: the model as the user called it, and the SHA-256 of its file.
+  std::string model_name;
+  std::string model_sha256;
 };
 
 struct Citation {
@@ -101,6 +105,10 @@ using OnText = std::function<bool(std::string_view)>;
 // the prompt.
 Result<AskAnswer> Ask(std::string_view question, const AskOptions& options,
                       generate::Engine& engine, search::Index& index, const OnText& on_text);
+
+// Of a field of AskAnswer::record: whether it holds words of the question, the documents or the
+// answer, so that a redacted receipt leaves it out.
+bool RevealsText(std::string_view field);
 
 // Runs a record of kind "ask" again from its prompt's token ids (no index, no documents needed) and
 // gives the output fields that came out. `engine` must outlive it and be the model that the record

@@ -1,0 +1,62 @@
+// What of a model's output may be shown: whole sentences, each with the passages that say it.
+//
+// Pure: the same prompt, passages and text give the same judgement, so a replay can repeat it.
+// Thread safety: one thread at a time per Judge.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "evidence.h"
+#include "tatara/assistant/ask.h"
+#include "tatara/search/index.h"
+
+namespace tatara::assistant {
+
+// A sentence with a smaller share of its own content in the passages is withdrawn.
+inline constexpr double kSupportMin = 0.34;
+inline constexpr int kCitationsMax = 4;
+
+class Judge {
+ public:
+  // `passages`: those in the prompt, best first. They must outlive it.
+  Judge(Language language, const std::vector<search::Passage>& passages, std::string_view question,
+        const std::vector<std::string>& hints);
+
+  // Text as the model writes it. Returns what may be shown now: sentences that passed, with their
+  // numbers.
+  std::string Push(std::string_view text);
+  std::string Finish();  // at the end of the output
+  // The model is sure that the passages do not say.
+  void Refuse() { Stop(Unsupported::kModelSaysNo); }
+  // The model must not go on: a sentence did not pass.
+  bool stopped() const { return stopped_; }
+
+  // What was shown, or, where nothing was, the sentence that says so.
+  std::string Answer() const;
+  bool supported() const { return !citations_.empty(); }
+  // Why not, where nothing was shown.
+  Unsupported reason() const { return reason_; }
+  // number, document, path, heading, lines, quote, digest; the file is not looked at here.
+  const std::vector<Citation>& citations() const { return citations_; }
+  // For an unsupported answer: the passages with their nearest words.
+  std::vector<Citation> Nearest(int passages_max) const;
+
+ private:
+  std::string Take(std::string_view sentence);
+  Citation Cite(const QuoteUnit& unit, int number) const;
+  void Stop(Unsupported reason);
+
+  Language language_;
+  const std::vector<search::Passage>& passages_;
+  Evidence evidence_;
+  std::string held_;
+  std::string shown_;
+  std::vector<Citation> citations_;
+  std::vector<QuoteUnit> cited_;
+  Unsupported reason_ = Unsupported::kNoAnswer;
+  bool stopped_ = false;
+};
+
+}  // namespace tatara::assistant
