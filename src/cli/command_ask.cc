@@ -98,7 +98,7 @@ Result<int> Ask(const AskOptions& options) {
     PrintAnswerEnd(answer);
   }
   if (!options.receipt.empty()) {
-    TATARA_RETURN_IF_ERROR(WriteAskReceipt(options, model, answer));
+    TATARA_RETURN_IF_ERROR(WriteAskReceipt(options, answer));
   }
   return 0;
 }

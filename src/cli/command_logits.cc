@@ -8,6 +8,7 @@
 #include "tatara/base/sha256.h"
 #include "tatara/numerics/digest.h"
 #include "tatara/numerics/ops.h"
+#include "tatara/text/tokenizer.h"
 
 namespace tatara::cli {
 namespace {

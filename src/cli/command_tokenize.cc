@@ -3,6 +3,7 @@
 #include "json_output.h"
 #include "models_access.h"
 #include "tatara/generate/prompt_format.h"
+#include "tatara/text/tokenizer.h"
 #include "tatara/weights/tensor_store.h"
 
 namespace tatara::cli {

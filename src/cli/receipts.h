@@ -5,13 +5,25 @@
 #include "tatara/assistant/ask.h"
 #include "tatara/base/error.h"
 #include "tatara/generate/engine.h"
+#include "tatara/generate/run_record.h"
 
 namespace tatara::cli {
+
+// Writes the receipt, signed by this machine's key. Redacted: the texts go into a private file
+// beside it (OriginalsPath) that its owner keeps for a replay.
+struct ReceiptTarget {
+  std::string path;
+  bool redact = false;
+};
+Result<> WriteReceipt(const ReceiptTarget& target, const std::string& kind,
+                      const RecordFields& record);
+
+// "r.json" -> "r.originals.json".
+std::string OriginalsPath(const std::string& receipt_path);
 
 Result<> WriteRunReceipt(const RunOptions& options, const generate::Engine& engine,
                          const generate::Request& request, const std::string& prompt,
                          const generate::Completion& completion);
-Result<> WriteAskReceipt(const AskOptions& options, const ModelOptions& model,
-                         const assistant::AskAnswer& answer);
+Result<> WriteAskReceipt(const AskOptions& options, const assistant::AskAnswer& answer);
 
 }  // namespace tatara::cli

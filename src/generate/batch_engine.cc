@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "json_text.h"
 #include "tatara/base/check.h"
 #include "tatara/base/fp_environment.h"
 #include "tatara/base/philox.h"
@@ -135,10 +136,8 @@ Result<> BatchEngine::CheckRequest(const Request& request) const {
       return Refuse("stop string {0} has {1} bytes, expected 1 to {2}", i, stop.size(),
                     kStopBytesMax);
     }
-    // Text is cut where a stop string starts, and must stay whole characters.
-    if ((static_cast<unsigned char>(stop[0]) & 0xC0) == 0x80) {
-      return Refuse("stop string {0} starts in the middle of a UTF-8 sequence", i);
-    }
+    // No text that is given out would ever hold it, and a receipt could not either.
+    if (!IsUtf8(stop)) return Refuse("stop string {0} is not valid UTF-8", i);
   }
   const auto n_prompt = static_cast<std::int64_t>(request.prompt.size());
   if (n_prompt + request.tokens_max > facts_.context_tokens) {

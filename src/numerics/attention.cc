@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "float_dispatch.h"
 #include "tatara/base/check.h"
@@ -20,8 +21,18 @@ using Block = AttentionScratch::Block;
 using Work = AttentionScratch::Work;
 
 // Rows (query x head) of a block: enough to pay for widening a tile's keys and values once, few
-// enough to stay in the caches and to leave blocks for every thread.
-constexpr std::int64_t kBlockRows = 64;
+// enough to stay in the caches and to leave blocks for every thread; where it can be, a multiple of
+// the 12 (or 6) rows that the kernels work on at once.
+constexpr std::int64_t kBlockRowsMin = 48, kBlockRowsMax = 96, kRowsAtOnce = 12;
+
+// For `group` rows a token.
+std::int64_t BlockTokens(std::int64_t group) {
+  const std::int64_t whole = kRowsAtOnce / std::gcd(group, kRowsAtOnce);
+  const std::int64_t tokens = (kBlockRowsMin + whole * group - 1) / (whole * group) * whole;
+  if (tokens * group <= kBlockRowsMax) return tokens;
+  return std::max<std::int64_t>(1, kBlockRowsMin / group);
+}
+
 // Blocks per thread above which the tiles of a block are not dealt out.
 constexpr std::int64_t kBlocksPerThread = 4;
 // Tiles below which a block is not worth a second loop.
@@ -37,7 +48,7 @@ std::int64_t RoundUp16(std::int64_t n) {
 struct Layout {
   explicit Layout(const AttentionShape& s)
       : group(s.n_heads / s.n_kv_heads),
-        block_tokens(std::max<std::int64_t>(1, kBlockRows / group)),
+        block_tokens(BlockTokens(group)),
         block_rows(block_tokens * group),
         value_stride(RoundUp16(s.value_dim)),
         k_head_bytes(s.head_dim * kPageTokens *

@@ -247,8 +247,9 @@ TEST(Attention, ChunksBatchesThreadsAndSetsChangeNoBit) {
       SetActiveIsa(isa);
       for (const int threads : {1, 2, 3, 8}) {
         for (const int chunk : {1, 7, 64, 1 << 20}) {
-          if (isa == Isa::kScalar && chunk == 1 && threads > 2)
-            continue;  // slow, and like the others
+          if (chunk == 1 && threads == 8) continue;  // mostly waiting on two processors
+          // The oracle is slow: each chunking with one number of threads.
+          if (isa == Isa::kScalar && threads != 1 + chunk % 3) continue;
           Sequence sequence(shape, 150, 300), other(shape, 45, 400), third(shape, 1, 500);
           const bool batched = (threads + chunk) % 2 == 0;
           RunAttention(shape,
@@ -307,16 +308,16 @@ TEST(Attention, EverySetsTileMergeAndDivisionMatchTheOracle) {
         const auto words = RandomWords({.seed = 800, .position = static_cast<std::uint64_t>(i)});
         const int head_dim = 1 + static_cast<int>(words[0] % 90);
         const int value_stride = 16 * (1 + static_cast<int>(words[1] % 6));
-        const int n_rows = 1 + static_cast<int>(words[2] % std::min(8, kernels->attention_rows));
+        const int n_rows = 1 + static_cast<int>(words[2] % (2 * kernels->attention_rows + 3));
         const auto k = TestValues(head_dim * 64, 801 + i, inputs);
         const auto v = TestValues(value_stride * 64, 901 + i, inputs);
         const auto q = TestValues(head_dim * n_rows, 1001 + i, inputs);
         std::vector<std::int32_t> lo(n_rows), hi(n_rows);
         for (int r = 0; r < n_rows; ++r) {
           const auto draw =
-              RandomWords({.seed = 802, .position = static_cast<std::uint64_t>(i * 8 + r)});
+              RandomWords({.seed = 802, .position = static_cast<std::uint64_t>(i * 64 + r)});
           lo[r] = i % 3 == 0 ? 0 : static_cast<int>(draw[0] % 65);
-          hi[r] = i % 3 == 0 ? (i % 2 == 0 ? 64 : 40 + r) : static_cast<int>(draw[1] % 65);
+          hi[r] = i % 3 == 0 ? (i % 2 == 0 ? 64 : 37 + r) : static_cast<int>(draw[1] % 65);
         }
         const AttentionTile tile{.k = k.data(),
                                  .v = v.data(),

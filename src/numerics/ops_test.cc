@@ -4,9 +4,11 @@
 
 #include <cmath>
 #include <functional>
+#include <map>
 
 #include "kernel_test_support.h"
 #include "tatara/base/fp_environment.h"
+#include "tatara/numerics/digest.h"
 #include "tatara/numerics/functions.h"
 
 #if defined(__x86_64__)
@@ -119,6 +121,47 @@ TEST(Ops, EverySetMatchesTheOracleOnLongRows) {
           << name << " " << row_case.name;
     }
   }
+}
+
+// Bits, not tolerances: another compiler or processor must give the same.
+TEST(Ops, BitsAreTheGoldenOnes) {
+  const std::map<std::string, std::string> golden = {
+      {"rms_norm", "4bd63898a4b9dff2bac407ecd6dabec31d8f2193ba74a2098fdf0cb5c94743c0"},
+      {"rms_norm in place without weight",
+       "ee7f055811cb7194f2b1cd0b04d002a8564218898015615b08025348aabf9c8b"},
+      {"softmax", "7df525703810b649c849d90ec64cc7f8e46b4779aa1af371c7e7b14c56e40bf0"},
+      {"add", "5e334d345c46ca11a45dbe53b0e064b32412aac98c91cba09df9718baf55d75d"},
+      {"scale", "8cf54c0c989ce4d768f454318309d9a1b812a8d94db6204df4482b3b7b371de9"},
+      {"silu_mul", "ce26b0b3a71489c292dd4461f6d6f7cf803f72602f368ab78621a9f77e453c94"},
+      {"gelu_tanh_mul", "ddadd8449036925329c9da31e1fb5a9fad492f5157ffebbdd2295389f8679a15"},
+      {"max, sum, sum of squares, position of the largest",
+       "e09acd1cd3a320fda6d1b0b545d25b50bde21ba321b231042109f53807b49f52"},
+      {"rope_pairs", "5efb006afc0e9618155a34a0d8f14398e949fe599a488c3fc6ebfd3a73f071f0"},
+      {"rope_halves", "0eba7ec9b51cb9ef367236b26dbe5fa839466b8ac77c7d1e606313e1cbd9f278"},
+      {"exp and tanh", "3e2efb8fe0e4c45ac33afdd5ba6adb3100fa3867e4e3945c347fd4bd3ae292a1"},
+  };
+  for (const auto& row_case : RowCases()) {
+    std::vector<float> all;
+    for (const int n : {1, 15, 16, 77, 500}) {
+      for (const Inputs inputs : {Inputs::kOrdinary, Inputs::kWild}) {
+        const auto y = row_case.run(ActiveFloatKernels(), n, inputs);
+        all.insert(all.end(), y.begin(), y.end());
+      }
+    }
+    const auto want = golden.find(row_case.name);
+    EXPECT_EQ(F32Sha256(all), want == golden.end() ? "" : want->second) << row_case.name;
+  }
+  std::vector<double> frequencies(64);
+  const std::vector<float> factors = test::TestValues(64, 41);
+  RopeInverseFrequencies(1'000'000.0, 128, factors, 4.0, frequencies);
+  std::vector<float> table;
+  for (const std::int64_t position : {0, 1, 77, 32767, 1 << 20}) {
+    std::vector<float> cosines(64), sines(64);
+    RopeTable(position, frequencies, cosines, sines);
+    table.insert(table.end(), cosines.begin(), cosines.end());
+    table.insert(table.end(), sines.begin(), sines.end());
+  }
+  EXPECT_EQ(F32Sha256(table), "47f5f70456368052aaeabc53994226fa8934980fcd424c4c0fd0b1ccf0db58b9");
 }
 
 TEST(Ops, HalfPrecisionConversionsOfEverySetEqualTheOracle) {

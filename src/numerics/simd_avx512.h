@@ -9,6 +9,8 @@
 #include <simde/x86/avx512.h>
 #include <simde/x86/f16c.h>
 #include <simde/x86/fma.h>
+
+#include "simde/missing.h"
 #define TATARA_AVX512_TABLE(name) name##Simde
 #else
 #include <immintrin.h>

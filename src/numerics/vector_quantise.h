@@ -15,52 +15,7 @@
 namespace tatara::numerics {
 namespace {
 
-struct BlockScale {
-  float d;
-  float inverse;      // 0 where the block's values become 0
-  std::int32_t keep;  // all ones, or zero where the block's values become 0
-};
-
-TATARA_INLINE std::int32_t LargestLane(__m256i v) {
-  __m128i x = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4e));
-  x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0xb1));
-  return _mm_cvtsi128_si32(x);
-}
-
-// Magnitudes compare as integers, infinities and NaN above all numbers.
-TATARA_INLINE BlockScale ScaleOfBlock(const float* x, int block) {
-  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
-  __m256i largest[4];
-  Unroll<4>([&](auto i) TATARA_LAMBDA { largest[i] = _mm256_setzero_si256(); });
-  for (int k = 0; k < block; k += 32) {
-    Unroll<4>([&](auto i) TATARA_LAMBDA {
-      const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + k + 8 * i));
-      largest[i] = _mm256_max_epi32(largest[i], _mm256_and_si256(bits, magnitude));
-    });
-  }
-  const std::int32_t bits = LargestLane(_mm256_max_epi32(_mm256_max_epi32(largest[0], largest[1]),
-                                                         _mm256_max_epi32(largest[2], largest[3])));
-  if (bits >= 0x7f800000) return {__builtin_nanf(""), 0, 0};
-  const float absmax = __builtin_bit_cast(float, bits);
-  const float inverse = 127.0F / absmax;
-  if (inverse > __FLT_MAX__) return {0, 0, 0};
-  return {absmax / 127.0F, inverse, -1};
-}
-
-// 16 values as int8. No clamp is needed: 127 / absmax and the product are within 2^-23 of exact, so
-// no value passes 127.00004 before rounding.
-TATARA_INLINE __m128i Round16(const float* x, const BlockScale& scale) {
-  const __m256 inverse = _mm256_set1_ps(scale.inverse);
-  const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse));
-  const __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), inverse));
-  const __m256i shorts = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
-  const __m128i bytes =
-      _mm_packs_epi16(_mm256_castsi256_si128(shorts), _mm256_extracti128_si256(shorts, 1));
-  return _mm_and_si128(bytes, _mm_set1_epi32(scale.keep));
-}
-
-// rows[t]: four steps of token t. Becomes steps[s]: step s of the four tokens.
+// v[t]: four words of token t. Becomes v[s]: word s of the four tokens.
 TATARA_INLINE void TransposeWords(__m128i (&v)[4]) {
   const __m128i a = _mm_unpacklo_epi32(v[0], v[1]);
   const __m128i b = _mm_unpacklo_epi32(v[2], v[3]);
@@ -70,6 +25,63 @@ TATARA_INLINE void TransposeWords(__m128i (&v)[4]) {
   v[1] = _mm_unpackhi_epi64(a, b);
   v[2] = _mm_unpacklo_epi64(c, d);
   v[3] = _mm_unpackhi_epi64(c, d);
+}
+
+// Of one block of each token.
+struct GroupScales {
+  __m128 d;
+  alignas(16) float inverse[4];
+  alignas(16) std::int32_t keep[4];  // all ones, or zero where the block's values become 0
+};
+
+// Four running maxima of the magnitudes of a token's block, as integers: these order infinities and
+// NaN above all numbers.
+TATARA_INLINE __m128i LargestMagnitudes(const float* x, int block) {
+  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
+  __m256i largest[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  for (int k = 0; k < block; k += 32) {
+    Unroll<4>([&](auto i) TATARA_LAMBDA {
+      const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + k + 8 * i));
+      largest[i % 2] = _mm256_max_epi32(largest[i % 2], _mm256_and_si256(bits, magnitude));
+    });
+  }
+  const __m256i both = _mm256_max_epi32(largest[0], largest[1]);
+  return _mm_max_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+}
+
+template <int kWidth>
+TATARA_INLINE GroupScales ScalesOfGroup(const QuantiseArgs& args, std::int64_t k, int block) {
+  __m128i v[4];
+  Unroll<4>([&](auto t) TATARA_LAMBDA {
+    if constexpr (t.value < kWidth) v[t] = LargestMagnitudes(args.x + t * args.x_stride + k, block);
+    if constexpr (t.value >= kWidth) v[t] = _mm_setzero_si128();
+  });
+  TransposeWords(v);
+  const __m128i bits = _mm_max_epi32(_mm_max_epi32(v[0], v[1]), _mm_max_epi32(v[2], v[3]));
+  const __m128 absmax = _mm_castsi128_ps(bits);
+  const __m128 inverse = _mm_div_ps(_mm_set1_ps(127.0F), absmax);
+  const __m128 not_finite = _mm_castsi128_ps(_mm_cmpgt_epi32(bits, _mm_set1_epi32(0x7f7fffff)));
+  const __m128 overflow = _mm_cmpgt_ps(inverse, _mm_set1_ps(__FLT_MAX__));
+  const __m128 zero = _mm_or_ps(not_finite, overflow);
+  GroupScales scales;
+  scales.d = _mm_andnot_ps(overflow, _mm_div_ps(absmax, _mm_set1_ps(127.0F)));
+  scales.d = _mm_blendv_ps(scales.d, _mm_set1_ps(__builtin_nanf("")), not_finite);
+  _mm_store_ps(scales.inverse, _mm_andnot_ps(zero, inverse));
+  _mm_store_si128(reinterpret_cast<__m128i*>(scales.keep),
+                  _mm_castps_si128(_mm_andnot_ps(zero, _mm_castsi128_ps(_mm_set1_epi32(-1)))));
+  return scales;
+}
+
+// 16 values as int8. No clamp is needed: 127 / absmax and the product are within 2^-23 of exact, so
+// no value passes 127.00004 before rounding.
+TATARA_INLINE __m128i Round16(const float* x, const float* inverse, const std::int32_t* keep) {
+  const __m256 factor = _mm256_broadcast_ss(inverse);
+  const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), factor));
+  const __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), factor));
+  const __m256i shorts = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+  const __m128i bytes =
+      _mm_packs_epi16(_mm256_castsi256_si128(shorts), _mm256_extracti128_si256(shorts, 1));
+  return _mm_and_si128(bytes, _mm_set1_epi32(*keep));
 }
 
 // The first kWidth words.
@@ -98,10 +110,12 @@ TATARA_INLINE void StoreWide(std::int16_t* to, __m128i step) {
 // the values 0 and 1 mod 4 and of the values 2 and 3 mod 4.
 template <int kWidth, bool kWide>
 TATARA_INLINE __m128i RoundSteps(const QuantiseArgs& args, std::int64_t k,
-                                 const BlockScale (&scale)[kWidth]) {
+                                 const GroupScales& scales) {
   __m128i v[4];
   Unroll<4>([&](auto t) TATARA_LAMBDA {
-    if constexpr (t.value < kWidth) v[t] = Round16(args.x + t * args.x_stride + k, scale[t]);
+    if constexpr (t.value < kWidth) {
+      v[t] = Round16(args.x + t * args.x_stride + k, scales.inverse + t, scales.keep + t);
+    }
     if constexpr (t.value >= kWidth) v[t] = _mm_setzero_si128();
   });
   TransposeWords(v);
@@ -119,13 +133,10 @@ TATARA_INLINE void QuantiseBlocks32(const QuantiseArgs& args) {
   float* d = args.d;
   std::int32_t* sums = args.sums;
   for (std::int64_t k = 0; k < args.n_k; k += 32, d += kWidth, sums += kSumWords32 * kWidth) {
-    BlockScale scale[kWidth];
-    Unroll<kWidth>([&](auto t) TATARA_LAMBDA {
-      scale[t] = ScaleOfBlock(args.x + t * args.x_stride + k, 32);
-      d[t] = scale[t].d;
-    });
-    const __m128i halves = _mm_add_epi16(RoundSteps<kWidth, kWide>(args, k, scale),
-                                         RoundSteps<kWidth, kWide>(args, k + 16, scale));
+    const GroupScales scales = ScalesOfGroup<kWidth>(args, k, 32);
+    StoreWords<kWidth>(d, _mm_castps_si128(scales.d));
+    const __m128i halves = _mm_add_epi16(RoundSteps<kWidth, kWide>(args, k, scales),
+                                         RoundSteps<kWidth, kWide>(args, k + 16, scales));
     const __m128i whole = WholeSums(halves);
     StoreWords<kWidth>(sums + kStart8 * kWidth, StartWords<3>(halves));
     StoreWords<kWidth>(sums + kStart16 * kWidth, StartWords<4>(halves));
@@ -145,15 +156,12 @@ TATARA_INLINE void QuantiseBlocks256(const QuantiseArgs& args) {
   float* d = args.d;
   std::int32_t* sums = args.sums;
   for (std::int64_t k = 0; k < args.n_k; k += 256, d += kWidth, sums += kSumWords256 * kWidth) {
-    BlockScale scale[kWidth];
-    Unroll<kWidth>([&](auto t) TATARA_LAMBDA {
-      scale[t] = ScaleOfBlock(args.x + t * args.x_stride + k, 256);
-      d[t] = scale[t].d;
-    });
+    const GroupScales scales = ScalesOfGroup<kWidth>(args, k, 256);
+    StoreWords<kWidth>(d, _mm_castps_si128(scales.d));
     __m128i whole[8];
     for (int j = 0; j < 8; ++j) {
-      const __m128i first = RoundSteps<kWidth, false>(args, k + 32 * j, scale);
-      const __m128i second = RoundSteps<kWidth, false>(args, k + 32 * j + 16, scale);
+      const __m128i first = RoundSteps<kWidth, false>(args, k + 32 * j, scales);
+      const __m128i second = RoundSteps<kWidth, false>(args, k + 32 * j + 16, scales);
       const __m128i both = _mm_add_epi16(first, second);
       StoreWords<kWidth>(sums + (kStart32 + 2 * j) * kWidth, StartWords<5>(first));
       StoreWords<kWidth>(sums + (kStart32 + 2 * j + 1) * kWidth, StartWords<5>(second));

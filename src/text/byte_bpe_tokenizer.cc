@@ -69,6 +69,7 @@ Result<> ByteBpeTokenizer::ReadBytes() {
                     vocabulary().origin(), "tokenizer.ggml.tokens", id, byte);
     }
     id_of_byte_[static_cast<std::size_t>(byte)] = usable ? id : -1;
+    lacks_bytes_ |= !usable;
   }
   return Ok{};
 }
@@ -132,19 +133,16 @@ void ByteBpeTokenizer::AppendBytesOf(std::int32_t id, std::string& to) const {
 
 void ByteBpeTokenizer::EncodeRun(std::string_view text, bool,
                                  std::vector<std::int32_t>& ids) const {
-  auto workspace = workspaces_.Borrow([&] { return std::make_unique<Workspace>(pre_tokenizer_); });
-  if (IsValidUtf8(text)) {
-    EncodeValid(text, *workspace, ids);
-  } else {
-    EncodeInvalid(text, *workspace, ids);
+  auto loan = workspaces_.Borrow([&] { return std::make_unique<Workspace>(pre_tokenizer_); });
+  Workspace& workspace = *loan;
+  std::string replaced;
+  if (lacks_bytes_ && !IsValidUtf8(text)) {
+    replaced = ReplaceInvalidWithoutToken(text);
+    text = replaced;
   }
-  (*workspace).Trim();
-}
-
-void ByteBpeTokenizer::EncodeValid(std::string_view text, Workspace& workspace,
-                                   std::vector<std::int32_t>& ids) const {
   pre_tokenizer_.Split(text, workspace.scratch,
                        [&](std::string_view piece) { EncodePiece(piece, workspace, ids); });
+  workspace.Trim();
 }
 
 void ByteBpeTokenizer::EncodePiece(std::string_view piece, Workspace& workspace,
@@ -170,39 +168,18 @@ void ByteBpeTokenizer::EncodePiece(std::string_view piece, Workspace& workspace,
   if (cached) workspace.cache.Put(piece, workspace.symbols);
 }
 
-// Each invalid part is one U+FFFD to the expressions, and is encoded byte for byte where the
-// vocabulary has its bytes.
-void ByteBpeTokenizer::EncodeInvalid(std::string_view text, Workspace& workspace,
-                                     std::vector<std::int32_t>& ids) const {
-  struct Part {
-    std::size_t shown_at;  // where its U+FFFD is in `shown`
-    std::string_view bytes;
-  };
-  std::string shown;
-  std::vector<Part> parts;
+std::string ByteBpeTokenizer::ReplaceInvalidWithoutToken(std::string_view text) const {
+  std::string out;
   for (std::string_view rest = text; !rest.empty();) {
     const Utf8Sequence sequence = ReadUtf8(rest);
     const std::string_view bytes = rest.substr(0, sequence.length);
     const bool known = std::all_of(bytes.begin(), bytes.end(), [&](char c) {
       return id_of_byte_[static_cast<unsigned char>(c)] >= 0;
     });
-    if (!sequence.valid && known) parts.push_back({shown.size(), bytes});
-    shown += sequence.valid ? bytes : kReplacement;
+    out += sequence.valid || known ? bytes : kReplacement;
     rest.remove_prefix(sequence.length);
   }
-  auto part = parts.begin();
-  std::string bytes;
-  pre_tokenizer_.Split(shown, workspace.scratch, [&](std::string_view piece) {
-    const auto begin = static_cast<std::size_t>(piece.data() - shown.data());
-    bytes.clear();
-    std::size_t copied = begin;
-    for (; part != parts.end() && part->shown_at < begin + piece.size(); ++part) {
-      bytes.append(shown, copied, part->shown_at - copied).append(part->bytes);
-      copied = part->shown_at + kReplacement.size();
-    }
-    bytes.append(shown, copied, begin + piece.size() - copied);
-    EncodePiece(bytes, workspace, ids);
-  });
+  return out;
 }
 
 }  // namespace tatara::text

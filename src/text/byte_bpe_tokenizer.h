@@ -38,15 +38,14 @@ class ByteBpeTokenizer : public VocabularyTokenizer {
   Result<> ReadBytes();
   Result<> ReadMerges(const Metadata& metadata);
   void AppendBytesOf(std::int32_t id, std::string& to) const;
-  void EncodeValid(std::string_view text, Workspace& workspace,
-                   std::vector<std::int32_t>& ids) const;
   void EncodePiece(std::string_view piece, Workspace& workspace,
                    std::vector<std::int32_t>& ids) const;
-  void EncodeInvalid(std::string_view text, Workspace& workspace,
-                     std::vector<std::int32_t>& ids) const;
+  // Invalid parts of the text that have a byte without a token become U+FFFD.
+  std::string ReplaceInvalidWithoutToken(std::string_view text) const;
 
   PreTokenizer pre_tokenizer_;
   std::array<std::int32_t, 256> id_of_byte_;  // -1 where the vocabulary lacks it
+  bool lacks_bytes_ = false;
   PairTable merges_;
   mutable WorkspacePool<Workspace> workspaces_;
 };

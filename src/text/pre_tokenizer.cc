@@ -4,8 +4,10 @@
 #include <pcre2.h>
 
 #include <array>
-#include <initializer_list>
 #include <span>
+
+#include "text_shape.h"
+#include "utf8.h"
 
 namespace tatara::text {
 namespace {
@@ -39,36 +41,8 @@ constexpr auto kTable = std::to_array<Row>({
     {"default", {kPunctuationRun, kGpt2, kDigitRun, kThreeDigits}},
 });
 
-// \s and \S of the published expressions are Unicode's White_Space property; PCRE2's own also have
-// U+180E, so they are spelled out.
-constexpr std::string_view kWhiteSpace =
-    R"(\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-
-std::string SpellOutWhiteSpace(std::string_view expression) {
-  std::string out;
-  bool in_class = false;
-  for (std::size_t i = 0; i < expression.size(); ++i) {
-    const char c = expression[i];
-    if (c != '\\') {
-      in_class = in_class ? c != ']' : c == '[';
-      out += c;
-      continue;
-    }
-    const char escaped = expression[++i];
-    if (escaped == 's') {
-      out += in_class ? std::string(kWhiteSpace) : "[" + std::string(kWhiteSpace) + "]";
-    } else if (escaped == 'S') {
-      TATARA_CHECK(!in_class);
-      out += "[^" + std::string(kWhiteSpace) + "]";
-    } else {
-      out += c;
-      out += escaped;
-    }
-  }
-  return out;
-}
-
 // A JIT stack that the expressions of the table do not come near; they keep no state per character.
+constexpr std::size_t kKeptBytesMax = 4 << 20;  // of the shape that a call leaves for the next one
 constexpr std::size_t kJitStackBytesMin = 32 << 10, kJitStackBytesMax = 1 << 20;
 
 }  // namespace
@@ -82,6 +56,7 @@ struct PreTokenizer::Stage {
 };
 
 struct PreTokenizer::Scratch::Impl {
+  std::string shape;
   // One match block per stage: a stage goes on with its own after the later ones have run.
   std::vector<pcre2_match_data*> match;
   pcre2_match_context* context = nullptr;
@@ -134,12 +109,12 @@ Result<PreTokenizer> PreTokenizer::ForName(std::string_view name, std::string_vi
   PreTokenizer made;
   for (const std::string_view expression : row->stages) {
     if (expression.empty()) break;
-    const std::string spelled = SpellOutWhiteSpace(expression);
+    const std::string over_shapes = ShapeExpression(expression);
     int error = 0;
     PCRE2_SIZE where = 0;
     Stage stage;
-    stage.code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(spelled.data()), spelled.size(),
-                                   PCRE2_UTF | PCRE2_UCP, &error, &where, nullptr));
+    stage.code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(over_shapes.data()),
+                                   over_shapes.size(), 0, &error, &where, nullptr));
     TATARA_CHECK(stage.code != nullptr);
     // Refused where the system allows no executable memory; then the interpreter gives the same
     // matches.
@@ -151,29 +126,40 @@ Result<PreTokenizer> PreTokenizer::ForName(std::string_view name, std::string_vi
 
 void PreTokenizer::Split(std::string_view text, Scratch& scratch,
                          FunctionRef<void(std::string_view piece)> piece) const {
-  SplitFrom(0, text, scratch, piece);
+  std::string& shape = scratch.impl_->shape;
+  shape.clear();
+  const bool valid = AppendShape(text, shape);
+  const bool ascii = valid && shape.size() == text.size();
+  SplitFrom(0, shape, scratch, [&](std::size_t n_characters) {
+    std::size_t n_bytes = ascii ? n_characters : 0;
+    for (std::size_t i = 0; !ascii && i < n_characters; ++i) {
+      n_bytes += valid ? Utf8Length(text[n_bytes]) : ReadUtf8(text.substr(n_bytes)).length;
+    }
+    piece(text.substr(0, n_bytes));
+    text.remove_prefix(n_bytes);
+  });
+  if (shape.capacity() > kKeptBytesMax) std::string().swap(shape);
 }
 
-void PreTokenizer::SplitFrom(std::size_t stage_index, std::string_view text, Scratch& scratch,
-                             FunctionRef<void(std::string_view piece)> piece) const {
+void PreTokenizer::SplitFrom(std::size_t stage_index, std::string_view shape, Scratch& scratch,
+                             FunctionRef<void(std::size_t n_characters)> piece) const {
   const Stage& stage = stages_[stage_index];
   const bool last = stage_index + 1 == stages_.size();
   const auto pass_on = [&](std::size_t begin, std::size_t end) {
     if (begin == end) return;
     if (last) {
-      piece(text.substr(begin, end - begin));
+      piece(end - begin);
     } else {
-      SplitFrom(stage_index + 1, text.substr(begin, end - begin), scratch, piece);
+      SplitFrom(stage_index + 1, shape.substr(begin, end - begin), scratch, piece);
     }
   };
   pcre2_match_data* match = scratch.impl_->match[stage_index];
   const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match);
-  const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  const auto subject = reinterpret_cast<PCRE2_SPTR>(shape.data());
   std::size_t done = 0;
-  while (done < text.size()) {
+  while (done < shape.size()) {
     const int found = (stage.jit ? pcre2_jit_match : pcre2_match)(
-        stage.code.get(), subject, text.size(), done, PCRE2_NO_UTF_CHECK, match,
-        scratch.impl_->context);
+        stage.code.get(), subject, shape.size(), done, 0, match, scratch.impl_->context);
     // No match, or no memory for one: what is left is one piece. No expression matches nothing.
     if (found < 0 || range[1] <= done) break;
     const std::size_t begin = range[0], end = range[1];
@@ -181,7 +167,7 @@ void PreTokenizer::SplitFrom(std::size_t stage_index, std::string_view text, Scr
     pass_on(begin, end);
     done = end;
   }
-  pass_on(done, text.size());
+  pass_on(done, shape.size());
 }
 
 }  // namespace tatara::text

@@ -47,8 +47,8 @@ class PreTokenizer {
  private:
   struct Stage;
   PreTokenizer();
-  void SplitFrom(std::size_t stage, std::string_view text, Scratch& scratch,
-                 FunctionRef<void(std::string_view piece)> piece) const;
+  void SplitFrom(std::size_t stage, std::string_view shape, Scratch& scratch,
+                 FunctionRef<void(std::size_t n_characters)> piece) const;
   std::vector<Stage> stages_;
 };
 

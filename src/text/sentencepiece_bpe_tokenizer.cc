@@ -38,6 +38,15 @@ Utf8Sequence ReadCharacter(std::string_view text) {
   return sequence;
 }
 
+// Appends `text` with U+2581 as a space.
+void AppendWithSpaces(std::string_view text, std::string& to) {
+  for (std::size_t at; (at = text.find(kSpace)) != text.npos;
+       text.remove_prefix(at + kSpace.size())) {
+    to.append(text.substr(0, at)).push_back(' ');
+  }
+  to += text;
+}
+
 }  // namespace
 
 struct SentencePieceBpeTokenizer::Merging {
@@ -100,16 +109,12 @@ Result<std::unique_ptr<Tokenizer>> SentencePieceBpeTokenizer::FromMetadata(
   TATARA_RETURN_IF_ERROR(made->ReadBytes());
   made->FillNeighbours();
   made->FillTokenBytes([&](std::int32_t id, std::string& to) {
-    std::string_view rest = made->vocabulary().text(id);
+    const std::string_view text = made->vocabulary().text(id);
     if (made->vocabulary().type(id) == TokenType::kByte) {
-      to.push_back(static_cast<char>(ByteNamed(rest)));
+      to.push_back(static_cast<char>(ByteNamed(text)));
       return;
     }
-    for (std::size_t at; (at = rest.find(kSpace)) != rest.npos;
-         rest.remove_prefix(at + kSpace.size())) {
-      to.append(rest.substr(0, at)).push_back(' ');
-    }
-    to += rest;
+    AppendWithSpaces(text, to);
   });
   return std::unique_ptr<Tokenizer>(std::move(made));
 }
@@ -153,7 +158,12 @@ Result<> SentencePieceBpeTokenizer::ReadScores(const Metadata& metadata) {
 Result<> SentencePieceBpeTokenizer::ReadBytes() {
   id_of_byte_.fill(-1);
   for (std::int32_t id = 0; id < vocabulary().size(); ++id) {
-    if (vocabulary().type(id) != TokenType::kByte) continue;
+    const TokenType type = vocabulary().type(id);
+    if (type == TokenType::kControl || type == TokenType::kUserDefined ||
+        type == TokenType::kUnknown) {
+      special_has_mark_ |= vocabulary().text(id).find(kSpace) != std::string_view::npos;
+    }
+    if (type != TokenType::kByte) continue;
     const int byte = ByteNamed(vocabulary().text(id));
     if (byte < 0) {
       return Refuse(
@@ -198,6 +208,15 @@ std::size_t SentencePieceBpeTokenizer::StretchLength(std::string_view text) cons
     left = right;
   }
   return length;
+}
+
+// To SentencePiece both are one character, so runs of spaces that are tokens are found in either
+// spelling.
+std::string_view SentencePieceBpeTokenizer::Prepare(std::string_view text,
+                                                    std::string& changed) const {
+  if (special_has_mark_ || text.find(kSpace) == text.npos) return text;
+  AppendWithSpaces(text, changed);
+  return changed;
 }
 
 void SentencePieceBpeTokenizer::EncodeRun(std::string_view text, bool at_start,

@@ -29,6 +29,7 @@ class SentencePieceBpeTokenizer : public VocabularyTokenizer {
  protected:
   void EncodeRun(std::string_view text, bool at_start,
                  std::vector<std::int32_t>& ids) const override;
+  std::string_view Prepare(std::string_view text, std::string& changed) const override;
   bool HasSpacePrefix() const override { return space_prefix_; }
 
  private:
@@ -46,6 +47,7 @@ class SentencePieceBpeTokenizer : public VocabularyTokenizer {
   void AppendUnknown(std::string_view character, std::vector<std::int32_t>& ids) const;
 
   bool space_prefix_ = true;
+  bool special_has_mark_ = false;             // some special token is written with U+2581
   std::array<std::int32_t, 256> id_of_byte_;  // -1 where the vocabulary lacks it
   // Of each token that merging may produce its place by descending score, equal scores the same
   // place; Merge::kNone of the others.

@@ -25,9 +25,10 @@ Lead LeadOf(unsigned char byte) {
   return {0, 0, 0};
 }
 
-// Bytes at the start of `text` that are ASCII, eight at a time.
+}  // namespace
+
 std::size_t AsciiPrefix(std::string_view text) {
-  std::size_t i = 0;
+  std::size_t i = 0;  // eight bytes at a time
   for (; i + 8 <= text.size(); i += 8) {
     std::uint64_t eight;
     std::memcpy(&eight, text.data() + i, 8);
@@ -37,9 +38,7 @@ std::size_t AsciiPrefix(std::string_view text) {
   return i;
 }
 
-}  // namespace
-
-Utf8Sequence ReadUtf8(std::string_view text) {
+Utf8Sequence ReadUtf8Slowly(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
   if (first < 0x80) return {1, first, true, false};

@@ -28,6 +28,8 @@ std::vector<std::int32_t> VocabularyTokenizer::Encode(std::string_view text,
   ids.reserve(text.size() / 3 + 2);
   if (options.add_start && vocabulary_.adds_start()) ids.push_back(vocabulary_.start_id());
   const SpecialTokens& special = options.parse_special ? with_special_ : always_;
+  std::string changed;
+  text = Prepare(text, changed);
   bool at_start = true;
   for (std::size_t at = 0; at < text.size();) {
     const SpecialTokens::Match match = special.Find(text, at);

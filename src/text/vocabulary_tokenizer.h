@@ -37,6 +37,10 @@ class VocabularyTokenizer : public Tokenizer {
   // begins here, or a special token came just before.
   virtual void EncodeRun(std::string_view text, bool at_start,
                          std::vector<std::int32_t>& ids) const = 0;
+  // The text as special tokens are looked for in it: `text`, or a changed copy of it in `changed`.
+  virtual std::string_view Prepare(std::string_view text, std::string& /*changed*/) const {
+    return text;
+  }
   // True where the convention puts a space before a text, which decoding takes away again.
   virtual bool HasSpacePrefix() const { return false; }
 

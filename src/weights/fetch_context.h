@@ -16,9 +16,12 @@
 namespace tatara::weights {
 
 struct FetchContext {
-  std::vector<std::string> contacted;         // addresses, in order, each once
-  std::set<std::string> unreachable;          // of these; not tried again in this pull
-  const StopFlag* stop = nullptr;             // may be null
+  std::vector<std::string> contacted;  // addresses, in order, each once
+  std::set<std::string> unreachable;   // of these; not tried again in this pull
+  bool was_skipped = false;            // the latest fetch failed because of `unreachable` alone
+  const StopFlag* stop = nullptr;      // may be null
+  int retry_pause_ms = 500;            // before the first retry; doubled for each further one
+  std::uint64_t expected_bytes = 0;    // of the current file, where its source says; 0: unknown
   std::function<void(std::uint64_t)> report;  // bytes of the current file so far; may be empty
 
   bool Stopped() const { return stop != nullptr && stop->IsSet(); }

@@ -10,10 +10,29 @@
 #include "model_name.h"
 #include "record.h"
 #include "store_paths.h"
+#include "tatara/base/localise.h"
 #include "utf8.h"
 
 namespace tatara::weights {
 namespace fs = std::filesystem;
+
+Result<FileLock> LockModel(const StorePaths& paths, std::string_view name, int wait_ms_max) {
+  std::error_code code;
+  fs::create_directories(paths.lock(""), code);
+  if (code) {
+    return MakeError(ErrorKind::kIo, "{0}: cannot write: {1}", paths.lock("").string(),
+                     code.message());
+  }
+  auto lock = FileLock::Acquire(paths.lock(name), wait_ms_max);
+  if (!lock.ok() && lock.error().kind() == ErrorKind::kUnavailable) {
+    return MakeError(
+        ErrorKind::kUnavailable,
+        "{0}: another process is pulling or removing this model; try again when it has ended",
+        name);
+  }
+  return lock;
+}
+
 namespace {
 
 std::uint64_t PartialBytes(const fs::path& folder) {
@@ -87,24 +106,26 @@ Result<std::vector<ModelListing>> ModelStore::List() const {
   std::set<std::string> names = ModelNamesIn(paths.models());
   names.merge(ModelNamesIn(paths.partial("")));
   std::vector<ModelListing> out;
-  const auto add = [&](const std::string& name) -> Result<> {
+  const auto add = [&](const std::string& name) {
     ModelListing listing{.name = name};
     if (const CatalogueEntry* entry = catalogue_.Find(name)) listing.catalogue = *entry;
     std::error_code ignored;
     if (fs::exists(paths.model(name), ignored)) {
       auto record = ReadRecord(paths.model(name));
-      if (!record.ok() && record.error().kind() != ErrorKind::kNotFound) return record.error();
-      if (record.ok()) listing.local = *std::move(record);
+      if (record.ok()) {
+        listing.local = *std::move(record);
+      } else {
+        listing.problem = record.error().text(CurrentLanguage());
+      }
     }
     listing.partial_bytes = PartialBytes(paths.partial(name));
     out.push_back(std::move(listing));
-    return Ok{};
   };
   for (const CatalogueEntry& model : catalogue_.models) {
     names.erase(model.name);
-    TATARA_RETURN_IF_ERROR(add(model.name));
+    add(model.name);
   }
-  for (const std::string& name : names) TATARA_RETURN_IF_ERROR(add(name));
+  for (const std::string& name : names) add(name);
   return out;
 }
 
@@ -116,8 +137,7 @@ Result<RemoveReport> ModelStore::Remove(std::string_view name) {
       (!fs::exists(paths.model(name), code) && !fs::exists(paths.partial(name), code))) {
     return MakeError(ErrorKind::kNotFound, "'{0}' is not on this machine", Printable(name));
   }
-  fs::create_directories(paths.lock(""), code);
-  TATARA_TRY(const FileLock lock, FileLock::Acquire(paths.lock(name), kLockWaitMs));
+  TATARA_TRY(const FileLock lock, LockModel(paths, name, kLockWaitMs));
   RemoveReport report{.name = std::string(name)};
   const fs::path partial = paths.partial(name);
   fs::create_directories(partial, code);

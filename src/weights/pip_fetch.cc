@@ -1,10 +1,12 @@
 #include "pip_fetch.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
-#include <set>
 
 #include "child_process.h"
 #include "folder_walk.h"
+#include "tatara/base/clock.h"
 #include "tatara/base/files.h"
 #include "utf8.h"
 #include "wheel.h"
@@ -96,10 +98,9 @@ std::uint64_t BytesBelow(const fs::path& folder) {
   return total;
 }
 
-Result<> MakeEmpty(const fs::path& folder) {
+Result<> Make(const fs::path& folder) {
   std::error_code code;
-  fs::remove_all(folder, code);
-  if (!code) fs::create_directories(folder, code);
+  fs::create_directories(folder, code);
   if (code) return FolderError(folder, code);
   return Ok{};
 }
@@ -115,12 +116,27 @@ Result<fs::path> WheelFolder::Find(const std::string& requirement) const {
                    requirement);
 }
 
+// Each run has a folder of its own: where PYTHON is a wrapper, the pip of a killed pull may still
+// be writing into the folder of that run.
+Result<fs::path> WheelFolder::FolderOfThisRun() const {
+  constexpr std::string_view kPrefix = "run-";
+  std::error_code code;
+  for (fs::directory_iterator at(folder_, code), end; !code && at != end; at.increment(code)) {
+    std::error_code ignored;
+    if (at->path().filename().string().starts_with(kPrefix)) fs::remove_all(at->path(), ignored);
+  }
+  if (code) return FolderError(folder_, code);
+  return folder_ /
+         fmt::format("{}{}-{}", kPrefix, ::getpid(), SystemClock().MonotonicNanoseconds());
+}
+
 Result<fs::path> WheelFolder::Download(const std::string& requirement, FetchContext& context) {
   const fs::path wheel = folder_ / (requirement + ".whl");
   if (std::error_code ignored; fs::exists(wheel, ignored)) return wheel;
-  const fs::path into = folder_ / "incoming", scratch = folder_ / "tmp", log = folder_ / "pip.log";
-  TATARA_RETURN_IF_ERROR(MakeEmpty(into));
-  TATARA_RETURN_IF_ERROR(MakeEmpty(scratch));
+  TATARA_TRY(const fs::path run, FolderOfThisRun());
+  const fs::path into = run / "incoming", scratch = run / "tmp", log = run / "pip.log";
+  TATARA_RETURN_IF_ERROR(Make(into));
+  TATARA_RETURN_IF_ERROR(Make(scratch));
   const ChildCommand command{.argv = PipCommand(requirement, into),
                              .environment = {{"TMPDIR", scratch.string()}},
                              .output = log};
@@ -128,8 +144,6 @@ Result<fs::path> WheelFolder::Download(const std::string& requirement, FetchCont
                context.Report(BytesBelow(scratch));
                return !context.Stopped();
              }));
-  std::error_code ignored;
-  fs::remove_all(scratch, ignored);
   if (context.Stopped()) return StoppedError(requirement);
   const auto said = ReadWholeFile(log, kLogBytesMax);
   const std::string text = said.ok() ? *said : std::string();
@@ -153,6 +167,7 @@ Result<fs::path> WheelFolder::Download(const std::string& requirement, FetchCont
   std::error_code code;
   fs::rename(files.front().path, wheel, code);
   if (code) return FolderError(wheel, code);
+  fs::remove_all(run, code);
   return wheel;
 }
 

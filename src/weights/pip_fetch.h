@@ -28,6 +28,7 @@ class WheelFolder {
   Result<std::filesystem::path> Scratch(const std::string& name);
 
  private:
+  Result<std::filesystem::path> FolderOfThisRun() const;
   Result<std::filesystem::path> Find(const std::string& requirement) const;
   Result<std::filesystem::path> Download(const std::string& requirement, FetchContext& context);
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 
@@ -54,7 +55,12 @@ const CatalogueEntry* EntryOfSource(const Catalogue& catalogue, std::string_view
 Result<CatalogueEntry> EntryForSource(const Catalogue& catalogue, std::string_view source,
                                       const PullOptions& options) {
   if (const CatalogueEntry* known = EntryOfSource(catalogue, source)) return *known;
-  TATARA_TRY(const SourceSpec spec, ParseSourceSpec(source));
+  TATARA_TRY(SourceSpec spec, ParseSourceSpec(source));
+  if (spec.kind == SourceKind::kFile) {  // the record holds wherever the next command is run
+    std::error_code ignored;
+    spec.path = fs::absolute(spec.path, ignored).string();
+    spec.text = "file:" + spec.path;
+  }
   CatalogueEntry entry;
   entry.name = options.name.empty() ? NameFromFile(spec.FileName()) : options.name;
   if (!IsModelName(entry.name)) {
@@ -87,6 +93,9 @@ Result<CatalogueEntry> EntryFor(const Catalogue& catalogue, std::string_view wha
     return *known;
   }
   if (LooksLikeSource(what)) return EntryForSource(catalogue, what, options);
+  if (std::error_code ignored; fs::is_regular_file(what, ignored)) {
+    return EntryForSource(catalogue, fmt::format("file:{}", what), options);
+  }
   const std::string near = catalogue.Nearest(what);
   if (near.empty()) {
     return MakeError(ErrorKind::kNotFound, "'{0}' is neither in the catalogue nor a source",
@@ -99,7 +108,8 @@ Result<CatalogueEntry> EntryFor(const Catalogue& catalogue, std::string_view wha
 
 // Puts `from` where `to` is or shall be, in one step that no crash can halve.
 Result<> Land(const fs::path& from, const fs::path& to) {
-  const bool replaces = fs::exists(to);
+  std::error_code code;
+  const bool replaces = fs::exists(to, code);
   const unsigned flags = replaces ? RENAME_EXCHANGE : RENAME_NOREPLACE;
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) != 0) {
     std::error_code ignored;
@@ -135,6 +145,7 @@ class Puller {
   const PullOptions& options_;
   FetchContext context_;
   std::uint64_t bytes_before_ = 0;  // of the files before the current one
+  std::uint64_t bytes_shown_ = 0;
 };
 
 // Files in "ready" were verified against these digests; a changed catalogue starts another folder.
@@ -161,7 +172,9 @@ Result<bool> Puller::FindPresent(PullReport& report) const {
   std::map<std::string, std::string> wanted;
   for (const CatalogueFile& file : entry_.files) wanted[file.path] = file.sha256;
   if (local.files.size() != wanted.size()) return false;
-  const auto go_on = [&](std::uint64_t) { return options_.stop == nullptr || !options_.stop->IsSet(); };
+  const auto go_on = [&](std::uint64_t) {
+    return options_.stop == nullptr || !options_.stop->IsSet();
+  };
   for (const LocalFile& file : local.files) {
     const auto at = wanted.find(file.path);
     if (at == wanted.end() || (!at->second.empty() && at->second != file.sha256)) return false;
@@ -194,9 +207,15 @@ Result<AcquiredFile> Puller::AcquireOne(Acquirer& acquirer, const CatalogueFile&
 
 Result<> Puller::AcquireAll(const fs::path& ready, PullReport& report) {
   context_.stop = options_.stop;
-  const std::uint64_t total = entry_.n_bytes();
+  context_.retry_pause_ms = store_.retry_pause_ms;
+
   context_.report = [&](std::uint64_t n_bytes) {
-    if (options_.progress) options_.progress->Report(entry_.name, bytes_before_ + n_bytes, total);
+    // A wheel is counted while it comes, and what is read out of it again: the bar does not step
+    // back.
+    const std::uint64_t total = entry_.n_bytes() != 0 ? entry_.n_bytes() : context_.expected_bytes;
+    bytes_shown_ = std::max(bytes_shown_, bytes_before_ + n_bytes);
+    if (total != 0) bytes_shown_ = std::min(bytes_shown_, total);
+    if (options_.progress) options_.progress->Report(entry_.name, bytes_shown_, total);
   };
   Acquirer acquirer(paths_.partial(entry_.name), options_.from, store_.share_blocks, context_);
   Result<> outcome = Ok{};
@@ -241,9 +260,7 @@ Result<> Puller::Finish(const fs::path& ready, PullReport& report) const {
 }
 
 Result<PullReport> Puller::Run() {
-  TATARA_RETURN_IF_ERROR(MakeFolder(paths_.lock("")));
-  TATARA_TRY(const FileLock lock,
-             FileLock::Acquire(paths_.lock(entry_.name), options_.lock_wait_ms_max));
+  TATARA_TRY(const FileLock lock, LockModel(paths_, entry_.name, options_.lock_wait_ms_max));
   PullReport report;
   TATARA_TRY(const bool present, FindPresent(report));
   if (present) return report;

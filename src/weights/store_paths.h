@@ -4,6 +4,9 @@
 #include <filesystem>
 #include <string_view>
 
+#include "tatara/base/error.h"
+#include "tatara/base/files.h"
+
 namespace tatara::weights {
 
 struct StorePaths {
@@ -18,5 +21,9 @@ struct StorePaths {
   std::filesystem::path licences() const { return models() / ".licences"; }
   std::filesystem::path digests() const { return home / "digests"; }
 };
+
+// Held while a model is pulled or removed; refused with the model's name where another process
+// holds it.
+Result<FileLock> LockModel(const StorePaths& paths, std::string_view name, int wait_ms_max);
 
 }  // namespace tatara::weights

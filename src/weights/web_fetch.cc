@@ -1,8 +1,10 @@
 #include "web_fetch.h"
 
 #include <curl/curl.h>
+#include <signal.h>
 #include <strings.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -18,8 +20,10 @@ namespace tatara::weights {
 namespace {
 
 constexpr int kRedirectsMax = 8;
-// Without a byte of progress between them; each waits twice as long as the one before, from 0.5 s.
+// Without a byte of progress between them; each waits twice as long as the one before.
 constexpr int kAttemptsMax = 4;
+// However little each brings.
+constexpr int kAttemptsInAllMax = 1000;
 constexpr long kConnectTimeoutMs = 5000;
 // Slower than 1 kB/s for half a minute counts as broken off.
 constexpr long kLowSpeedBytesPerS = 1024;
@@ -52,6 +56,31 @@ void ParseContentRange(std::string_view value, ResponseHead& head) {
   head.range_start = ParseNumber(value.substr(0, dash));
   head.range_total = ParseNumber(value.substr(slash + 1));
 }
+
+// A TLS library may write to a connection that the other side has closed; without signals of its
+// own (CURLOPT_NOSIGNAL) libcurl does not keep that from ending the program.
+class SigpipeBlocked {
+ public:
+  SigpipeBlocked() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~SigpipeBlocked() {
+    const timespec now{};
+    if (!was_pending_) sigtimedwait(&pipe_, nullptr, &now);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  SigpipeBlocked(const SigpipeBlocked&) = delete;
+  SigpipeBlocked& operator=(const SigpipeBlocked&) = delete;
+
+ private:
+  sigset_t pipe_, before_;
+  bool was_pending_ = false;
+};
 
 enum class Outcome { kDone, kRedirect, kTryAgain, kFailed };
 
@@ -125,6 +154,7 @@ void Exchange::SetUp() {
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https,http");  // CheckWebAddress narrows http
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, kLowSpeedBytesPerS);
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, kLowSpeedSeconds);
@@ -269,9 +299,12 @@ Outcome Exchange::Judge(CURLcode code) {
   if (code == CURLE_OK) return JudgeStatus();
   const std::string address = AddressOf(url_);
   const std::string said = Printable(*curl_said_ ? curl_said_ : curl_easy_strerror(code));
+  long proxy_status = 0;
+  curl_easy_getinfo(curl_.get(), CURLINFO_HTTP_CONNECTCODE, &proxy_status);
   if (head_.status == 0 &&
       (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
-       code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT)) {
+       code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT ||
+       code == CURLE_SSL_CONNECT_ERROR || proxy_status >= 400)) {
     context_.unreachable.insert(address);
     return Fail(MakeError(ErrorKind::kUnavailable, "{0} cannot be reached: {1}", address, said));
   }
@@ -291,10 +324,12 @@ Outcome Exchange::Run() {
   if (auto checked = CheckWebAddress(url_); !checked.ok()) return Fail(checked.error());
   const std::string address = AddressOf(url_);
   if (context_.unreachable.contains(address)) {
+    context_.was_skipped = true;
     return Fail(MakeError(ErrorKind::kUnavailable, "{0} could not be reached before", address));
   }
   context_.NoteContact(address);
   SetUp();
+  const SigpipeBlocked blocked;
   const CURLcode code = curl_easy_perform(curl_.get());
   curl_slist_free_all(headers_);
   return Judge(code);
@@ -318,9 +353,10 @@ Outcome Attempt(const WebRequest& request, PartialFile& file, FetchContext& cont
 }
 
 void Pause(int attempt, const FetchContext& context) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(500 << attempt);
+  const auto until = std::chrono::steady_clock::now() +
+                     std::chrono::milliseconds(context.retry_pause_ms << std::max(attempt - 1, 0));
   while (!context.Stopped() && std::chrono::steady_clock::now() < until) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }
 
@@ -335,7 +371,8 @@ Result<> FetchWeb(const WebRequest& request, PartialFile& file, FetchContext& co
   if (!request.digest_is_known && file.validator().empty()) TATARA_RETURN_IF_ERROR(file.Restart());
   if (request.n_bytes != 0 && file.size() > request.n_bytes) TATARA_RETURN_IF_ERROR(file.Restart());
   if (request.n_bytes != 0 && file.size() == request.n_bytes) return Ok{};
-  for (int attempt = 0;;) {
+  int attempt = 0;
+  for (int in_all = 1;; ++in_all) {
     const std::uint64_t before = file.size();
     std::optional<Error> error;
     const Outcome outcome = Attempt(request, file, context, error);
@@ -346,7 +383,7 @@ Result<> FetchWeb(const WebRequest& request, PartialFile& file, FetchContext& co
     }
     if (outcome == Outcome::kFailed) return *error;
     attempt = file.size() > before ? 0 : attempt + 1;
-    if (attempt == kAttemptsMax) return *error;
+    if (attempt == kAttemptsMax || in_all == kAttemptsInAllMax) return *error;
     Pause(attempt, context);
     if (context.Stopped()) return StoppedError(ShownUrl(request.url));
   }

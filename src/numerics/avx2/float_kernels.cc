@@ -2,13 +2,11 @@
 #include "float_kernels.h"
 
 #include "avx2/lanes.h"
-#include "vector_panel.h"
+#include "vector_table.h"
 
 namespace tatara::numerics {
 
 extern const FloatKernels kFloatKernelsAvx2;
-const FloatKernels kFloatKernelsAvx2 = {
-    .panel_product = PanelProduct,
-};
+const FloatKernels kFloatKernelsAvx2 = TATARA_VECTOR_KERNELS;
 
 }  // namespace tatara::numerics

@@ -1,5 +1,5 @@
-// Sixteen f32 lanes as two AVX2 registers; lanes 0 to 7 in `lo`. Every function has internal
-// linkage.
+// Sixteen f32 lanes as two AVX2 registers, lanes 0 to 7 in `lo`: the operations that the shared
+// kernels (vector_*.h) are written in. Every function has internal linkage.
 #pragma once
 
 #include <immintrin.h>
@@ -12,17 +12,21 @@ namespace {
 struct Lanes {
   __m256 lo, hi;
 };
+struct Mask {  // all bits of a lane set or clear
+  __m256 lo, hi;
+};
 
-// Tokens of one register tile: 2 x 6 accumulators, 2 of the panel and 1 broadcast fill 15 of 16
-// registers.
-constexpr int kTileTokens = 6;
+// One register tile of a product (vector_panel.h): 6 rows x 1 vector of 16 are 12 accumulators, 2
+// vectors of the matrix and 1 broadcast value: 15 of 16 registers.
+constexpr int kTileRows = 6;
+constexpr int kTileVectors = 1;
 
-inline Lanes Zero() {
-  return {_mm256_setzero_ps(), _mm256_setzero_ps()};
-}
 inline Lanes Broadcast(float x) {
   const __m256 v = _mm256_set1_ps(x);
   return {v, v};
+}
+inline Lanes Zero() {
+  return {_mm256_setzero_ps(), _mm256_setzero_ps()};
 }
 inline Lanes Load(const float* p) {
   return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
@@ -31,8 +35,150 @@ inline void Store(float* p, Lanes v) {
   _mm256_storeu_ps(p, v.lo);
   _mm256_storeu_ps(p + 8, v.hi);
 }
+
+// Lanes first .. end - 1, for 0 <= first, end <= 16.
+inline Mask LanesBetween(int first, int end) {
+  const __m256i lo = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i hi = _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15);
+  const __m256i below = _mm256_set1_epi32(first), limit = _mm256_set1_epi32(end);
+  const auto inside = [&](__m256i lane) {
+    return _mm256_castsi256_ps(
+        _mm256_andnot_si256(_mm256_cmpgt_epi32(below, lane), _mm256_cmpgt_epi32(limit, lane)));
+  };
+  return {inside(lo), inside(hi)};
+}
+// Lanes outside the mask are not read and are +0.
+inline Lanes LoadMasked(const float* p, Mask m) {
+  return {_mm256_maskload_ps(p, _mm256_castps_si256(m.lo)),
+          _mm256_maskload_ps(p + 8, _mm256_castps_si256(m.hi))};
+}
+inline void StoreMasked(float* p, Mask m, Lanes v) {
+  _mm256_maskstore_ps(p, _mm256_castps_si256(m.lo), v.lo);
+  _mm256_maskstore_ps(p + 8, _mm256_castps_si256(m.hi), v.hi);
+}
+inline Lanes Select(Mask m, Lanes yes, Lanes no) {
+  return {_mm256_blendv_ps(no.lo, yes.lo, m.lo), _mm256_blendv_ps(no.hi, yes.hi, m.hi)};
+}
+inline Mask LessThan(Lanes a, Lanes b) {
+  return {_mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ)};
+}
+inline Mask Equal(Lanes a, Lanes b) {
+  return {_mm256_cmp_ps(a.lo, b.lo, _CMP_EQ_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_EQ_OQ)};
+}
+inline Mask IsNaN(Lanes a) {
+  return {_mm256_cmp_ps(a.lo, a.lo, _CMP_UNORD_Q), _mm256_cmp_ps(a.hi, a.hi, _CMP_UNORD_Q)};
+}
+inline Mask Or(Mask a, Mask b) {
+  return {_mm256_or_ps(a.lo, b.lo), _mm256_or_ps(a.hi, b.hi)};
+}
+inline Mask And(Mask a, Mask b) {
+  return {_mm256_and_ps(a.lo, b.lo), _mm256_and_ps(a.hi, b.hi)};
+}
+inline Mask NoLanes() {
+  return {_mm256_setzero_ps(), _mm256_setzero_ps()};
+}
+// Bit i: lane i.
+inline unsigned Bits(Mask m) {
+  return static_cast<unsigned>(_mm256_movemask_ps(m.lo)) |
+         static_cast<unsigned>(_mm256_movemask_ps(m.hi)) << 8;
+}
+
+inline Lanes Add(Lanes a, Lanes b) {
+  return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+inline Lanes Sub(Lanes a, Lanes b) {
+  return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+inline Lanes Mul(Lanes a, Lanes b) {
+  return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+inline Lanes Div(Lanes a, Lanes b) {
+  return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
 inline Lanes Fma(Lanes a, Lanes b, Lanes c) {
   return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+// b > a ? b : a, and a where either is NaN.
+inline Lanes Larger(Lanes a, Lanes b) {
+  return {_mm256_max_ps(b.lo, a.lo), _mm256_max_ps(b.hi, a.hi)};
+}
+// b < a ? b : a, and a where either is NaN.
+inline Lanes Smaller(Lanes a, Lanes b) {
+  return {_mm256_min_ps(b.lo, a.lo), _mm256_min_ps(b.hi, a.hi)};
+}
+inline Lanes Negate(Lanes a) {
+  const __m256 sign = _mm256_set1_ps(-0.0F);
+  return {_mm256_xor_ps(a.lo, sign), _mm256_xor_ps(a.hi, sign)};
+}
+inline Lanes Abs(Lanes a) {
+  const __m256 sign = _mm256_set1_ps(-0.0F);
+  return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
+}
+// The magnitude of a non-negative a with the sign of b.
+inline Lanes WithSignOf(Lanes a, Lanes b) {
+  const __m256 sign = _mm256_set1_ps(-0.0F);
+  return {_mm256_or_ps(a.lo, _mm256_and_ps(sign, b.lo)),
+          _mm256_or_ps(a.hi, _mm256_and_ps(sign, b.hi))};
+}
+inline Lanes RoundToEven(Lanes a) {
+  return {_mm256_round_ps(a.lo, 8), _mm256_round_ps(a.hi, 8)};
+}
+
+inline __m256 TimesPowerOfTwo(__m256 a, __m256 n) {
+  const __m256i exponent = _mm256_cvtps_epi32(n);
+  const __m256i half = _mm256_srai_epi32(exponent, 1);
+  const __m256i bias = _mm256_set1_epi32(127);
+  const __m256i first = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+  const __m256i second =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(exponent, half), bias), 23);
+  return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(first)), _mm256_castsi256_ps(second));
+}
+// a * 2^n rounded once, for whole |n| <= 252 and a near 1 (the first factor loses nothing); NaN
+// stays.
+inline Lanes TimesPowerOfTwo(Lanes a, Lanes n) {
+  return {TimesPowerOfTwo(a.lo, n.lo), TimesPowerOfTwo(a.hi, n.hi)};
+}
+
+// Rule 4's tree: +8, +4, +2, +1.
+inline float TreeSum(Lanes v) {
+  const __m256 by8 = _mm256_add_ps(v.lo, v.hi);
+  const __m128 by4 = _mm_add_ps(_mm256_castps256_ps128(by8), _mm256_extractf128_ps(by8, 1));
+  const __m128 by2 = _mm_add_ps(by4, _mm_movehl_ps(by4, by4));
+  return _mm_cvtss_f32(_mm_add_ss(by2, _mm_movehdup_ps(by2)));
+}
+// The same tree of Larger.
+inline float TreeLarger(Lanes v) {
+  const __m256 by8 = _mm256_max_ps(v.hi, v.lo);
+  const __m128 by4 = _mm_max_ps(_mm256_extractf128_ps(by8, 1), _mm256_castps256_ps128(by8));
+  const __m128 by2 = _mm_max_ps(_mm_movehl_ps(by4, by4), by4);
+  return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(by2), by2));
+}
+
+// p[0], p[0], p[1], p[1] ... p[7], p[7].
+inline Lanes LoadTwice(const float* p) {
+  const __m256 v = _mm256_loadu_ps(p);
+  const __m256 low = _mm256_unpacklo_ps(v, v), high = _mm256_unpackhi_ps(v, v);
+  return {_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)};
+}
+// v[0], v[0], v[2], v[2] ... and v[1], v[1], v[3], v[3] ...
+inline Lanes EvenTwice(Lanes v) {
+  return {_mm256_moveldup_ps(v.lo), _mm256_moveldup_ps(v.hi)};
+}
+inline Lanes OddTwice(Lanes v) {
+  return {_mm256_movehdup_ps(v.lo), _mm256_movehdup_ps(v.hi)};
+}
+// Even lanes of a, odd lanes of b.
+inline Lanes EvenOdd(Lanes a, Lanes b) {
+  return {_mm256_blend_ps(a.lo, b.lo, 0xaa), _mm256_blend_ps(a.hi, b.hi, 0xaa)};
+}
+
+inline Lanes LoadHalves(const std::uint16_t* p) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
+}
+inline void StoreHalves(std::uint16_t* p, Lanes v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v.lo, 0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(v.hi, 0));
 }
 
 }  // namespace

@@ -2,13 +2,11 @@
 #include "float_kernels.h"
 
 #include "avx512/lanes.h"
-#include "vector_panel.h"
+#include "vector_table.h"
 
 namespace tatara::numerics {
 
 extern const FloatKernels TATARA_AVX512_TABLE(kFloatKernels);
-const FloatKernels TATARA_AVX512_TABLE(kFloatKernels) = {
-    .panel_product = PanelProduct,
-};
+const FloatKernels TATARA_AVX512_TABLE(kFloatKernels) = TATARA_VECTOR_KERNELS;
 
 }  // namespace tatara::numerics

@@ -1,4 +1,5 @@
-// Sixteen f32 lanes as one AVX-512 register. Every function has internal linkage.
+// Sixteen f32 lanes as one AVX-512 register: the operations that the shared kernels (vector_*.h)
+// are written in. Every function has internal linkage.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +12,19 @@ namespace {
 struct Lanes {
   __m512 v;
 };
+using Mask = __mmask16;
 
-// Tokens of one register tile: 12 independent chains cover twice the 4 cycles of a multiply-add
-// with room for its loads; 12 accumulators and the panel fit 32 registers easily.
-constexpr int kTileTokens = 12;
+// One register tile of a product (vector_panel.h): 12 rows x 2 vectors of 16 are 24 accumulators, 2
+// vectors of the matrix and 1 broadcast value: 27 of 32 registers, three times what covers a
+// multiply-add's latency.
+constexpr int kTileRows = 12;
+constexpr int kTileVectors = 2;
 
-inline Lanes Zero() {
-  return {_mm512_setzero_ps()};
-}
 inline Lanes Broadcast(float x) {
   return {_mm512_set1_ps(x)};
+}
+inline Lanes Zero() {
+  return {_mm512_setzero_ps()};
 }
 inline Lanes Load(const float* p) {
   return {_mm512_loadu_ps(p)};
@@ -28,8 +32,124 @@ inline Lanes Load(const float* p) {
 inline void Store(float* p, Lanes v) {
   _mm512_storeu_ps(p, v.v);
 }
+
+// Lanes first .. end - 1, for 0 <= first, end <= 16.
+inline Mask LanesBetween(int first, int end) {
+  return static_cast<Mask>(((1U << end) - 1) & ~((1U << first) - 1));
+}
+// Lanes outside the mask are not read and are +0.
+inline Lanes LoadMasked(const float* p, Mask m) {
+  return {_mm512_maskz_loadu_ps(m, p)};
+}
+inline void StoreMasked(float* p, Mask m, Lanes v) {
+  _mm512_mask_storeu_ps(p, m, v.v);
+}
+inline Lanes Select(Mask m, Lanes yes, Lanes no) {
+  return {_mm512_mask_blend_ps(m, no.v, yes.v)};
+}
+inline Mask LessThan(Lanes a, Lanes b) {
+  return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ);
+}
+inline Mask Equal(Lanes a, Lanes b) {
+  return _mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ);
+}
+inline Mask IsNaN(Lanes a) {
+  return _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+}
+inline Mask Or(Mask a, Mask b) {
+  return static_cast<Mask>(a | b);
+}
+inline Mask And(Mask a, Mask b) {
+  return static_cast<Mask>(a & b);
+}
+inline Mask NoLanes() {
+  return 0;
+}
+// Bit i: lane i.
+inline unsigned Bits(Mask m) {
+  return m;
+}
+
+inline Lanes Add(Lanes a, Lanes b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline Lanes Sub(Lanes a, Lanes b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline Lanes Mul(Lanes a, Lanes b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline Lanes Div(Lanes a, Lanes b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
 inline Lanes Fma(Lanes a, Lanes b, Lanes c) {
   return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+// b > a ? b : a, and a where either is NaN.
+inline Lanes Larger(Lanes a, Lanes b) {
+  return {_mm512_max_ps(b.v, a.v)};
+}
+// b < a ? b : a, and a where either is NaN.
+inline Lanes Smaller(Lanes a, Lanes b) {
+  return {_mm512_min_ps(b.v, a.v)};
+}
+inline Lanes Negate(Lanes a) {
+  return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0F))};
+}
+inline Lanes Abs(Lanes a) {
+  return {_mm512_abs_ps(a.v)};
+}
+// The magnitude of a non-negative a with the sign of b.
+inline Lanes WithSignOf(Lanes a, Lanes b) {
+  return {_mm512_or_ps(a.v, _mm512_and_ps(_mm512_set1_ps(-0.0F), b.v))};
+}
+inline Lanes RoundToEven(Lanes a) {
+  return {_mm512_roundscale_ps(a.v, 8)};
+}
+// a * 2^n rounded once, for whole |n| <= 252 and a near 1; NaN stays.
+inline Lanes TimesPowerOfTwo(Lanes a, Lanes n) {
+  return {_mm512_scalef_ps(a.v, n.v)};
+}
+
+// Rule 4's tree: +8, +4, +2, +1.
+inline float TreeSum(Lanes v) {
+  const __m256 by8 = _mm256_add_ps(_mm512_castps512_ps256(v.v), _mm512_extractf32x8_ps(v.v, 1));
+  const __m128 by4 = _mm_add_ps(_mm256_castps256_ps128(by8), _mm256_extractf128_ps(by8, 1));
+  const __m128 by2 = _mm_add_ps(by4, _mm_movehl_ps(by4, by4));
+  return _mm_cvtss_f32(_mm_add_ss(by2, _mm_movehdup_ps(by2)));
+}
+// The same tree of Larger.
+inline float TreeLarger(Lanes v) {
+  const __m256 by8 = _mm256_max_ps(_mm512_extractf32x8_ps(v.v, 1), _mm512_castps512_ps256(v.v));
+  const __m128 by4 = _mm_max_ps(_mm256_extractf128_ps(by8, 1), _mm256_castps256_ps128(by8));
+  const __m128 by2 = _mm_max_ps(_mm_movehl_ps(by4, by4), by4);
+  return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(by2), by2));
+}
+
+// p[0], p[0], p[1], p[1] ... p[7], p[7].
+inline Lanes LoadTwice(const float* p) {
+  const __m512i index = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+  return {_mm512_permutexvar_ps(index, _mm512_castps256_ps512(_mm256_loadu_ps(p)))};
+}
+// v[0], v[0], v[2], v[2] ... and v[1], v[1], v[3], v[3] ...
+inline Lanes EvenTwice(Lanes v) {
+  const __m512i index = _mm512_setr_epi32(0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10, 12, 12, 14, 14);
+  return {_mm512_permutexvar_ps(index, v.v)};
+}
+inline Lanes OddTwice(Lanes v) {
+  const __m512i index = _mm512_setr_epi32(1, 1, 3, 3, 5, 5, 7, 7, 9, 9, 11, 11, 13, 13, 15, 15);
+  return {_mm512_permutexvar_ps(index, v.v)};
+}
+// Even lanes of a, odd lanes of b.
+inline Lanes EvenOdd(Lanes a, Lanes b) {
+  return {_mm512_mask_blend_ps(0xaaaa, a.v, b.v)};
+}
+
+inline Lanes LoadHalves(const std::uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline void StoreHalves(std::uint16_t* p, Lanes v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v.v, 0));
 }
 
 }  // namespace

@@ -46,10 +46,18 @@ class Tokenizer {
 };
 
 // Turns generated ids into text piece by piece; never emits a part of a UTF-8 sequence. Bytes that can not
-// become valid UTF-8 come out as U+FFFD. One object per stream.
+// become valid UTF-8 come out as U+FFFD, one for each maximal subpart (Unicode, section 3.9). All that Push
+// and Flush return, joined, is what Decode returns, with the same replacement. One object per stream; the
+// tokenizer must outlive it.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+  // For ids that go on a text: what the vocabulary's convention puts at the start of a text is kept.
+  static StreamDecoder Continuing(const Tokenizer& tokenizer) {
+    StreamDecoder decoder(tokenizer);
+    decoder.at_start_ = false;
+    return decoder;
+  }
   std::string Push(std::int32_t id);
   std::string Flush();  // what is left at the end
 

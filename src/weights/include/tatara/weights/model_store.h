@@ -32,6 +32,8 @@ struct ModelStoreOptions {
   // Where files are taken from a folder: share their blocks (reflink, else hard link) instead of
   // copying.
   bool share_blocks = true;
+  // Before a web server that failed is asked again; doubled for each further time.
+  int retry_pause_ms = 500;
 };
 
 struct PullOptions {
@@ -85,6 +87,7 @@ struct ModelListing {
   std::optional<CatalogueEntry> catalogue;
   std::optional<LocalModel> local;
   std::uint64_t partial_bytes = 0;  // of a pull that was stopped
+  std::string problem;              // why what is there can not be used, in the user's language
 };
 
 struct RemoveReport {

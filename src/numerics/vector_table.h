@@ -1,0 +1,33 @@
+// The table of the shared vector kernels: TATARA_VECTOR_KERNELS initialises a FloatKernels.
+// Included by the per-ISA files after their lanes.h; internal linkage.
+#pragma once
+
+#include "float_kernels.h"
+#include "vector_attention.h"
+#include "vector_panel.h"
+#include "vector_rows.h"
+
+#define TATARA_VECTOR_KERNELS         \
+  {                                   \
+      .panel_product = PanelProduct,  \
+      .exp = ExpRow,                  \
+      .tanh = TanhRow,                \
+      .rms_norm = RmsNorm,            \
+      .softmax = Softmax,             \
+      .add = AddRow,                  \
+      .scale = ScaleRow,              \
+      .silu_mul = SiluMul,            \
+      .gelu_tanh_mul = GeluTanhMul,   \
+      .max = Max,                     \
+      .sum = Sum,                     \
+      .sum_of_squares = SumOfSquares, \
+      .arg_max = ArgMax,              \
+      .rope_pairs = RopePairs,        \
+      .rope_halves = RopeHalves,      \
+      .attention_rows = kTileRows,    \
+      .f16_to_f32 = WidenRow,         \
+      .f32_to_f16 = NarrowRow,        \
+      .attention_tile = AttendTile,   \
+      .attention_merge = MergeTile,   \
+      .attention_finish = FinishRow,  \
+  }

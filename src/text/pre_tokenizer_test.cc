@@ -1,0 +1,87 @@
+#include "pre_tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "vocabulary_for_test.h"
+
+namespace tatara::text {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<std::string> Pieces(std::string_view name, std::string_view text) {
+  auto pre_tokenizer = PreTokenizer::ForName(name, "test");
+  if (!pre_tokenizer.ok()) {
+    ADD_FAILURE() << pre_tokenizer.error().text();
+    return {};
+  }
+  PreTokenizer::Scratch scratch(*pre_tokenizer);
+  std::vector<std::string> pieces;
+  pre_tokenizer->Split(text, scratch, [&](std::string_view piece) { pieces.emplace_back(piece); });
+  return pieces;
+}
+
+// Expected splits are those of the Python package tokenizers 0.23.3 with the published expressions.
+TEST(PreTokenizer, Gpt2SplitsAsPublished) {
+  EXPECT_THAT(
+      Pieces("gpt-2", "Hello  world, it's 2024年!  \n x"),
+      ElementsAre("Hello", " ", " world", ",", " it", "'s", " 2024", "年", "!", "  \n", " x"));
+  EXPECT_THAT(Pieces("gpt-2", "I'LL a\u0085b\u3000\u3000c"),
+              ElementsAre("I", "'", "LL", " a", "\u0085", "b", "\u3000", "\u3000", "c"));
+}
+
+TEST(PreTokenizer, SmolLmTakesDigitsOneByOneBeforeAnythingElse) {
+  EXPECT_THAT(Pieces("smollm", "at 12  3½x"),
+              ElementsAre("at", " ", "1", "2", "  ", "3", "½", "x"));
+}
+
+TEST(PreTokenizer, Qwen2SplitsAsPublished) {
+  EXPECT_THAT(Pieces("qwen2", "I'LL (say) 12\n\n  x\u017F 'ſ ok!\r\n"),
+              ElementsAre("I", "'LL", " (", "say", ")", " ", "1", "2", "\n\n", " ", " x\u017F",
+                          " '", "ſ", " ok", "!\r\n"));
+  EXPECT_THAT(Pieces("qwen2", "it'ſ 日本語、テスト"),
+              ElementsAre("it", "'ſ", " 日本語", "、テスト"));
+}
+
+TEST(PreTokenizer, DefaultCutsDigitsInThrees) {
+  EXPECT_THAT(Pieces("default", "a 12345$$b"), ElementsAre("a", " ", "123", "45", "$$", "b"));
+}
+
+// U+180E was white space until Unicode 6.3; the regular expression library still says so.
+TEST(PreTokenizer, WhiteSpaceIsUnicodes) {
+  EXPECT_THAT(Pieces("gpt-2", "a\u180E b"), ElementsAre("a", "\u180E", " b"));
+  EXPECT_THAT(Pieces("gpt-2", "a \u2028\u00A0 b"), ElementsAre("a", " \u2028\u00A0", " b"));
+}
+
+TEST(PreTokenizer, InvalidPartsSplitLikeTheReplacementCharacter) {
+  const std::string bytes = "ab\xFF\xE3\x81 c\xC3\xA9\x80!";
+  EXPECT_THAT(Pieces("qwen2", bytes), ElementsAre("ab", "\xFF\xE3\x81", " cé", "\x80!"));
+}
+
+TEST(PreTokenizer, PiecesJoinedAreTheText) {
+  RandomForTest random(3);
+  for (const char* name : {"gpt-2", "smollm", "qwen2", "default"}) {
+    for (int i = 0; i < 300; ++i) {
+      const std::string text = i % 2 == 0 ? random.Unicode(60) : random.Bytes(60);
+      std::string joined;
+      for (const std::string& piece : Pieces(name, text)) {
+        EXPECT_FALSE(piece.empty());
+        joined += piece;
+      }
+      EXPECT_EQ(joined, text);
+    }
+  }
+}
+
+TEST(PreTokenizer, UnknownNamesAreRefusedWithTheKnownOnes) {
+  const auto refused = PreTokenizer::ForName("deepseek-llm", "file.gguf");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().text(),
+              HasSubstr("file.gguf: 'tokenizer.ggml.pre' is 'deepseek-llm'"));
+  EXPECT_THAT(refused.error().text(), HasSubstr("gpt-2, smollm, qwen2, default"));
+}
+
+}  // namespace
+}  // namespace tatara::text
