@@ -11,8 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kNestingMax = 64;
-
 // Pre-authentication encoding: what is signed.
 std::string Pae(std::string_view type, std::string_view payload) {
   return "DSSEv1 " + std::to_string(type.size()) + " " + std::string(type) + " " +

@@ -49,7 +49,10 @@ Result<> StartSodium() {
 Result<> MakePrivateFolder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder.parent_path(), error);
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+  if (::mkdir(folder.c_str(), 0700) == 0) return Ok{};
+  if (errno != EEXIST) return ErrnoError("{0}: cannot make the folder: {1}", folder.string());
+  // Made by hand, to put trusted keys there: the secret that comes in needs it private.
+  if (::chmod(folder.c_str(), 0700) != 0) {
     return ErrnoError("{0}: cannot make the folder: {1}", folder.string());
   }
   return Ok{};
@@ -95,7 +98,7 @@ Result<SigningKey> SigningKey::LoadOrCreate(const fs::path& home) {
   TATARA_RETURN_IF_ERROR(StartSodium());
   const fs::path folder = home / "keys", path = folder / "ed25519";
   TATARA_RETURN_IF_ERROR(MakePrivateFolder(folder));
-  if (!fs::exists(path)) TATARA_RETURN_IF_ERROR(CreateSecret(path));
+  if (::access(path.c_str(), F_OK) != 0) TATARA_RETURN_IF_ERROR(CreateSecret(path));
   struct stat status;
   if (::stat(path.c_str(), &status) != 0) return ErrnoError("{0}: cannot read: {1}", path.string());
   if ((status.st_mode & 077) != 0) {
@@ -111,8 +114,11 @@ Result<SigningKey> SigningKey::LoadOrCreate(const fs::path& home) {
                   path.string());
   crypto_sign_ed25519_sk_to_pk(key.public_.data(), key.secret_.data());
   const fs::path public_path = folder / "ed25519.pub";
-  if (!fs::exists(public_path)) {
-    TATARA_RETURN_IF_ERROR(WriteFileAtomically(public_path, KeyFile(kPublicPrefix, key.public_)));
+  // Written again where it belongs to another secret, or its own receipts would not be trusted.
+  const std::string public_file = KeyFile(kPublicPrefix, key.public_);
+  const auto there = ReadWholeFile(public_path, kKeyFileBytesMax);
+  if (!there.ok() || there.value() != public_file) {
+    TATARA_RETURN_IF_ERROR(WriteFileAtomically(public_path, public_file));
   }
   return key;
 }
@@ -144,14 +150,19 @@ bool SignatureIsRight(const PublicKey& key, std::string_view message, const Sign
 Result<std::vector<TrustedKey>> LoadTrustedKeys(const fs::path& home) {
   std::vector<TrustedKey> keys;
   const fs::path own = home / "keys" / "ed25519.pub";
-  if (fs::exists(own)) {
+  if (::access(own.c_str(), F_OK) == 0) {
     TATARA_TRY(const PublicKey key, ReadPublicKey(own));
     keys.push_back({"this machine", key});
   }
   std::vector<fs::path> paths;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(home / "keys" / "trusted", error)) {
-    if (entry.path().extension() == ".pub") paths.push_back(entry.path());
+  for (fs::directory_iterator it(home / "keys" / "trusted", error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() == ".pub") paths.push_back(it->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return MakeError(ErrorKind::kIo, "{0}: cannot read: {1}", (home / "keys" / "trusted").string(),
+                     error.message());
   }
   std::sort(paths.begin(), paths.end());
   for (const fs::path& path : paths) {

@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "envelope.h"
 #include "tatara/base/sha256.h"
+#include "tatara/base/version.h"
 
 namespace tatara::ledger {
 namespace {
@@ -21,6 +23,11 @@ bool IsDigest(const Json& value) {
   return text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
+bool IsContract(const Json& value) {
+  return value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
+         value.get<std::uint64_t>() <= 1'000'000;
+}
+
 Result<ReceiptField> ReadField(const std::string& name, const Json& entry) {
   if (!entry.is_object() || !entry.contains("sha256") || !IsDigest(entry["sha256"])) {
     return Refuse("payload: field '{0}' has no SHA-256", name);
@@ -32,6 +39,20 @@ Result<ReceiptField> ReadField(const std::string& name, const Json& entry) {
   ReceiptField field{name, entry["sha256"].get<std::string>(), std::nullopt};
   if (entry.contains("value")) field.json = entry["value"].dump();
   return field;
+}
+
+// The four that MakeReceipt puts in front of every record: there, of their type, never redacted.
+Result<> CheckHeading(const Json& fields) {
+  for (const char* name : kHeading) {
+    const auto entry = fields.find(name);
+    const bool there = entry != fields.end() && entry->is_object() && entry->contains("value");
+    const bool number = std::string_view(name) == "contract";
+    if (!there || !(number ? IsContract((*entry)["value"]) : (*entry)["value"].is_string())) {
+      return Refuse("payload: field '{0}' is missing or not {1}", name,
+                    number ? "a positive integer" : "a string");
+    }
+  }
+  return Ok{};
 }
 
 Result<Payload> ReadChecked(std::string_view text) {
@@ -49,6 +70,7 @@ Result<Payload> ReadChecked(std::string_view text) {
   if (json["fields"].size() > kReceiptFieldsMax) {
     return Refuse("payload: {0} fields, the most is {1}", json["fields"].size(), kReceiptFieldsMax);
   }
+  TATARA_RETURN_IF_ERROR(CheckHeading(json["fields"]));
   Payload payload{json["root"].get<std::string>(), {}};
   for (const auto& [name, entry] : json["fields"].items()) {
     TATARA_TRY(auto field, ReadField(name, entry));
@@ -60,6 +82,9 @@ Result<Payload> ReadChecked(std::string_view text) {
 }  // namespace
 
 Result<std::string> CanonicalJson(std::string_view name, std::string_view json) {
+  if (NestsTooDeeply(json)) {
+    return Refuse("field '{0}': nested more than {1} deep", name, kNestingMax);
+  }
   try {
     return Json::parse(json).dump();
   } catch (const nlohmann::json::exception& error) {

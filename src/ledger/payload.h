@@ -10,6 +10,9 @@
 
 namespace tatara::ledger {
 
+// What every receipt begins with.
+inline constexpr const char* kHeading[] = {"kind", "created", "program", "contract"};
+
 // The one spelling of a value: compact, UTF-8, key order kept. Refused where it is not JSON.
 Result<std::string> CanonicalJson(std::string_view name, std::string_view json);
 

@@ -1,5 +1,6 @@
 #include "tatara/ledger/receipt.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "envelope.h"
@@ -60,7 +61,11 @@ Result<std::string> MakeReceipt(const NewReceipt& receipt, const SigningKey& key
     if (!names.insert(name).second) return Refuse("receipt: the field '{0}' is given twice", name);
     TATARA_TRY(std::string canonical, CanonicalJson(name, json));
     ReceiptField field{name, FieldDigest(name, canonical), std::nullopt};
-    if (!receipt.redacted.contains(name)) field.json = std::move(canonical);
+    const bool redact = receipt.redacted.contains(name);
+    if (redact && std::find(std::begin(kHeading), std::end(kHeading), name) != std::end(kHeading)) {
+      return Refuse("receipt: the field '{0}' cannot be redacted", name);
+    }
+    if (!redact) field.json = std::move(canonical);
     fields.push_back(std::move(field));
   }
   return Seal(WritePayload(fields), key);

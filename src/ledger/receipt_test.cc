@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base64.h"
+#include "envelope.h"
 #include "tatara/base/files.h"
 #include "test_support.h"
 
@@ -165,6 +166,62 @@ TEST_F(ReceiptTest, HostileReceiptsAreRefusedWithAName) {
   EXPECT_FALSE(MakeReceipt(receipt, *key_).ok());
 }
 
+TEST_F(ReceiptTest, ValuesThatNestWithoutEndAreRefusedWhereverTheyComeFrom) {
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  NewReceipt receipt = Example();
+  receipt.fields.emplace_back("x", deep);
+  const auto made = MakeReceipt(receipt, *key_);
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.error().text(), HasSubstr("field 'x'"));
+}
+
+// A payload signed by a trusted key may still not be a receipt of this program.
+TEST_F(ReceiptTest, PayloadsThatAreNoReceiptsAreRefusedByName) {
+  const std::string digest(64, 'a');
+  const std::string field = R"({"sha256":")" + digest + R"(","value":"x"})";
+  const auto with_fields = [&](const std::string& fields) {
+    return R"({"receipt":1,"root":")" + digest + R"(","fields":{)" + fields + "}}";
+  };
+  const std::string three =
+      R"("kind":)" + field + R"(,"created":)" + field + R"(,"program":)" + field;
+  const struct {
+    std::string payload;
+    std::string named;
+  } kCases[] = {
+      {"", "byte"},
+      {"[]", "expected an object"},
+      {"{}", "version 1"},
+      {R"({"receipt":2})", "version 1"},
+      {R"({"receipt":1,"extra":0})", "'extra'"},
+      {R"({"receipt":1,"root":"x"})", "root"},
+      {R"({"receipt":1,"root":")" + digest + R"("})", "no fields"},
+      {with_fields(""), "'kind'"},
+      {with_fields(R"("kind":)" + field), "'created'"},
+      {with_fields(three), "'contract'"},
+      {with_fields(three + R"(,"contract":)" + field), "'contract'"},
+      {with_fields(three + R"(,"contract":{"sha256":")" + digest + R"(","value":4294967297})"),
+       "'contract'"},
+      {with_fields(three + R"(,"contract":{"sha256":")" + digest + R"(","value":1},"q":{}))"), ""},
+      {with_fields(three + R"(,"contract":{"sha256":")" + digest + R"(","value":1},"q":{})"),
+       "'q'"},
+      {with_fields(three + R"(,"contract":{"sha256":")" + digest + R"("})"), "'contract'"},
+      {" " + with_fields(three + R"(,"contract":{"sha256":")" + digest + R"(","value":1})"),
+       "byte 0"},
+  };
+  for (const auto& hostile : kCases) {
+    const VerifyReport report = VerifyReceipt(Seal(hostile.payload, *key_), trusted_);
+    EXPECT_FALSE(report.ok) << hostile.payload;
+    EXPECT_THAT(report.first_difference, HasSubstr(hostile.named)) << hostile.payload;
+    EXPECT_FALSE(report.first_difference.empty()) << hostile.payload;
+  }
+}
+
+TEST_F(ReceiptTest, WhatSaysWhatAReceiptIsCannotBeRedacted) {
+  NewReceipt receipt = Example();
+  receipt.redacted = {"kind"};
+  EXPECT_FALSE(MakeReceipt(receipt, *key_).ok());
+}
+
 class FixedReplayer : public Replayer {
  public:
   explicit FixedReplayer(RecordFields outputs) : outputs_(std::move(outputs)) {}
@@ -235,6 +292,32 @@ TEST(SigningKey, IsPrivateKeptAndTheSameForAllWhoMakeItAtOnce) {
   EXPECT_EQ(static_cast<unsigned>(mode) & 0777u, 0600u);
   std::filesystem::permissions(home.path() / "keys" / "ed25519", std::filesystem::perms(0644));
   EXPECT_FALSE(SigningKey::LoadOrCreate(home.path()).ok());
+}
+
+TEST(SigningKey, APublicFileOfAnotherKeyIsWrittenAgain) {
+  const test::ScratchDir home, other;
+  const std::string id = KeyId(SigningKey::LoadOrCreate(home.path())->public_key());
+  ASSERT_TRUE(SigningKey::LoadOrCreate(other.path()).ok());
+  const auto overwrite = std::filesystem::copy_options::overwrite_existing;
+  std::filesystem::copy_file(other.path() / "keys/ed25519.pub", home.path() / "keys/ed25519.pub",
+                             overwrite);
+  ASSERT_TRUE(SigningKey::LoadOrCreate(home.path()).ok());
+  EXPECT_EQ(KeyId(LoadTrustedKeys(home.path())->front().key), id);
+}
+
+TEST(SigningKey, AFolderMadeByHandBecomesPrivate) {
+  const test::ScratchDir home;
+  std::filesystem::create_directories(home.path() / "keys" / "trusted");
+  ASSERT_TRUE(SigningKey::LoadOrCreate(home.path()).ok());
+  const auto mode = std::filesystem::status(home.path() / "keys").permissions();
+  EXPECT_EQ(static_cast<unsigned>(mode) & 0777u, 0700u);
+}
+
+TEST(SigningKey, FoldersThatCannotBeReadAreErrorsNotExceptions) {
+  const test::ScratchDir home;
+  std::ofstream(home.path() / "keys") << "a file where a folder should be";
+  EXPECT_FALSE(SigningKey::LoadOrCreate(home.path()).ok());
+  EXPECT_FALSE(LoadTrustedKeys(home.path()).ok());
 }
 
 }  // namespace
