@@ -29,17 +29,20 @@ std::int32_t TextTable::Add(std::string_view text, std::int32_t id) {
 
 void PairTable::Reset(std::size_t n_pairs_max, std::uint64_t seed) {
   seed_ = seed;
+  filter_.assign(kFilterBits / 64, 0);
   slots_.assign(SlotsFor(n_pairs_max), Slot{});
   mask_ = slots_.size() - 1;
 }
 
 bool PairTable::Add(std::int32_t left, std::int32_t right, Merge merge) {
   const std::uint64_t pair = PairOf(left, right);
-  for (std::size_t at = Start(pair);; ++at) {
+  const std::size_t start = Start(pair);
+  for (std::size_t at = start;; ++at) {
     Slot& slot = slots_[at & mask_];
     if (slot.pair == pair) return false;
     if (slot.pair == ~std::uint64_t{0}) {
       slot = {pair, merge};
+      filter_[(start >> 44) / 64] |= std::uint64_t{1} << (start >> 44) % 64;
       return true;
     }
   }

@@ -1,6 +1,6 @@
 // The loop that byte pair encoding is: of all adjacent pairs that have a merge, the one of lowest
 // rank (leftmost among equals) is joined, until none is left. Two forms with one result: a scan for
-// short pieces, a heap over a linked list for long ones (O(n log n) for n symbols whatever the
+// short pieces, a tournament over the ranks for long ones (O(n log n) for n symbols whatever the
 // text).
 //
 // Policy provides: `Symbol` (trivially copyable); `Merge Find(const Symbol&, const Symbol&) const`;
@@ -9,9 +9,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <vector>
 
 #include "hash_tables.h"
@@ -22,31 +22,31 @@ template <typename Policy>
 class MergeLoop {
  public:
   using Symbol = typename Policy::Symbol;
-  // Above this many symbols the quadratic scan costs more than the heap does.
-  static constexpr std::size_t kScanMax = 96;
+  // Above this many symbols the quadratic scan costs more than the tournament does.
+  static constexpr std::size_t kScanMax = 24;
 
   // Joins what can be joined in `symbols`, in place; at most 2^31 symbols.
   void Run(const Policy& policy, std::vector<Symbol>& symbols) {
     if (symbols.size() <= kScanMax) {
       Scan(policy, symbols);
     } else {
-      Heap(policy, symbols);
+      Tournament(policy, symbols);
     }
   }
 
   // Gives back what a very long piece needed.
   void Trim(std::size_t bytes_max) {
-    if (nodes_.capacity() * sizeof(Node) + heap_.capacity() * sizeof(std::uint64_t) <= bytes_max)
+    if (nodes_.capacity() * sizeof(Node) + ranks_.capacity() * sizeof(std::uint32_t) <= bytes_max)
       return;
     std::vector<Node>().swap(nodes_);
-    std::vector<std::uint64_t>().swap(heap_);
+    std::vector<std::uint32_t>().swap(ranks_);
   }
 
  private:
   struct Node {
     Symbol symbol;
     std::uint32_t previous, next;
-    Merge merge;  // with the next symbol; kNone where none, or where this node was joined away
+    std::int32_t joined;  // what this symbol and the next become
   };
   static constexpr std::uint32_t kEnd = ~std::uint32_t{0};
 
@@ -80,50 +80,57 @@ class MergeLoop {
     symbols.resize(n);
   }
 
-  void Heap(const Policy& policy, std::vector<Symbol>& symbols) {
+  // ranks_ is a complete binary tree in an array: leaf n_leaves + i holds the rank of the pair that
+  // begins at node i, every inner node the lower of its two children, so the root holds the lowest
+  // of all and the way down that prefers the left child ends at its leftmost place.
+  void Tournament(const Policy& policy, std::vector<Symbol>& symbols) {
     const auto n = static_cast<std::uint32_t>(symbols.size());
+    const std::uint32_t n_leaves = std::bit_ceil(n);
     nodes_.resize(n);
-    heap_.clear();
-    for (std::uint32_t i = 0; i < n; ++i) {
-      nodes_[i] = {symbols[i], i == 0 ? kEnd : i - 1, i + 1 == n ? kEnd : i + 1, {}};
-    }
-    const auto look_up = [&](std::uint32_t i) {
+    ranks_.assign(std::size_t{2} * n_leaves, Merge::kNone);
+    std::uint32_t* const ranks = ranks_.data();
+    const auto find = [&](std::uint32_t i) {
       Node& node = nodes_[i];
-      node.merge = policy.Find(node.symbol, nodes_[node.next].symbol);
-      if (node.merge.rank == Merge::kNone) return;
-      heap_.push_back(static_cast<std::uint64_t>(node.merge.rank) << 32 | i);
+      if (node.next == kEnd) return Merge::kNone;
+      const Merge merge = policy.Find(node.symbol, nodes_[node.next].symbol);
+      node.joined = merge.id;
+      return merge.rank;
     };
-    const auto later = std::greater<std::uint64_t>();
-    for (std::uint32_t i = 0; i + 1 < n; ++i) look_up(i);
-    std::make_heap(heap_.begin(), heap_.end(), later);
-    while (!heap_.empty()) {
-      std::pop_heap(heap_.begin(), heap_.end(), later);
-      const std::uint64_t top = heap_.back();
-      heap_.pop_back();
-      const auto at = static_cast<std::uint32_t>(top);
+    for (std::uint32_t i = 0; i < n; ++i) {
+      nodes_[i] = {symbols[i], i == 0 ? kEnd : i - 1, i + 1 == n ? kEnd : i + 1, -1};
+    }
+    for (std::uint32_t i = 0; i < n; ++i) ranks[n_leaves + i] = find(i);
+    for (std::uint32_t i = n_leaves - 1; i > 0; --i)
+      ranks[i] = std::min(ranks[2 * i], ranks[2 * i + 1]);
+    const auto set = [&](std::uint32_t i, std::uint32_t rank) {
+      std::uint32_t at = n_leaves + i;
+      ranks[at] = rank;
+      while (at > 1) {
+        const std::uint32_t lower = std::min(ranks[at], ranks[at ^ 1]);
+        at >>= 1;
+        if (ranks[at] == lower) break;  // nothing above changes
+        ranks[at] = lower;
+      }
+    };
+    while (ranks[1] != Merge::kNone) {
+      std::uint32_t at = 1;
+      while (at < n_leaves) at = 2 * at + (ranks[2 * at] != ranks[at]);
+      at -= n_leaves;
       Node& node = nodes_[at];
-      // An entry is stale when a neighbour was joined since: then the pair here has another rank.
-      // With the same rank it may be another pair, and that pair's turn is now all the same.
-      if (node.merge.rank != static_cast<std::uint32_t>(top >> 32)) continue;
-      Node& gone = nodes_[node.next];
-      node.symbol = policy.Join(node.symbol, gone.symbol, node.merge.id);
-      node.next = gone.next;
-      node.merge = {};
-      gone.merge = {};
+      const std::uint32_t gone = node.next;
+      node.symbol = policy.Join(node.symbol, nodes_[gone].symbol, node.joined);
+      node.next = nodes_[gone].next;
       if (node.next != kEnd) nodes_[node.next].previous = at;
-      const std::size_t before = heap_.size();
-      if (node.previous != kEnd) look_up(node.previous);
-      if (heap_.size() > before) std::push_heap(heap_.begin(), heap_.end(), later);
-      const std::size_t between = heap_.size();
-      if (node.next != kEnd) look_up(at);
-      if (heap_.size() > between) std::push_heap(heap_.begin(), heap_.end(), later);
+      set(gone, Merge::kNone);
+      set(at, find(at));
+      if (node.previous != kEnd) set(node.previous, find(node.previous));
     }
     symbols.clear();
     for (std::uint32_t i = 0; i != kEnd; i = nodes_[i].next) symbols.push_back(nodes_[i].symbol);
   }
 
   std::vector<Node> nodes_;
-  std::vector<std::uint64_t> heap_;  // rank << 32 | node
+  std::vector<std::uint32_t> ranks_;
 };
 
 }  // namespace tatara::text
