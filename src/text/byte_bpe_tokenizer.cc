@@ -131,8 +131,7 @@ void ByteBpeTokenizer::AppendBytesOf(std::int32_t id, std::string& to) const {
   }
 }
 
-void ByteBpeTokenizer::EncodeRun(std::string_view text, bool,
-                                 std::vector<std::int32_t>& ids) const {
+void ByteBpeTokenizer::EncodeRun(std::string_view text, std::vector<std::int32_t>& ids) const {
   auto loan = workspaces_.Borrow([&] { return std::make_unique<Workspace>(pre_tokenizer_); });
   Workspace& workspace = *loan;
   std::string replaced;

@@ -27,8 +27,7 @@ class ByteBpeTokenizer : public VocabularyTokenizer {
   ~ByteBpeTokenizer() override;
 
  protected:
-  void EncodeRun(std::string_view text, bool at_start,
-                 std::vector<std::int32_t>& ids) const override;
+  void EncodeRun(std::string_view text, std::vector<std::int32_t>& ids) const override;
 
  private:
   struct Workspace;

@@ -17,7 +17,7 @@ using testing::HasSubstr;
 using Ids = std::vector<std::int32_t>;
 
 // Merging as it is defined, one pair at a time over one piece.
-Ids MergedSlowly(const VocabularyForTest& v, std::string_view piece) {
+Ids MergedSlowly(const SmallVocabulary& v, std::string_view piece) {
   std::map<std::string, std::size_t> rank;
   for (std::size_t i = 0; i < v.merges.size(); ++i) rank[v.merges[i]] = i;
   std::vector<std::string> symbols;
@@ -38,8 +38,8 @@ Ids MergedSlowly(const VocabularyForTest& v, std::string_view piece) {
 }
 
 // A vocabulary of a and b whose merges are drawn at random, so that ranks fall in every order.
-VocabularyForTest RandomMerges(RandomForTest& random) {
-  VocabularyForTest v;
+SmallVocabulary RandomMerges(RandomForTest& random) {
+  SmallVocabulary v;
   v.model = "gpt2";
   v.pre = "gpt-2";
   std::vector<std::string> pieces = {"a", "b", "c"};
@@ -60,7 +60,7 @@ VocabularyForTest RandomMerges(RandomForTest& random) {
 TEST(ByteBpe, MergesByRankThenLeftmostWhateverTheLength) {
   RandomForTest random(11);
   for (int round = 0; round < 60; ++round) {
-    const VocabularyForTest v = RandomMerges(random);
+    const SmallVocabulary v = RandomMerges(random);
     const auto tokenizer = MustMake(v.Build());
     ASSERT_NE(tokenizer, nullptr);
     for (const std::size_t length : {1, 2, 3, 9, 30, 95, 96, 97, 98, 200, 600}) {
@@ -83,7 +83,7 @@ TEST(ByteBpe, DecodingGivesBackAnyBytes) {
 }
 
 TEST(ByteBpe, WhatWasSeenBeforeChangesNothing) {
-  const VocabularyForTest v = SmallByteLevel();
+  const SmallVocabulary v = SmallByteLevel();
   const auto warm = MustMake(v.Build());
   ASSERT_NE(warm, nullptr);
   RandomForTest random(8);
@@ -122,7 +122,7 @@ TEST(ByteBpe, OneLetterAMillionTimesTakesSeconds) {
 }
 
 TEST(ByteBpe, ControlTokensComeOnlyWhereAsked) {
-  const VocabularyForTest v = SmallByteLevel();
+  const SmallVocabulary v = SmallByteLevel();
   const auto tokenizer = MustMake(v.Build());
   ASSERT_NE(tokenizer, nullptr);
   const std::string text = "a<|end|>b";
@@ -135,7 +135,7 @@ TEST(ByteBpe, ControlTokensComeOnlyWhereAsked) {
 }
 
 TEST(ByteBpe, UserDefinedTokensAreAlwaysTakenLongestFirst) {
-  const VocabularyForTest v = SmallByteLevel();
+  const SmallVocabulary v = SmallByteLevel();
   const auto tokenizer = MustMake(v.Build());
   ASSERT_NE(tokenizer, nullptr);
   EXPECT_THAT(tokenizer->Encode("<tool><x><tool>", {}),
@@ -144,7 +144,7 @@ TEST(ByteBpe, UserDefinedTokensAreAlwaysTakenLongestFirst) {
 }
 
 TEST(ByteBpe, TheStartTokenIsAddedWhereTheModelAsks) {
-  VocabularyForTest v = SmallByteLevel();
+  SmallVocabulary v = SmallByteLevel();
   Metadata metadata = v.Build();
   const auto start = static_cast<std::int64_t>(v.Find("<|endoftext|>"));
   metadata.Set("tokenizer.ggml.bos_token_id", start);
@@ -160,7 +160,7 @@ TEST(ByteBpe, TheStartTokenIsAddedWhereTheModelAsks) {
 }
 
 TEST(ByteBpe, GenerationEndsAtNamedIdsAndKnownControlTokens) {
-  VocabularyForTest v = SmallByteLevel();
+  SmallVocabulary v = SmallByteLevel();
   v.Add("</s>");  // a normal token: only text
   v.Add("stop", 3);
   Metadata metadata = v.Build();
@@ -176,7 +176,7 @@ TEST(ByteBpe, GenerationEndsAtNamedIdsAndKnownControlTokens) {
 }
 
 TEST(ByteBpe, AnAnswerOfSeveralMessagesEndsAtTheLast) {
-  VocabularyForTest v = SmallByteLevel();
+  SmallVocabulary v = SmallByteLevel();
   v.Add("<|return|>", 3);
   v.Add("<|call|>", 3);
   const auto tokenizer = MustMake(v.Build());
@@ -198,7 +198,7 @@ TEST(ByteBpe, IdsOutsideTheVocabularyAreNothing) {
 
 // SmolLM's vocabulary lacks some bytes; Hugging Face's tokenizers drop them.
 TEST(ByteBpe, BytesWithoutATokenGiveNothingOrTheReplacementCharacter) {
-  VocabularyForTest v = SmallByteLevel();
+  SmallVocabulary v = SmallByteLevel();
   for (const unsigned char byte : {0x04, 0xFF}) {
     v.tokens[byte] = "unused" + std::to_string(byte);
   }
@@ -210,7 +210,7 @@ TEST(ByteBpe, BytesWithoutATokenGiveNothingOrTheReplacementCharacter) {
 
 struct Breakage {
   const char* what;
-  std::function<void(VocabularyForTest&)> edit;
+  std::function<void(SmallVocabulary&)> edit;
   std::function<void(Metadata&)> set;
   const char* expected;  // in the message
 };
@@ -275,7 +275,7 @@ TEST(ByteBpe, BrokenVocabulariesAreRefusedNamingTheKey) {
        "'tokenizer.ggml.add_bos_token' is true but 'tokenizer.ggml.bos_token_id' is missing"},
   };
   for (const Breakage& breakage : kCases) {
-    VocabularyForTest v = SmallByteLevel();
+    SmallVocabulary v = SmallByteLevel();
     breakage.edit(v);
     Metadata metadata = v.Build();
     breakage.set(metadata);

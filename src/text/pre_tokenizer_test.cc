@@ -52,6 +52,7 @@ TEST(PreTokenizer, DefaultCutsDigitsInThrees) {
 // U+180E was white space until Unicode 6.3; the regular expression library still says so.
 TEST(PreTokenizer, WhiteSpaceIsUnicodes) {
   EXPECT_THAT(Pieces("gpt-2", "a\u180E b"), ElementsAre("a", "\u180E", " b"));
+  EXPECT_THAT(Pieces("gpt-2", "!\u0085?"), ElementsAre("!", "\u0085", "?"));
   EXPECT_THAT(Pieces("gpt-2", "a \u2028\u00A0 b"), ElementsAre("a", " \u2028\u00A0", " b"));
 }
 

@@ -27,7 +27,7 @@ std::vector<std::string> Characters(std::string_view text) {
 }
 
 // Merging as it is defined, over the whole text: never cut into stretches.
-Ids MergedSlowly(const VocabularyForTest& v, std::string_view text) {
+Ids MergedSlowly(const SmallVocabulary& v, std::string_view text) {
   const auto normal = [&](const std::string& piece) {
     const std::int32_t id = v.Find(piece);
     return id >= 0 && v.types[static_cast<std::size_t>(id)] == 1 ? id : -1;
@@ -62,7 +62,7 @@ Ids MergedSlowly(const VocabularyForTest& v, std::string_view text) {
 TEST(SentencePieceBpe, MergesByScoreThenLeftmostWhateverTheLength) {
   RandomForTest random(21);
   for (int round = 0; round < 60; ++round) {
-    VocabularyForTest v = SmallSentencePiece();
+    SmallVocabulary v = SmallSentencePiece();
     // Scores with ties, in no order; pieces that cross from letters to spaces and back.
     for (const char* piece : {"a▁", "b▁a", "ba▁", "▁▁", "語▁", "▁日", "aab", "abab", "h▁", "▁h"}) {
       if (random.Below(2) == 0) v.Add(piece, 1);
@@ -84,7 +84,7 @@ TEST(SentencePieceBpe, MergesByScoreThenLeftmostWhateverTheLength) {
 }
 
 TEST(SentencePieceBpe, ASpaceComesBeforeTextAndIsTakenAway) {
-  const VocabularyForTest v = SmallSentencePiece();
+  const SmallVocabulary v = SmallSentencePiece();
   const auto tokenizer = MustMake(v.Build());
   ASSERT_NE(tokenizer, nullptr);
   EXPECT_THAT(tokenizer->Encode("the the", {}), ElementsAre(v.Find("▁the"), v.Find("▁the")));
@@ -96,7 +96,7 @@ TEST(SentencePieceBpe, ASpaceComesBeforeTextAndIsTakenAway) {
 }
 
 TEST(SentencePieceBpe, NoSpaceIsAddedWhereTheFileSaysSo) {
-  const VocabularyForTest v = SmallSentencePiece();
+  const SmallVocabulary v = SmallSentencePiece();
   Metadata metadata = v.Build();
   metadata.Set("tokenizer.ggml.add_space_prefix", false);
   const auto tokenizer = MustMake(metadata);
@@ -106,7 +106,7 @@ TEST(SentencePieceBpe, NoSpaceIsAddedWhereTheFileSaysSo) {
 }
 
 TEST(SentencePieceBpe, CharactersInNoTokenFallToTheirBytes) {
-  const VocabularyForTest v = SmallSentencePiece();
+  const SmallVocabulary v = SmallSentencePiece();
   Metadata metadata = v.Build();
   metadata.Set("tokenizer.ggml.add_space_prefix", false);
   const auto tokenizer = MustMake(metadata);
@@ -122,7 +122,7 @@ TEST(SentencePieceBpe, CharactersInNoTokenFallToTheirBytes) {
 }
 
 TEST(SentencePieceBpe, WithoutByteTokensTheUnknownTokenStandsIn) {
-  VocabularyForTest v = SmallSentencePiece();
+  SmallVocabulary v = SmallSentencePiece();
   for (std::int64_t& type : v.types) type = type == 6 ? 5 : type;
   Metadata metadata = v.Build();
   metadata.Set("tokenizer.ggml.add_space_prefix", false);
@@ -132,7 +132,7 @@ TEST(SentencePieceBpe, WithoutByteTokensTheUnknownTokenStandsIn) {
 }
 
 TEST(SentencePieceBpe, RunsOfSpacesAndLineEndsAreTakenBeforeMerging) {
-  const VocabularyForTest v = SmallSentencePiece();
+  const SmallVocabulary v = SmallSentencePiece();
   Metadata metadata = v.Build();
   metadata.Set("tokenizer.ggml.add_space_prefix", false);
   const auto tokenizer = MustMake(metadata);
@@ -144,7 +144,7 @@ TEST(SentencePieceBpe, RunsOfSpacesAndLineEndsAreTakenBeforeMerging) {
 }
 
 TEST(SentencePieceBpe, ControlAndByteTokensNeverComeFromText) {
-  VocabularyForTest v = SmallSentencePiece();
+  SmallVocabulary v = SmallSentencePiece();
   for (const char* piece :
        {"<", "s", ">", "<s", "/", "</", "</s", "0", "x", "<0", "<0x", "<0x0", "<0x0A"}) {
     v.Add(piece, 1, 5);
@@ -159,7 +159,7 @@ TEST(SentencePieceBpe, ControlAndByteTokensNeverComeFromText) {
 }
 
 TEST(SentencePieceBpe, TheStartTokenIsAddedUnlessTheFileSaysNo) {
-  VocabularyForTest v = SmallSentencePiece();
+  SmallVocabulary v = SmallSentencePiece();
   Metadata metadata = v.Build();
   EXPECT_EQ(MustMake(metadata)->Encode("", {}), Ids{}) << "no start token known";
   metadata.Set("tokenizer.ggml.bos_token_id", std::int64_t{1});
@@ -179,7 +179,7 @@ TEST(SentencePieceBpe, BrokenVocabulariesAreRefusedNamingTheKey) {
   const auto nothing = [](auto&) {};
   const struct {
     const char* what;
-    std::function<void(VocabularyForTest&)> edit;
+    std::function<void(SmallVocabulary&)> edit;
     std::function<void(Metadata&)> set;
     const char* expected;
   } kCases[] = {
@@ -206,7 +206,7 @@ TEST(SentencePieceBpe, BrokenVocabulariesAreRefusedNamingTheKey) {
       {"a token twice", [](auto& v) { v.Add("▁the"); }, nothing, "are the same text"},
   };
   for (const auto& breakage : kCases) {
-    VocabularyForTest v = SmallSentencePiece();
+    SmallVocabulary v = SmallSentencePiece();
     breakage.edit(v);
     Metadata metadata = v.Build();
     breakage.set(metadata);

@@ -7,8 +7,7 @@ namespace tatara::text {
 
 SpecialTokens::SpecialTokens(std::vector<std::pair<std::string_view, std::int32_t>> tokens) {
   root_.fill(-1);
-  std::stable_sort(tokens.begin(), tokens.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(tokens.begin(), tokens.end());
   Build(tokens);
 }
 

@@ -19,7 +19,7 @@ class SpecialTokens {
   };
 
   SpecialTokens() { root_.fill(-1); }
-  // Texts need not outlive this object. Equal texts: the last one wins; empty ones are never found.
+  // Texts need not outlive this object. Of equal texts the highest id is found, empty ones never.
   explicit SpecialTokens(std::vector<std::pair<std::string_view, std::int32_t>> tokens);
 
   // The first token in text[from...].

@@ -37,7 +37,7 @@ TEST(StreamDecoder, NeverEmitsAPartOfASequence) {
 }
 
 TEST(StreamDecoder, JoinedPartsAreTheDecodedText) {
-  for (const VocabularyForTest& v : {SmallByteLevel(), SmallSentencePiece()}) {
+  for (const SmallVocabulary& v : {SmallByteLevel(), SmallSentencePiece()}) {
     const auto tokenizer = MustMake(v.Build());
     ASSERT_NE(tokenizer, nullptr);
     RandomForTest random(17);
@@ -55,7 +55,7 @@ TEST(StreamDecoder, JoinedPartsAreTheDecodedText) {
 }
 
 TEST(StreamDecoder, TheFirstSpaceIsTakenAwayOnceAfterWhateverSaysNothing) {
-  const VocabularyForTest v = SmallSentencePiece();
+  const SmallVocabulary v = SmallSentencePiece();
   const auto tokenizer = MustMake(v.Build());
   ASSERT_NE(tokenizer, nullptr);
   const std::vector<std::int32_t> ids = {1, v.Find("▁the"), v.Find("▁the")};

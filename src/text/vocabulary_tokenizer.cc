@@ -30,15 +30,13 @@ std::vector<std::int32_t> VocabularyTokenizer::Encode(std::string_view text,
   const SpecialTokens& special = options.parse_special ? with_special_ : always_;
   std::string changed;
   text = Prepare(text, changed);
-  bool at_start = true;
   for (std::size_t at = 0; at < text.size();) {
     const SpecialTokens::Match match = special.Find(text, at);
     const std::size_t end = match.id < 0 ? text.size() : match.begin;
-    if (end > at) EncodeRun(text.substr(at, end - at), at_start, ids);
+    if (end > at) EncodeRun(text.substr(at, end - at), ids);
     if (match.id < 0) break;
     ids.push_back(match.id);
     at = match.begin + match.length;
-    at_start = true;
   }
   return ids;
 }

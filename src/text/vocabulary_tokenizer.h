@@ -33,10 +33,9 @@ class VocabularyTokenizer : public Tokenizer {
  protected:
   explicit VocabularyTokenizer(Vocabulary vocabulary);
 
-  // Ids of running text, with no special token in it, appended to `ids`. `at_start`: the text
-  // begins here, or a special token came just before.
-  virtual void EncodeRun(std::string_view text, bool at_start,
-                         std::vector<std::int32_t>& ids) const = 0;
+  // Ids of running text appended to `ids`: the stretch between two special tokens, or the text's
+  // ends.
+  virtual void EncodeRun(std::string_view text, std::vector<std::int32_t>& ids) const = 0;
   // The text as special tokens are looked for in it: `text`, or a changed copy of it in `changed`.
   virtual std::string_view Prepare(std::string_view text, std::string& /*changed*/) const {
     return text;
