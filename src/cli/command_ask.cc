@@ -89,9 +89,12 @@ Result<int> Ask(const AskOptions& options) {
     }
     return !StopRequested().IsSet();
   };
+  assistant::AskOptions ask{.answer_tokens_max = options.tokens_max, .model_name = model.model};
+  if (!options.receipt.empty()) {
+    TATARA_TRY(ask.model_sha256, ModelDigest(model.model));
+  }
   TATARA_TRY(const assistant::AskAnswer answer,
-             assistant::Ask(options.question, {.answer_tokens_max = options.tokens_max}, *engine,
-                            *index, print));
+             assistant::Ask(options.question, ask, *engine, *index, print));
   if (options.json) {
     OutJson(AnswerJson(answer));
   } else {

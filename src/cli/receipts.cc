@@ -30,7 +30,7 @@ std::vector<std::pair<std::string, std::string>> InOrder(const RecordFields& rec
 Result<> WriteOriginals(const std::string& path, const RecordFields& record) {
   Json originals = Json::object();
   for (const auto& [name, json] : record) {
-    if (generate::RevealsText(name) && !IsOutput(name)) originals[name] = Json::parse(json);
+    if (assistant::RevealsText(name) && !IsOutput(name)) originals[name] = Json::parse(json);
   }
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(path, originals.dump(1) + "\n", {.mode = 0600}));
   Remark(Tr("the texts that the receipt leaves out are in {0}; a replay needs them", path));
@@ -52,7 +52,7 @@ Result<> WriteReceipt(const ReceiptTarget& target, const std::string& kind,
                              .fields = InOrder(record)};
   if (target.redact) {
     for (const auto& [name, json] : record) {
-      if (generate::RevealsText(name)) receipt.redacted.insert(name);
+      if (assistant::RevealsText(name)) receipt.redacted.insert(name);
     }
     TATARA_RETURN_IF_ERROR(WriteOriginals(OriginalsPath(target.path), record));
   }
