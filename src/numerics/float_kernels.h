@@ -42,6 +42,7 @@ struct FloatKernels {
   // y[i] = Exp(x[i]), Tanh(x[i]) of functions.h; y may be x.
   void (*exp)(const float* x, std::int64_t n, float* y);
   void (*tanh)(const float* x, std::int64_t n, float* y);
+  void (*exp_f64)(const double* x, std::int64_t n, double* y);  // ExpF64
 
   // ops.h, with n values; weight may be null.
   void (*rms_norm)(const float* x, const float* weight, std::int64_t n, float eps, float* y);

@@ -1,8 +1,10 @@
 // f64 functions, from IEEE operations and fma only.
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 
+#include "exp_f64_constants.h"
 #include "tatara/base/bytes.h"
 #include "tatara/numerics/functions.h"
 
@@ -28,10 +30,6 @@ Pair TwoSum(double a, double b) {
 double PowerOfTwo(std::int64_t n) {
   return std::bit_cast<double>(static_cast<std::uint64_t>(n + 1023) << 52);
 }
-
-// ln(2) in 42 bits, so that its products with exponents are exact, and the rest.
-constexpr double kLn2High = 0x1.62e42fefa3800p-1;
-constexpr double kLn2Low = 0x1.ef35793c76730p-45;
 
 // log(x) of a positive finite number as a pair, relative error below 2^-58: x = 2^k * m with m
 // between sqrt(1/2) and sqrt(2), log(m) = 2 atanh(s), s = (m - 1) / (m + 1), by the series in s^2
@@ -60,8 +58,8 @@ Pair LogPair(double x) {
   const double rest = std::fma(z * s, series, 2.0 * s_low);
 
   const auto scale = static_cast<double>(k);
-  const Pair sum = TwoSum(scale * kLn2High, 2.0 * s);
-  return TwoSum(sum.high, sum.low + std::fma(scale, kLn2Low, rest));
+  const Pair sum = TwoSum(scale * kLn2HighF64, 2.0 * s);
+  return TwoSum(sum.high, sum.low + std::fma(scale, kLn2LowF64, rest));
 }
 
 // x - n * pi/2 as a pair and n mod 4, for |x| <= kTrigonometricMax: pi/2 in three parts of 29 bits,
@@ -126,25 +124,14 @@ double SinOfShifted(double x, int quarter_turns) {
 
 double ExpF64(double x) {
   if (x != x) return x;
-  if (x > 710.0) return kInfinity;
-  if (x < -746.0) return 0.0;
-  const double n = std::rint(x * 0x1.71547652b82fep+0);
-  const double r = std::fma(n, -kLn2Low, std::fma(n, -kLn2High, x));
-  // Taylor series on |r| <= ln(2)/2; r^14/14! is below 2^-57.
-  double p = 1.0 / 6227020800.0;  // 1/13!
-  p = std::fma(p, r, 1.0 / 479001600.0);
-  p = std::fma(p, r, 1.0 / 39916800.0);
-  p = std::fma(p, r, 1.0 / 3628800.0);
-  p = std::fma(p, r, 1.0 / 362880.0);
-  p = std::fma(p, r, 1.0 / 40320.0);
-  p = std::fma(p, r, 1.0 / 5040.0);
-  p = std::fma(p, r, 1.0 / 720.0);
-  p = std::fma(p, r, 1.0 / 120.0);
-  p = std::fma(p, r, 1.0 / 24.0);
-  p = std::fma(p, r, 1.0 / 6.0);
-  p = std::fma(p, r, 0.5);
-  p = std::fma(p, r, 1.0);
-  p = std::fma(p, r, 1.0);
+  if (x > kExpF64InputMax) return kInfinity;
+  if (x < kExpF64InputMin) return 0.0;
+  const double n = std::rint(x * kLog2EF64);
+  const double r = std::fma(n, -kLn2LowF64, std::fma(n, -kLn2HighF64, x));
+  double p = kExpF64Terms[0];
+  for (const double* term = kExpF64Terms + 1; term != std::end(kExpF64Terms); ++term) {
+    p = std::fma(p, r, *term);
+  }
   const auto exponent = static_cast<std::int64_t>(n);
   const std::int64_t half = exponent >> 1;
   return p * PowerOfTwo(half) * PowerOfTwo(exponent - half);

@@ -85,12 +85,23 @@ std::int64_t ArgMax(std::span<const float> x) {
   return ActiveFloatKernels().arg_max(x.data(), Size(x));
 }
 
+void ExpRowF64(std::span<double> x) {
+  const FpGuard guard;
+  ActiveFloatKernels().exp_f64(x.data(), static_cast<std::int64_t>(x.size()), x.data());
+}
+
 double LogSumExp(std::span<const float> x) {
   const FpGuard guard;
   const auto max = static_cast<double>(ActiveFloatKernels().max(x.data(), Size(x)));
   if (!(max - max == 0)) return max;  // infinite or NaN: nothing to shift by
   double sum = 0;
-  for (const float value : x) sum += ExpF64(static_cast<double>(value) - max);
+  double piece[256];
+  for (std::size_t i = 0; i < x.size(); i += std::size(piece)) {
+    const std::size_t n = std::min(std::size(piece), x.size() - i);
+    for (std::size_t j = 0; j < n; ++j) piece[j] = static_cast<double>(x[i + j]) - max;
+    ActiveFloatKernels().exp_f64(piece, static_cast<std::int64_t>(n), piece);
+    for (std::size_t j = 0; j < n; ++j) sum += piece[j];
+  }
   return max + LogF64(sum);
 }
 

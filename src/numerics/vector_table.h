@@ -4,6 +4,7 @@
 
 #include "float_kernels.h"
 #include "vector_attention.h"
+#include "vector_exp_f64.h"
 #include "vector_panel.h"
 #include "vector_rows.h"
 
@@ -12,6 +13,7 @@
       .panel_product = PanelProduct,  \
       .exp = ExpRow,                  \
       .tanh = TanhRow,                \
+      .exp_f64 = ExpRowF64,           \
       .rms_norm = RmsNorm,            \
       .softmax = Softmax,             \
       .add = AddRow,                  \

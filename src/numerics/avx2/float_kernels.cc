@@ -1,6 +1,7 @@
 // The f32 kernels of avx2: the shared vector code over this set's lanes.
 #include "float_kernels.h"
 
+#include "avx2/doubles.h"
 #include "avx2/lanes.h"
 #include "vector_table.h"
 

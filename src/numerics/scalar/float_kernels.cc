@@ -29,6 +29,9 @@ void ExpRow(const float* x, std::int64_t n, float* y) {
 void TanhRow(const float* x, std::int64_t n, float* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = Tanh(x[i]);
 }
+void ExpRowF64(const double* x, std::int64_t n, double* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = ExpF64(x[i]);
+}
 void WidenRow(const std::uint16_t* x, std::int64_t n, float* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = F16ToF32(x[i]);
 }
@@ -42,6 +45,7 @@ const FloatKernels kFloatKernelsScalar = {
     .panel_product = PanelProduct,
     .exp = ExpRow,
     .tanh = TanhRow,
+    .exp_f64 = ExpRowF64,
     .rms_norm = oracle::RmsNorm,
     .softmax = oracle::Softmax,
     .add = oracle::Add,

@@ -37,6 +37,9 @@ float SumOfSquares(std::span<const float> x);
 // Position of the largest value, the lowest index on ties; NaN never wins; -1 where all are NaN.
 std::int64_t ArgMax(std::span<const float> x);
 
+// x[i] <- ExpF64(x[i]).
+void ExpRowF64(std::span<double> x);
+
 // max + log(sum of exp(x[i] - max)) in f64 with our own exp and log, summed serially, ascending;
 // for reported log-probabilities. -inf where all are -inf, NaN where any is NaN.
 double LogSumExp(std::span<const float> x);
