@@ -226,6 +226,7 @@ TEST(BatchEngine, ABatchIsOnePassOverTheWeights) {
   RunAllOf(*fake.engine, requests);
   EXPECT_EQ(fake.model->n_forwards, 30);  // one takes all prompts and gives the first tokens
   EXPECT_EQ(fake.model->slices_most, 8);
+  EXPECT_EQ(fake.engine->counters().pass_sequences_most, 8);
   EXPECT_EQ(fake.engine->counters().tokens_generated, 8 * 30);
 }
 

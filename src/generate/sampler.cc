@@ -1,6 +1,7 @@
 #include "sampler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "candidate_order.h"
@@ -64,8 +65,12 @@ struct Weights {
 
   double SumOfAll(std::span<const double> y) const {
     double sum = 0;
-    for (const double value : y) {
-      if (value > -kInfinity) sum += Of(value);
+    double piece[256];
+    for (std::size_t i = 0; i < y.size(); i += std::size(piece)) {
+      const std::span<double> part(piece, std::min(std::size(piece), y.size() - i));
+      for (std::size_t j = 0; j < part.size(); ++j) part[j] = (y[i + j] - max) / temperature;
+      numerics::ExpRowF64(part);
+      for (const double weight : part) sum += weight;
     }
     return sum;
   }
@@ -142,6 +147,24 @@ std::int32_t DrawFromAll(double u, const Weights& weights, CandidateOrder& order
   }
 }
 
+// The largest logit and the lowest id that has it, NaN where there is any; id -1 where all are
+// -inf. One comparison per logit finds both a larger one and a NaN, so the whole vocabulary is read
+// once.
+struct Largest {
+  float logit = -std::numeric_limits<float>::infinity();
+  std::int32_t id = -1;
+};
+
+Largest LargestOf(std::span<const float> logits) {
+  Largest largest;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] <= largest.logit) continue;
+    largest = {logits[i], static_cast<std::int32_t>(i)};
+    if (logits[i] != logits[i]) break;
+  }
+  return largest;
+}
+
 Result<std::int32_t> SampleProcessed(const SampleInput& in, SampleScratch& scratch) {
   ProcessLogits(in, scratch.logits);
   const std::span<const double> y = scratch.logits;
@@ -161,18 +184,16 @@ Result<std::int32_t> SampleProcessed(const SampleInput& in, SampleScratch& scrat
 }  // namespace
 
 Result<std::int32_t> Sample(const SampleInput& input, SampleScratch& scratch) {
-  const float max = numerics::Max(input.logits);
-  if (!(max < std::numeric_limits<float>::infinity())) {
+  const Largest largest = LargestOf(input.logits);
+  if (!(largest.logit < std::numeric_limits<float>::infinity())) {
     return Refuse("the model's logits hold {0}: the weights or the computation are broken",
-                  max != max ? "NaN" : "+inf");
+                  largest.logit != largest.logit ? "NaN" : "+inf");
   }
   const bool plain_greedy = input.params.temperature == 0 && input.params.logit_bias.empty() &&
                             input.allowed.empty() && !HasPenalties(input.params);
   if (!plain_greedy) return SampleProcessed(input, scratch);
-  if (max == -std::numeric_limits<float>::infinity()) {
-    return Refuse(kNothingLeft, input.logits.size());
-  }
-  return static_cast<std::int32_t>(numerics::ArgMax(input.logits));
+  if (largest.id < 0) return Refuse(kNothingLeft, input.logits.size());
+  return largest.id;
 }
 
 TokenLogprob LogprobOf(std::span<const float> logits, std::int32_t id, int n_top,

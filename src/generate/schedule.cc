@@ -186,6 +186,8 @@ void BatchEngine::RunPass() {
   TATARA_CHECK(!slices_.empty());
   parts_.model->Forward(slices_, *kv_, *parts_.pool, {logits_.data(), n_logits});
   ++counters_.passes;
+  counters_.pass_sequences_most =
+      std::max(counters_.pass_sequences_most, static_cast<int>(slices_.size()));
   for (const SequencePtr& s : running_) {
     if (s->pass_tokens > 0) Advance(*s, s->pass_tokens);
   }

@@ -131,7 +131,8 @@ struct ModelFacts {
 };
 
 struct EngineCounters {
-  std::int64_t passes = 0;  // over the weights
+  std::int64_t passes = 0;      // over the weights
+  int pass_sequences_most = 0;  // the most that one pass computed together
   std::int64_t tokens_computed = 0;
   std::int64_t tokens_generated = 0;
   std::int64_t prefix_hits = 0;  // times that pages of a prefix were taken over
