@@ -176,14 +176,24 @@ TEST(CommandLine, ARedactedReceiptHoldsNoTextAndReplaysWithTheOriginals) {
                               "--receipt", receipt, "--redact", "--json"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(tatara({"verify", receipt}).status, 0);
-  const Outcome bare = tatara({"replay", receipt, "--model", model});
+  const std::vector<std::string> replay = {"replay", receipt, "--model", model, "--json"};
+  EXPECT_EQ(tatara(replay).status, 0);
+
+  // Without the private file that lies beside it, the texts are asked for; wrong ones are refused.
+  const auto beside = tatara.folder() / "r.originals.json";
+  EXPECT_EQ(static_cast<unsigned>(std::filesystem::status(beside).permissions()) & 0777u, 0600u);
+  const std::string originals = test::ReadFile(beside);
+  std::filesystem::remove(beside);
+  const Outcome bare = tatara(replay);
   EXPECT_EQ(bare.status, 2) << bare.out;
-  EXPECT_THAT(bare.err, HasSubstr("--originals"));
-  const std::string originals = (tatara.folder() / "o.json").string();
-  WriteFile(originals, nlohmann::json{{"prompt", "My secret plan is"}}.dump());
-  const Outcome replay =
-      tatara({"replay", receipt, "--model", model, "--originals", originals, "--json"});
-  EXPECT_EQ(replay.status, 0) << replay.out << replay.err;
+  EXPECT_THAT(bare.err, testing::AllOf(HasSubstr("--originals"), HasSubstr("input.prompt")));
+  std::string wrong = originals;
+  wrong.replace(wrong.find("secret"), 6, "public");
+  WriteFile(tatara.folder() / "wrong.json", wrong);
+  EXPECT_EQ(tatara({"replay", receipt, "--model", model, "--originals",
+                    (tatara.folder() / "wrong.json").string()})
+                .status,
+            2);
 }
 
 TEST(CommandLine, AContextThatIsTooSmallIsRefusedWithTheNumbers) {

@@ -48,20 +48,39 @@ std::string StringField(const ledger::Receipt& receipt, std::string_view name) {
   return value.is_string() ? value.get<std::string>() : std::string();
 }
 
-Result<RecordFields> ReadOriginals(const ReplayOptions& options, const ledger::Receipt& receipt) {
-  std::string file = options.originals;
-  if (file.empty()) {
-    const std::string beside = OriginalsPath(options.file);
-    bool redacted = false;
-    for (const ledger::ReceiptField& field : receipt.fields) redacted = redacted || !field.json;
-    if (!redacted || !std::filesystem::exists(beside)) return RecordFields{};
-    file = beside;
+// Inputs that a redacted receipt leaves out.
+std::vector<std::string> RedactedInputs(const ledger::Receipt& receipt) {
+  std::vector<std::string> names;
+  for (const ledger::ReceiptField& field : receipt.fields) {
+    if (!field.json && field.name.starts_with("input.")) names.push_back(field.name);
   }
+  return names;
+}
+
+Result<RecordFields> ParseOriginals(const std::string& file) {
   TATARA_TRY(const std::string text, ReadWholeFile(file, ledger::kReceiptBytesMax));
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return Refuse("{0}: not a JSON object of field names and values", file);
   RecordFields originals;
   for (const auto& [name, value] : json.items()) originals[name] = value.dump();
+  return originals;
+}
+
+// The texts that the receipt leaves out: from --originals, else from the file that was written
+// beside it.
+Result<RecordFields> ReadOriginals(const ReplayOptions& options, const ledger::Receipt& receipt) {
+  std::vector<std::string> needed = RedactedInputs(receipt);
+  if (needed.empty()) return RecordFields{};
+  const std::string beside = OriginalsPath(options.file);
+  RecordFields originals;
+  if (!options.originals.empty() || std::filesystem::exists(beside)) {
+    TATARA_TRY(originals, ParseOriginals(options.originals.empty() ? beside : options.originals));
+  }
+  std::erase_if(needed, [&](const std::string& name) { return originals.contains(name); });
+  if (!needed.empty()) {
+    return Refuse("{0}: the receipt leaves out {1}; give the originals with --originals",
+                  options.file, fmt::format("{}", fmt::join(needed, ", ")));
+  }
   return originals;
 }
 

@@ -27,10 +27,11 @@ std::vector<std::pair<std::string, std::string>> InOrder(const RecordFields& rec
   return fields;
 }
 
-Result<> WriteOriginals(const std::string& path, const RecordFields& record) {
+Result<> WriteOriginals(const std::string& path, const std::string& kind,
+                        const RecordFields& record) {
   Json originals = Json::object();
   for (const auto& [name, json] : record) {
-    if (assistant::RevealsText(name) && !IsOutput(name)) originals[name] = Json::parse(json);
+    if (RevealsText(kind, name) && !IsOutput(name)) originals[name] = Json::parse(json);
   }
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(path, originals.dump(1) + "\n", {.mode = 0600}));
   Remark(Tr("the texts that the receipt leaves out are in {0}; a replay needs them", path));
@@ -38,6 +39,10 @@ Result<> WriteOriginals(const std::string& path, const RecordFields& record) {
 }
 
 }  // namespace
+
+bool RevealsText(std::string_view kind, std::string_view field) {
+  return kind == "ask" ? assistant::RevealsText(field) : generate::RevealsText(field);
+}
 
 std::string OriginalsPath(const std::string& receipt_path) {
   std::filesystem::path path(receipt_path);
@@ -52,9 +57,9 @@ Result<> WriteReceipt(const ReceiptTarget& target, const std::string& kind,
                              .fields = InOrder(record)};
   if (target.redact) {
     for (const auto& [name, json] : record) {
-      if (assistant::RevealsText(name)) receipt.redacted.insert(name);
+      if (RevealsText(kind, name)) receipt.redacted.insert(name);
     }
-    TATARA_RETURN_IF_ERROR(WriteOriginals(OriginalsPath(target.path), record));
+    TATARA_RETURN_IF_ERROR(WriteOriginals(OriginalsPath(target.path), kind, record));
   }
   TATARA_TRY(const std::string content, ledger::MakeReceipt(receipt, key));
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(target.path, content, {.mode = 0600}));

@@ -18,6 +18,9 @@ struct ReceiptTarget {
 Result<> WriteReceipt(const ReceiptTarget& target, const std::string& kind,
                       const RecordFields& record);
 
+// Whether a field of a record of this kind holds words that a redacted receipt leaves out.
+bool RevealsText(std::string_view kind, std::string_view field);
+
 // "r.json" -> "r.originals.json".
 std::string OriginalsPath(const std::string& receipt_path);
 
