@@ -164,6 +164,11 @@ TEST(SentencePieceBpe, TheStartTokenIsAddedUnlessTheFileSaysNo) {
   EXPECT_EQ(MustMake(metadata)->Encode("", {}), Ids{}) << "no start token known";
   metadata.Set("tokenizer.ggml.bos_token_id", std::int64_t{1});
   EXPECT_EQ(MustMake(metadata)->Encode("", {}), Ids{1});
+  const auto asking = MustMake(metadata);
+  EXPECT_EQ(asking->Encode("<s>", {.parse_special = true}), Ids{1}) << "a template wrote it";
+  EXPECT_EQ(asking->Encode("<s><s>", {.parse_special = true}), (Ids{1, 1}));
+  EXPECT_EQ(asking->Encode("<s>", {.add_start = false, .parse_special = true}), Ids{1});
+  EXPECT_GT(asking->Encode("<s>", {}).size(), 2u);
   metadata.Set("tokenizer.ggml.add_bos_token", false);
   EXPECT_EQ(MustMake(metadata)->Encode("", {}), Ids{});
 }

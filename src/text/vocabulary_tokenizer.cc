@@ -26,7 +26,9 @@ std::vector<std::int32_t> VocabularyTokenizer::Encode(std::string_view text,
                                                       const EncodeOptions& options) const {
   std::vector<std::int32_t> ids;
   ids.reserve(text.size() / 3 + 2);
-  if (options.add_start && vocabulary_.adds_start()) ids.push_back(vocabulary_.start_id());
+  const std::int32_t start =
+      options.add_start && vocabulary_.adds_start() ? vocabulary_.start_id() : -1;
+  if (start >= 0) ids.push_back(start);
   const SpecialTokens& special = options.parse_special ? with_special_ : always_;
   std::string changed;
   text = Prepare(text, changed);
@@ -35,7 +37,8 @@ std::vector<std::int32_t> VocabularyTokenizer::Encode(std::string_view text,
     const std::size_t end = match.id < 0 ? text.size() : match.begin;
     if (end > at) EncodeRun(text.substr(at, end - at), ids);
     if (match.id < 0) break;
-    ids.push_back(match.id);
+    const bool start_again = match.id == start && match.begin == 0;  // written by a template
+    if (!start_again) ids.push_back(match.id);
     at = match.begin + match.length;
   }
   return ids;

@@ -66,6 +66,8 @@ class WorkspacePool {
  public:
   static constexpr std::size_t kKeptMax = 16;
 
+  WorkspacePool() { kept_.reserve(kKeptMax); }  // giving back never allocates
+
   class Loan {
    public:
     Loan(WorkspacePool& pool, std::unique_ptr<T> value) : pool_(pool), value_(std::move(value)) {}

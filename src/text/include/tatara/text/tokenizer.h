@@ -15,7 +15,9 @@
 namespace tatara::text {
 
 struct EncodeOptions {
-  bool add_start = true;       // the start token, where the model asks for one (add_bos_token)
+  // The start token, where the model asks for one (add_bos_token). It is not doubled where the text
+  // begins with it and special tokens are recognised, as in prompts that a chat template made.
+  bool add_start = true;
   bool parse_special = false;  // recognise special tokens written in the text; never for user text
 };
 
@@ -27,32 +29,36 @@ class Tokenizer {
   static Result<std::unique_ptr<Tokenizer>> FromMetadata(const Metadata& metadata);
 
   // Invalid UTF-8 is encoded byte for byte where the vocabulary can, else as U+FFFD; never refused.
-  virtual std::vector<std::int32_t> Encode(std::string_view text, const EncodeOptions& options) const = 0;
+  virtual std::vector<std::int32_t> Encode(std::string_view text,
+                                           const EncodeOptions& options) const = 0;
 
-  // The bytes a token stands for in running text. Control tokens give nothing unless `show_special`.
-  // Ids outside the vocabulary give nothing.
+  // The bytes a token stands for in running text. Control tokens give nothing unless
+  // `show_special`. Ids outside the vocabulary give nothing.
   virtual std::string TokenBytes(std::int32_t id, bool show_special = false) const = 0;
 
-  // TokenBytes joined, with what the vocabulary's convention removes at the start of a text removed.
-  virtual std::string Decode(std::span<const std::int32_t> ids, bool show_special = false) const = 0;
+  // TokenBytes joined, with what the vocabulary's convention removes at the start of a text
+  // removed.
+  virtual std::string Decode(std::span<const std::int32_t> ids,
+                             bool show_special = false) const = 0;
 
   virtual std::int32_t vocabulary_size() const = 0;
   virtual bool IsControl(std::int32_t id) const = 0;
   // Ends a generated answer: end of sequence, end of turn and their like.
   virtual bool EndsGeneration(std::int32_t id) const = 0;
-  virtual std::int32_t start_id() const = 0;  // -1 where there is none
-  virtual std::int32_t end_id() const = 0;    // -1 where there is none
+  virtual std::int32_t start_id() const = 0;                 // -1 where there is none
+  virtual std::int32_t end_id() const = 0;                   // -1 where there is none
   virtual std::string TokenText(std::int32_t id) const = 0;  // as the vocabulary writes it
 };
 
-// Turns generated ids into text piece by piece; never emits a part of a UTF-8 sequence. Bytes that can not
-// become valid UTF-8 come out as U+FFFD, one for each maximal subpart (Unicode, section 3.9). All that Push
-// and Flush return, joined, is what Decode returns, with the same replacement. One object per stream; the
-// tokenizer must outlive it.
+// Turns generated ids into text piece by piece; never emits a part of a UTF-8 sequence. Bytes that
+// can not become valid UTF-8 come out as U+FFFD, one for each maximal subpart (Unicode,
+// section 3.9). All that Push and Flush return, joined, is what Decode returns, with the same
+// replacement. One object per stream; the tokenizer must outlive it.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
-  // For ids that go on a text: what the vocabulary's convention puts at the start of a text is kept.
+  // For ids that go on a text: what the vocabulary's convention puts at the start of a text is
+  // kept.
   static StreamDecoder Continuing(const Tokenizer& tokenizer) {
     StreamDecoder decoder(tokenizer);
     decoder.at_start_ = false;
