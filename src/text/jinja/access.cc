@@ -106,7 +106,7 @@ std::vector<Value> Characters(Run& run, const Value& text) {
   for (std::size_t i = 0; i < s.size();) {
     std::size_t end = i + 1;
     while (end < s.size() && (static_cast<unsigned char>(s[end]) & 0xC0) == 0x80) ++end;
-    out.push_back(run.String(s.substr(i, end - i), text.is_safe()));
+    out.push_back(run.String(s.substr(i, end - i)));  // plain, also of Markup
     i = end;
   }
   return out;

@@ -180,6 +180,7 @@ Evaluator::Flow Evaluator::RunLoop(const Stmt& stmt, Scope& scope, const Value& 
     loop->evaluator = this;
     for (Scope* s = &scope; s != nullptr; s = s->parent) s->captured = true;
   }
+  bool one_finished = false;
   for (loop->index0 = 0; loop->index0 < loop->items.size(); ++loop->index0) {
     run_.Step();
     Scope& inner = NewScope(&scope);
@@ -187,10 +188,12 @@ Evaluator::Flow Evaluator::RunLoop(const Stmt& stmt, Scope& scope, const Value& 
     Assign(stmt.targets[0], loop->items[loop->index0], inner);
     const Flow flow = Execute(stmt.body, inner);
     Release(inner);
+    one_finished = one_finished || flow == Flow::kNext;
     if (flow == Flow::kBreak) break;
   }
-  // As Python's for-else would not: jinja2 runs it where there was nothing to iterate.
-  if (!loop->items.empty() || stmt.otherwise.empty()) return Flow::kNext;
+  // jinja2 runs it where no pass came to its end: nothing to iterate, or each left by continue or
+  // break.
+  if (one_finished || stmt.otherwise.empty()) return Flow::kNext;
   Scope& inner = NewScope(&scope);
   const Flow flow = Execute(stmt.otherwise, inner);
   Release(inner);

@@ -18,6 +18,10 @@ namespace {
 Value Abs(Run& run, const Value& input, const Arguments& arguments) {
   const Bound bound(run, "abs", arguments, {});
   if (input.Is(Kind::kFloat)) return Value::Float(std::fabs(input.real()));
+  if (input.Is(Kind::kBigInt)) {
+    const Value digits = run.String(input.text().substr(input.text().starts_with('-') ? 1 : 0));
+    return Value(Kind::kBigInt, &digits.as<StringObject>());
+  }
   if (!input.IsInteger()) run.FailType("abs", "int", input);
   return input.integer() < 0 ? Negate(run, input) : Value::Int(input.integer());
 }
@@ -93,6 +97,8 @@ Value Round(Run& run, const Value& input, const Arguments& arguments) {
   const Bound bound(run, "round", arguments, {"precision", "method"});
   const std::int64_t precision = bound.Int(0, 0);
   const std::string method = bound.Has(1) ? bound.Text(1) : "common";
+  if (input.Is(Kind::kBigInt) && method == "common" && precision >= 0) return input;
+  if (input.Is(Kind::kBigInt)) run.FailOverflow("round");
   if (!input.IsNumber()) run.FailType("round", "float", input);
   if (method == "common") return RoundCommon(run, input, precision);
   if (method != "ceil" && method != "floor")

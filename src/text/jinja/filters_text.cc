@@ -145,15 +145,15 @@ Value WordCount(Run& run, const Value& input, const Arguments& arguments) {
 
 Value Truncate(Run& run, const Value& input, const Arguments& arguments) {
   const Bound bound(run, "truncate", arguments, {"length", "killwords", "end", "leeway"});
-  if (!input.IsString()) run.FailType("truncate", "str", input);
   const std::int64_t length = bound.Int(0, 255);
   const std::int64_t leeway = bound.HasAndNotNone(3) ? bound.Int(3, 5) : 5;
   const std::u32string end = bound.Has(2) ? ToCodePoints(bound.Text(2)) : U"...";
-  run.TouchText(input.text().size() * 4);
-  const std::u32string all = ToCodePoints(input.text());
   if (length < static_cast<std::int64_t>(end.size()) || leeway < 0)
     run.FailType("truncate", "greater length", bound.Or(0, Value::Int(length)));
-  if (static_cast<std::int64_t>(all.size()) - leeway <= length) return input;
+  if (static_cast<std::int64_t>(Length(run, input, "truncate")) - leeway <= length) return input;
+  if (!input.IsString()) run.FailType("truncate", "str", input);
+  run.TouchText(input.text().size() * 4);
+  const std::u32string all = ToCodePoints(input.text());
   std::u32string cut = all.substr(0, static_cast<std::size_t>(length) - end.size());
   if (!bound.Flag(1)) {
     const std::size_t space = cut.rfind(U' ');

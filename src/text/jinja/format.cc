@@ -11,6 +11,11 @@
 namespace tatara::text::jinja {
 namespace {
 
+// What Python takes for a mapping here: its values need not all be used.
+bool HasSubscript(const Value& v) {
+  return v.Is(Kind::kDict) || v.Is(Kind::kList) || v.Is(Kind::kRange) || v.IsUndefined();
+}
+
 // format % arguments.
 class PercentFormatter {
  public:
@@ -24,9 +29,8 @@ class PercentFormatter {
       rest_.remove_prefix(percent);
       if (!rest_.empty()) Field();
     }
-    const bool all_used = !arguments_.Is(Kind::kTuple) ? used_ > 0 || arguments_.Is(Kind::kDict) ||
-                                                             arguments_.Is(Kind::kList)
-                                                       : used_ == arguments_.items().size();
+    const bool all_used = arguments_.Is(Kind::kTuple) ? used_ == arguments_.items().size()
+                                                      : used_ > 0 || HasSubscript(arguments_);
     if (!all_used) {
       Fail(Refuse("chat template, line {0}: '{1}' gets values that the format does not use",
                   run_.line, "%"));

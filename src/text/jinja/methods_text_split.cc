@@ -98,7 +98,7 @@ Value Partition(Run& run, const Value& self, const Arguments& arguments) {
   run.TouchText(text.size());
   const std::size_t at = kRight ? text.rfind(separator) : text.find(separator);
   if (at == std::string_view::npos) {
-    const Value empty = run.String("");
+    const Value empty = Piece(run, self, "");
     return kRight ? run.Tuple({empty, empty, self}) : run.Tuple({self, empty, empty});
   }
   return run.Tuple({Piece(run, self, text.substr(0, at)), Piece(run, self, separator),

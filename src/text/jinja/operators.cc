@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "jinja/format.h"
+#include "jinja/number.h"
 #include "jinja/unicode.h"
 
 namespace tatara::text::jinja {
@@ -11,6 +12,11 @@ namespace {
 
 // Exact for every int64 and every double (64-bit significand on x86-64, 113 bits elsewhere).
 long double Wide(const Value& v) {
+  if (v.Is(Kind::kBigInt)) {
+    double nearest = 0;
+    ParsePythonFloat(v.text(), &nearest);
+    return nearest;
+  }
   return v.IsInteger() ? static_cast<long double>(v.integer()) : static_cast<long double>(v.real());
 }
 
@@ -26,6 +32,11 @@ bool BigLess(const std::string& a, const std::string& b) {
 bool IsBigOrder(const Value& a, const Value& b) {
   return (a.Is(Kind::kBigInt) && (b.Is(Kind::kBigInt) || b.IsInteger())) ||
          (b.Is(Kind::kBigInt) && a.IsInteger());
+}
+
+// Compared as floats: what lies beyond 64 bits is already rounded on the other side.
+bool IsBigAndFloat(const Value& a, const Value& b) {
+  return (a.Is(Kind::kBigInt) && b.Is(Kind::kFloat)) || (a.Is(Kind::kFloat) && b.Is(Kind::kBigInt));
 }
 
 std::string Decimal(const Value& v) {
@@ -58,6 +69,7 @@ bool EqualsAt(Run& run, const Value& a, const Value& b, int depth) {
                 kValueDepthMax));
   }
   if (a.IsNumber() && b.IsNumber()) return Wide(a) == Wide(b);
+  if (IsBigAndFloat(a, b)) return Wide(a) == Wide(b);
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::kUndefined:
@@ -259,7 +271,7 @@ bool Equals(Run& run, const Value& a, const Value& b) {
 bool Less(Run& run, const Value& a, const Value& b, std::string_view op) {
   const Level level(run);
   run.Step();
-  if (a.IsNumber() && b.IsNumber()) return NumberLess(a, b);
+  if ((a.IsNumber() && b.IsNumber()) || IsBigAndFloat(a, b)) return NumberLess(a, b);
   if (IsBigOrder(a, b)) return BigLess(Decimal(a), Decimal(b));
   if (a.IsString() && b.IsString()) {
     run.TouchText(std::min(a.text().size(), b.text().size()));
