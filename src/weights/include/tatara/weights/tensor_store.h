@@ -24,7 +24,7 @@ struct TensorView {
   numerics::DType dtype = numerics::DType::kF32;
   int n_dims = 0;
   std::array<std::int64_t, 4> shape{1, 1, 1, 1};  // fastest dimension first, as GGUF writes them
-  ByteSpan data;
+  ByteSpan data;  // aligned as the file says, to 8 bytes at least
 
   std::int64_t n_cols() const { return shape[0]; }
   std::int64_t n_rows() const { return shape[1] * shape[2] * shape[3]; }
