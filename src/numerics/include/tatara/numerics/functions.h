@@ -10,7 +10,7 @@
 namespace tatara::numerics {
 
 // Scalar forms; the vector kernels compute the same bits of Exp and Tanh.
-float Exp(float x);   // < 0.87 ulp; subnormal results are right
+float Exp(float x);   // < 0.9 ulp; subnormal results are right
 float Tanh(float x);  // < 1.5 ulp; keeps the sign of zero
 float Log(float x);   // < 0.501 ulp, as the three below: f64 inside, rounded once
 float Erf(float x);
