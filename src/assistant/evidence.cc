@@ -9,10 +9,14 @@ namespace {
 using search::Term;
 using search::TermKind;
 
-// Content, as opposed to particles, endings and single letters.
+// Content, as opposed to particles, endings (月で of "6 か月です") and single letters.
 bool IsContent(const Term& term) {
-  return term.kind != TermKind::kNumber && term.weight >= 0.3;
+  if (term.kind == TermKind::kNumber) return false;
+  return term.kind == TermKind::kBigram ? term.weight >= 1 : term.weight >= 0.3;
 }
+
+// Less content than about two words is too little to judge by.
+constexpr double kContentMin = 1.5;
 
 std::set<std::string> ContentOf(std::string_view text) {
   std::set<std::string> content;
@@ -247,7 +251,7 @@ double Evidence::Support(std::string_view sentence) const {
       break;
     }
   }
-  return all > 0 ? shared / all : 1;
+  return all >= kContentMin ? shared / all : 1;
 }
 
 // A term says the less about a unit the more units have it.
