@@ -1,6 +1,7 @@
-// The tensors and metadata of one model, whatever container they came in. Everything was checked against
-// the file's size and the limits below before this object exists; reading it can not go out of bounds.
-// Thread safety: immutable, reading from any thread. Ownership: holds the mapped file; TensorView borrows.
+// The tensors and metadata of one model, whatever container they came in. Everything was checked
+// against the file's size and the limits below before this object exists; reading it can not go out
+// of bounds. Thread safety: immutable, reading from any thread. Ownership: holds the mapped file;
+// TensorView borrows.
 #pragma once
 
 #include <array>
@@ -24,7 +25,7 @@ struct TensorView {
   numerics::DType dtype = numerics::DType::kF32;
   int n_dims = 0;
   std::array<std::int64_t, 4> shape{1, 1, 1, 1};  // fastest dimension first, as GGUF writes them
-  ByteSpan data;  // aligned as the file says, to 8 bytes at least
+  ByteSpan data;                                  // aligned as the file says, to 8 bytes at least
 
   std::int64_t n_cols() const { return shape[0]; }
   std::int64_t n_rows() const { return shape[1] * shape[2] * shape[3]; }
