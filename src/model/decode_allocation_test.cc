@@ -70,13 +70,14 @@ TEST(DecodeStep, AllocatesNothing) {
       ASSERT_TRUE(model.ok()) << model.error().text();
       auto kv = KvPool::Make((*model)->info().cache, (*model)->cache_type(), 8);
       ASSERT_TRUE(kv.ok());
-      // Two sequences, each a token a pass; the second one crosses a page on its way.
+      // Two sequences, each a token a pass, that cross a page on their way. What is in the pages before
+      // the first of them does not matter here.
       const std::vector<int> pages_a = {0, 1, 2}, pages_b = {5, 4, 3};
       const std::vector<std::int32_t> row = {0};
       std::vector<float> logits(2 * static_cast<std::size_t>((*model)->info().n_vocab));
       long before = 0;
-      for (std::int64_t step = 0; step < 100; ++step) {
-        if (step == 2) before = allocations.load();
+      for (std::int64_t step = 60; step < 76; ++step) {
+        if (step == 62) before = allocations.load();
         const std::int32_t token = static_cast<std::int32_t>(step % 40);
         const SequenceSlice slices[2] = {{{&token, 1}, step, pages_a, row},
                                          {{&token, 1}, step, pages_b, row}};

@@ -207,6 +207,13 @@ TEST(ModelLoad, RefusesRopeFactorsThatDivideByNothing) {
 }
 
 TEST(ModelLoad, RefusesAWindowPatternOfAnotherLength) {
+  const auto three_layers = TinyModel("gemma3", {.n_layers = 3});
+  three_layers->keys().Set("gemma3.attention.sliding_window_pattern",
+                           std::vector<bool>{true, false});
+  const auto model = Load(three_layers);
+  ASSERT_FALSE(model.ok());
+  EXPECT_NE(model.error().text().find("2 values for 3 layers"), std::string::npos)
+      << model.error().text();
   ExpectRefused("gemma3", "attention.sliding_window_pattern", std::vector<bool>{true, false, true});
   EXPECT_EQ(Refusal("gemma3",
                     [](MemoryStore& s) {

@@ -2,8 +2,7 @@
 // and tensors a test can spoil; and a plain driver that owns pages.
 #pragma once
 
-#include <gtest/gtest.h>
-
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <memory>
