@@ -34,7 +34,9 @@ void CheckLast(const GoldenCase& c, const Tolerances& tolerances, std::span<cons
   // Rounding moves all logits of a position together, which no probability sees.
   const bool exact = tolerances.activations == Activations::kF32;
   const double shift = exact ? 0 : logsumexp - c.logsumexp;
-  if (exact) EXPECT_NEAR(logsumexp, c.logsumexp, tolerances.logit) << c.name;
+  if (exact) {
+    EXPECT_NEAR(logsumexp, c.logsumexp, tolerances.logit) << c.name;
+  }
   for (const auto& [id, logit] : c.top) {
     EXPECT_NEAR(double{logits[static_cast<std::size_t>(id)]} - shift, logit, tolerances.logit)
         << c.name << ", id " << id;

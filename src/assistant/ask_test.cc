@@ -271,7 +271,7 @@ TEST_F(AskTest, EveryFieldThatHoldsWordsIsKnownToRevealThem) {
   const AskAnswer answer = Ask("案内面にはいつ給油しますか？");
   for (const auto& [name, json] : answer.record) {
     const bool words = json.find("給油") != std::string::npos;
-    if (words) EXPECT_TRUE(RevealsText(name)) << name;
+    EXPECT_TRUE(!words || RevealsText(name)) << name;
   }
 }
 
