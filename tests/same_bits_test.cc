@@ -149,7 +149,8 @@ void CheckPasses(const Engine& engine, const Plan& plan, const Setting& s, const
   EXPECT_LE(n_passes, n_chunks + n_longest + 16) << s;
   EXPECT_GE(n_passes, plan.n_generated) << s;
   if (s.in_batch && s.cache_tokens == 0) {
-    EXPECT_EQ(run.after.pass_sequences_most, 8) << s;
+    // With fewer prompt tokens in a pass than sequences, not all of them are in the first pass.
+    EXPECT_GE(run.after.pass_sequences_most, std::clamp(s.chunk_tokens, 2, 8)) << s;
     EXPECT_GE(run.after.tokens_generated - run.before.tokens_generated, plan.n_generated + 7) << s;
   }
 }
