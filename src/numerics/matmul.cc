@@ -13,15 +13,16 @@
 namespace tatara::numerics {
 namespace {
 
-// A strip and a chunk are sized for the caches: activations of a tile of 12 tokens over a chunk
-// fill 24 KiB of L1; a strip (192 KiB) and eight groups of Q8_0 rows (278 KiB) over a chunk stay in
-// L2. Each pass over the weights then serves 96 tokens, so it needs a few GB/s only.
+// Sized for the caches. The weights of one product call over a chunk of k fill at most kChunkBytes
+// of L1 and stay there for all tokens of a strip; the activations of a strip over a chunk (4-bit
+// weights: 96 x 1,280 bytes) stay in L2. A pass over the weights serves 96 tokens, so it needs a
+// few GB/s only.
 constexpr std::int64_t kStripTokens = 96;
-constexpr std::int64_t kChunk = 2048;       // values of k; whole blocks of every type
-constexpr std::int64_t kItemGroupsMax = 8;  // with several tokens
-constexpr std::int64_t kItemBytes =
-    65'536;                           // of weights; with one tile of tokens: some microseconds
-constexpr std::int64_t kPanel = 256;  // values of k dequantised at a time: 16 KiB
+constexpr std::int64_t kChunkBytes = 32'768;
+constexpr std::int64_t kFewTokens = 16;  // up to so many, memory sets the pace: rows in one piece
+constexpr std::int64_t kItemGroupsMax = 12;  // with more tokens
+constexpr std::int64_t kItemBytes = 65'536;  // of weights, with few tokens: some microseconds
+constexpr std::int64_t kPanel = 256;         // values of k dequantised at a time: 16 KiB
 constexpr std::int64_t kItemsPerThread = 4;  // at least, so that threads end together
 
 struct Strip {
@@ -48,12 +49,13 @@ class Accumulators {
       }
     }
   }
+  bool IsRagged(std::int64_t group) const { return group == ragged_group_; }
   float* at(std::int64_t group, std::int64_t token) {
-    if (group == ragged_group_) return scratch_ + token * kGroupRows;
+    if (IsRagged(group)) return scratch_ + token * kGroupRows;
     return item_.job->y + (item_.strip.first + token) * item_.job->y_stride + group * kGroupRows;
   }
   std::int64_t stride(std::int64_t group) const {
-    return group == ragged_group_ ? kGroupRows : item_.job->y_stride;
+    return IsRagged(group) ? kGroupRows : item_.job->y_stride;
   }
   void Finish() {
     if (item_.group + item_.n_groups <= ragged_group_) return;
@@ -71,55 +73,66 @@ class Accumulators {
   alignas(64) float scratch_[kStripTokens * kGroupRows];
 };
 
-// The largest tile for what is left of a strip; the last one to three tokens form a tile of their
-// own.
+// Tokens of the next tile; the last one to three of a strip form a tile of their own.
 int TileTokens(std::int64_t left, int tile_tokens) {
   if (left < kTokenGroup) return static_cast<int>(left);
-  const std::int64_t whole = left / kTokenGroup * kTokenGroup;
-  if (whole > tile_tokens && whole < 2 * tile_tokens) {  // two tiles of about one size
-    return static_cast<int>((whole / kTokenGroup + 1) / 2 * kTokenGroup);
+  return static_cast<int>(std::min<std::int64_t>(left / kTokenGroup * kTokenGroup, tile_tokens));
+}
+
+// Blocks of k that the calls of an item take at a time: all, or so many that their weights stay in
+// L1.
+std::int64_t ChunkBlocks(const Matrix::Packed& w, std::int64_t n_tokens, int row_groups) {
+  if (n_tokens <= kFewTokens) return w.n_blocks();
+  const PackedTraits& traits = w.traits();
+  const std::int64_t block_bytes = traits.quant_bytes + traits.scale_bytes;
+  return std::max<std::int64_t>(1, kChunkBytes / (row_groups * block_bytes));
+}
+
+// The tokens of a strip times one call's groups of rows over one chunk of blocks.
+void MultiplyStrip(const Item& item, const PreparedRows& rows, const QuantKernels& kernels,
+                   Accumulators& acc, ProductArgs args, std::int64_t group, std::int64_t block) {
+  const Matrix::Packed& w = *item.w;
+  const auto product = kernels.product[static_cast<int>(w.dtype)];
+  const std::int64_t n_blocks = w.n_blocks();
+  const int block_elements = w.traits().block_elements;
+  for (std::int64_t t = 0; t < item.strip.n; t += args.n_tokens) {
+    args.n_tokens = TileTokens(item.strip.n - t, kernels.tile_tokens);
+    const std::int64_t token = item.strip.first + t;
+    const std::int64_t width = std::min(args.n_tokens, kTokenGroup);
+    const std::int64_t q_at = token * w.n_cols + block * block_elements * width;
+    const std::int64_t d_at = token * n_blocks + block * width;
+    args.q = rows.q.as<const std::int8_t>() + q_at;
+    args.d = rows.d.as<const float>() + d_at;
+    args.sums = rows.sums.as<const std::int32_t>() + d_at * rows.sum_words;
+    args.wide = rows.has_wide ? rows.wide.as<const std::int16_t>() + q_at : nullptr;
+    args.acc = acc.at(group, t);
+    args.acc_stride = acc.stride(group);
+    product(args);
   }
-  return static_cast<int>(std::min<std::int64_t>(whole, tile_tokens));
 }
 
 void QuantisedItem(const Item& item, const PreparedRows& rows, const QuantKernels& kernels) {
   const Matrix::Packed& w = *item.w;
   const PackedTraits& traits = w.traits();
-  const auto product = kernels.product[static_cast<int>(w.dtype)];
   const std::int64_t n_blocks = w.n_blocks();
-  const bool one_tile = item.strip.n <= kernels.tile_tokens;
-  const std::int64_t chunk = one_tile ? n_blocks : kChunk / traits.block_elements;
+  const std::int64_t chunk = ChunkBlocks(w, item.strip.n, kernels.row_groups);
+  ProductArgs args = {};
+  args.group_bytes = w.group_bytes;
+  args.q_stride = kTokenGroup * w.n_cols;
+  args.d_stride = kTokenGroup * n_blocks;
+  args.sums_stride = kTokenGroup * n_blocks * rows.sum_words;
   Accumulators acc(item);
+  const std::int64_t end = item.group + item.n_groups;
   for (std::int64_t b = 0; b < n_blocks; b += chunk) {
-    int tile = 0;
-    for (std::int64_t t = 0; t < item.strip.n; t += tile) {
-      tile = TileTokens(item.strip.n - t, kernels.tile_tokens);
-      const std::int64_t token = item.strip.first + t;
-      const std::int64_t width = std::min(tile, kTokenGroup);
-      const std::int64_t q_at = token * w.n_cols + b * traits.block_elements * width;
-      ProductArgs args = {
-          .quants = nullptr,
-          .scales = nullptr,
-          .n_blocks = std::min(chunk, n_blocks - b),
-          .q = rows.q.as<const std::int8_t>() + q_at,
-          .d = rows.d.as<const float>() + token * n_blocks + b * width,
-          .sums =
-              rows.sums.as<const std::int32_t>() + (token * n_blocks + b * width) * rows.sum_words,
-          .wide = rows.has_wide ? rows.wide.as<const std::int16_t>() + q_at : nullptr,
-          .q_stride = kTokenGroup * w.n_cols,
-          .d_stride = kTokenGroup * n_blocks,
-          .sums_stride = kTokenGroup * n_blocks * rows.sum_words,
-          .n_tokens = tile,
-          .acc = nullptr,
-          .acc_stride = 0,
-      };
-      for (std::int64_t g = item.group; g < item.group + item.n_groups; ++g) {
-        args.quants = w.quants(g) + b * traits.quant_bytes;
-        args.scales = w.scales(g) + b * traits.scale_bytes;
-        args.acc = acc.at(g, t);
-        args.acc_stride = acc.stride(g);
-        product(args);
-      }
+    args.n_blocks = std::min(chunk, n_blocks - b);
+    for (std::int64_t g = item.group; g < end; g += args.n_groups) {
+      // A ragged group has its outputs elsewhere, so it goes alone; it is the last of its matrix.
+      const bool together =
+          g + kernels.row_groups <= end && !acc.IsRagged(g + kernels.row_groups - 1);
+      args.n_groups = together ? kernels.row_groups : 1;
+      args.quants = w.quants(g) + b * traits.quant_bytes;
+      args.scales = w.scales(g) + b * traits.scale_bytes;
+      MultiplyStrip(item, rows, kernels, acc, args, g, b);
     }
   }
   acc.Finish();
@@ -148,14 +161,16 @@ void FloatItem(const Item& item, const ActivationRows::State& x, const KernelSet
   acc.Finish();
 }
 
-// How many groups of one job an item takes.
-std::int64_t ItemGroups(const Matrix::Packed& w, std::int64_t all_items, bool one_tile,
-                        int n_threads) {
+// How many groups of one job an item takes: some microseconds of work, but enough items for all
+// threads to end together; whole calls where possible.
+std::int64_t ItemGroups(const Matrix::Packed& w, std::int64_t n_tokens, std::int64_t all_groups,
+                        int row_groups, int n_threads) {
   const std::int64_t by_size =
-      one_tile ? std::max<std::int64_t>(1, kItemBytes / (w.group_bytes + 1)) : kItemGroupsMax;
-  const std::int64_t by_threads =
-      n_threads == 1 ? by_size : all_items / (kItemsPerThread * n_threads);
-  return std::clamp<std::int64_t>(by_threads, 1, by_size);
+      n_tokens <= kFewTokens ? std::max<std::int64_t>(row_groups, kItemBytes / (w.group_bytes + 1))
+                             : kItemGroupsMax;
+  const std::int64_t by_threads = all_groups / (kItemsPerThread * n_threads);
+  const std::int64_t groups = std::max<std::int64_t>(1, std::min(by_size, by_threads));
+  return groups < row_groups ? groups : groups / row_groups * row_groups;
 }
 
 constexpr std::size_t kJobsMax = 8;  // of one parallel loop
@@ -163,7 +178,6 @@ constexpr std::size_t kJobsMax = 8;  // of one parallel loop
 void RunJobs(const KernelSet& kernels, std::span<const MatMulJob> jobs, ActivationRows::State& x,
              Activations activations, ThreadPool& pool) {
   const std::int64_t n_strips = (x.n_rows + kStripTokens - 1) / kStripTokens;
-  const bool one_tile = x.n_rows <= kernels.quant->tile_tokens;
   std::int64_t all_groups = 0;
   for (const MatMulJob& job : jobs) all_groups += job.w->packed().n_groups;
 
@@ -172,7 +186,8 @@ void RunJobs(const KernelSet& kernels, std::span<const MatMulJob> jobs, Activati
   std::int64_t items_of_strip = 0;
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     const Matrix::Packed& w = jobs[j].w->packed();
-    groups_of_item[j] = ItemGroups(w, all_groups * n_strips, one_tile, pool.n_threads());
+    groups_of_item[j] =
+        ItemGroups(w, x.n_rows, all_groups * n_strips, kernels.quant->row_groups, pool.n_threads());
     items_of_strip += (w.n_groups + groups_of_item[j] - 1) / groups_of_item[j];
     items_end[j] = items_of_strip;
   }

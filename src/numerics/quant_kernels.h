@@ -33,11 +33,13 @@ struct QuantiseArgs {
   std::int16_t* wide;  // may be null
 };
 
-// One group of 16 rows with some of its blocks, times a tile of tokens. The pointers stand at the
-// first block; the strides lead from one group of four tokens to the next.
+// Some groups of 16 rows with some of their blocks, times a tile of tokens. The pointers stand at
+// the first block; the strides lead from one group of four tokens to the next.
 struct ProductArgs {
   const std::uint8_t* quants;
   const std::uint8_t* scales;
+  std::int64_t group_bytes;  // from one group of rows to the next
+  int n_groups;              // 1, or the table's row_groups
   std::int64_t n_blocks;
   const std::int8_t* q;
   const float* d;
@@ -47,7 +49,7 @@ struct ProductArgs {
   std::int64_t d_stride;
   std::int64_t sums_stride;
   int n_tokens;  // 1, 2 or 3 (a last group), or 4, 8, .. up to tile_tokens
-  float* acc;    // n_tokens x 16, carried from call to call
+  float* acc;    // n_tokens x 16 n_groups, carried from call to call
   std::int64_t acc_stride;
 };
 
@@ -55,6 +57,7 @@ constexpr int kMatrixTypes = 11;  // by DType
 
 struct QuantKernels {
   int tile_tokens;  // a multiple of 4
+  int row_groups;   // of a large tile
   bool needs_wide_for_q8_0;
   void (*quantise)(const QuantiseArgs& args);
   // Null for F32, F16 and BF16.

@@ -1,7 +1,8 @@
-// Quantised products over the lanes of an instruction set (its quant_lanes.h): a lane is a row, a
-// tile is 16 rows times up to kTileTokens tokens, the running dots of a tile stay in registers. The
-// arithmetic is the oracle's (scalar/quant_kernels.cc); integers are exact, so that only the few
-// f32 steps a block have an order to keep.
+// Quantised products over the lanes of an instruction set (its quant_lanes.h): a lane is a row; a
+// tile is 1 or kRowGroups groups of 16 rows times 1 to 4 tokens, whose running dots stay in
+// registers. Each broadcast of four activations serves all groups of the tile, each line of weights
+// all tokens. The arithmetic is the oracle's (scalar/quant_kernels.cc); integers are exact, so that
+// only the few f32 steps a block have an order to keep.
 #pragma once
 
 #include <cstdint>
@@ -23,42 +24,42 @@ constexpr int kStart32 = 0;      // 16 words, one for each 16 values: offset of 
 constexpr int kStart16OfK = 16;  // 8 words, one for each 32 values
 constexpr int kPairs = 24;       // int16 sums of sub-blocks (0, 2), (1, 3), (4, 6), (5, 7)
 
-// Where a tile's tokens lie: groups of four, or one group of kTokens < 4.
-template <int kTokens>
-struct TileShape {
-  static constexpr int kWidth = kTokens < kTokenGroup ? kTokens : kTokenGroup;
-  static constexpr int kGroups = (kTokens + kTokenGroup - 1) / kTokenGroup;
-};
+template <int kGroups, int kTokens, typename F>
+TATARA_INLINE void ForTile(F f) {  // f(group, token)
+  Unroll<kTokens>([&](auto t)
+                      TATARA_LAMBDA { Unroll<kGroups>([&](auto g) TATARA_LAMBDA { f(g, t); }); });
+}
 
-// Token t's activations of step s, its scale and its sums, at `block` of the call.
-template <int kTokens, int kBlock>
-struct TileInputs {
-  using Shape = TileShape<kTokens>;
-  static constexpr int kSums = kBlock == 32 ? kSumWords32 : kSumWords256;
-  const std::int8_t* q[Shape::kGroups];
-  const float* d[Shape::kGroups];
-  const std::int32_t* sums[Shape::kGroups];
+// Where a tile's weights, activations and accumulators are, at one block.
+template <int kTokens, int kBlock, int kQuantBytes, int kScaleBytes>
+struct TileAt {
+  const ProductArgs& args;
+  const std::uint8_t* quants = args.quants;
+  const std::uint8_t* scales = args.scales;
+  const std::int8_t* q = args.q;
+  const float* d = args.d;
+  const std::int32_t* sums = args.sums;
 
-  TATARA_INLINE explicit TileInputs(const ProductArgs& args) {
-    Unroll<Shape::kGroups>([&](auto g) TATARA_LAMBDA {
-      q[g] = args.q + g * args.q_stride;
-      d[g] = args.d + g * args.d_stride;
-      sums[g] = args.sums + g * args.sums_stride;
-    });
+  TATARA_INLINE const std::uint8_t* quants_of(int g) const { return quants + g * args.group_bytes; }
+  TATARA_INLINE const std::uint8_t* scales_of(int g) const { return scales + g * args.group_bytes; }
+  TATARA_INLINE const std::int8_t* step(int t, int s) const { return q + (s * kTokens + t) * 4; }
+  TATARA_INLINE const std::int32_t* sum(int t, int slot) const { return sums + slot * kTokens + t; }
+  TATARA_INLINE float* acc(int g, int t) const {
+    return args.acc + t * args.acc_stride + g * kGroupRows;
   }
-  TATARA_INLINE const std::int8_t* step(int t, int s) const {
-    return q[t / 4] + (s * Shape::kWidth + t % 4) * 4;
+  // acc += scales times d_a times the integers, in the contract's order of rounding.
+  TATARA_INLINE Floats Accumulated(int t, Floats weight_scale, Ints sum, Floats acc) const {
+    return MultiplyAdd(Multiply(weight_scale, BroadcastFloat(d + t)), ToFloats(sum), acc);
   }
-  TATARA_INLINE const float* scale(int t) const { return d[t / 4] + t % 4; }
-  TATARA_INLINE const std::int32_t* sum(int t, int slot) const {
-    return sums[t / 4] + slot * Shape::kWidth + t % 4;
+  TATARA_INLINE void Accumulate(int g, int t, Floats weight_scale, Ints sum) const {
+    StoreFloats(acc(g, t), Accumulated(t, weight_scale, sum, LoadFloats(acc(g, t))));
   }
   TATARA_INLINE void NextBlock() {
-    Unroll<Shape::kGroups>([&](auto g) TATARA_LAMBDA {
-      q[g] += kBlock * Shape::kWidth;
-      d[g] += Shape::kWidth;
-      sums[g] += kSums * Shape::kWidth;
-    });
+    quants += kQuantBytes;
+    scales += kScaleBytes;
+    q += kBlock * kTokens;
+    d += kTokens;
+    sums += (kBlock == 32 ? kSumWords32 : kSumWords256) * kTokens;
   }
 };
 
@@ -81,32 +82,69 @@ TATARA_INLINE Ints StepWeights(const std::uint8_t* lines) {
   return w;
 }
 
-// dots[t] += weights times activations over steps kFirst .. kFirst + kSteps - 1 of 32 values;
-// q_step is where in the block's activations step 0 is.
-template <int kHighBits, int kFirst, int kSteps, int kTokens, typename Inputs>
-TATARA_INLINE void AddSteps(const std::uint8_t* lines, const Inputs& in, int q_step,
-                            Dots (&dots)[kTokens]) {
+// The f32 accumulators of a tile of types with blocks of 32: in registers where there are enough of
+// them, else left in memory from block to block.
+template <int kGroups, int kTokens>
+struct TileAccumulators {
+  Floats kept[kGroups][kTokens];
+  const ProductArgs& args;
+
+  TATARA_INLINE explicit TileAccumulators(const ProductArgs& a) : args(a) {
+    if constexpr (kKeepAccumulators) {
+      ForTile<kGroups, kTokens>([&](auto g, auto t)
+                                    TATARA_LAMBDA { kept[g][t] = LoadFloats(place(g, t)); });
+    }
+  }
+  TATARA_INLINE float* place(int g, int t) const {
+    return args.acc + t * args.acc_stride + g * kGroupRows;
+  }
+  TATARA_INLINE Floats get(int g, int t) const {
+    return kKeepAccumulators ? kept[g][t] : LoadFloats(place(g, t));
+  }
+  TATARA_INLINE void set(int g, int t, Floats value) {
+    if constexpr (kKeepAccumulators) kept[g][t] = value;
+    if constexpr (!kKeepAccumulators) StoreFloats(place(g, t), value);
+  }
+  TATARA_INLINE void Finish() const {
+    if constexpr (kKeepAccumulators) {
+      ForTile<kGroups, kTokens>([&](auto g, auto t)
+                                    TATARA_LAMBDA { StoreFloats(place(g, t), kept[g][t]); });
+    }
+  }
+};
+
+// dots += weights times activations over steps kFirst .. kFirst + kSteps - 1 of 32 values. lines:
+// of the first group's 32 values; q_step: where in the block's activations their step 0 is.
+template <int kHighBits, int kFirst, int kSteps, int kGroups, int kTokens, typename At>
+TATARA_INLINE void AddSteps(const std::uint8_t* lines, const At& at, int q_step,
+                            Dots (&dots)[kGroups][kTokens]) {
   Unroll<kSteps>([&](auto i) TATARA_LAMBDA {
     constexpr int kStep = kFirst + i.value;
-    const Ints w = StepWeights<kHighBits, kStep>(lines);
-    Unroll<kTokens>([&](auto t) TATARA_LAMBDA { AddDots(dots[t], w, in.step(t, q_step + kStep)); });
+    Ints w[kGroups];
+    Unroll<kGroups>([&](auto g) TATARA_LAMBDA {
+      w[g] = StepWeights<kHighBits, kStep>(lines + g * at.args.group_bytes);
+    });
+    Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
+      const Splat a = SplatStep(at.step(t, q_step + kStep));
+      Unroll<kGroups>([&](auto g) TATARA_LAMBDA { AddDots(dots[g][t], w[g], a); });
+    });
   });
 }
 
 // Where an instruction set runs its dots in 16 bits (kNarrowDots), five bits without an offset
 // would not fit: 16 values of a half lane, 16 * 31 * 127. There the dots start at the offset 16 all
 // the same, and what that takes away is given back at the end.
-template <int kHighBits, bool kHasMinimum, typename Inputs>
-TATARA_INLINE Dots StartNibbleDots(const Inputs& in, int t) {
-  if constexpr (kHighBits == 0 && !kHasMinimum) return StartDots(in.sum(t, kStart8));
+template <int kHighBits, bool kHasMinimum, typename At>
+TATARA_INLINE Dots StartNibbleDots(const At& at, int t) {
+  if constexpr (kHighBits == 0 && !kHasMinimum) return StartDots(at.sum(t, kStart8));
   if constexpr (kHighBits == 1 && (!kHasMinimum || kNarrowDots))
-    return StartDots(in.sum(t, kStart16));
+    return StartDots(at.sum(t, kStart16));
   return StartDots();
 }
-template <int kHighBits, bool kHasMinimum, typename Inputs>
-TATARA_INLINE Ints NibbleDotsToInts(Dots dots, const Inputs& in, int t) {
+template <int kHighBits, bool kHasMinimum, typename At>
+TATARA_INLINE Ints NibbleDotsToInts(Dots dots, const At& at, int t) {
   if constexpr (kHighBits == 1 && kHasMinimum && kNarrowDots) {
-    return AddInts(DotsToInts(dots), SixteenSums(in.sum(t, kMinus128)));
+    return AddInts(DotsToInts(dots), SixteenSums(at.sum(t, kMinus128)));
   }
   return DotsToInts(dots);
 }
@@ -117,38 +155,32 @@ struct NibbleBlock {
   static constexpr int kQuantBytes = (4 + kHighBits) * kLineBytes;
   static constexpr int kScaleBytes = kHasMinimum ? 64 : 32;
 
-  template <int kTokens>
+  template <int kGroups, int kTokens>
   static void Tile(const ProductArgs& args) {
-    TileInputs<kTokens, 32> in(args);
-    const std::uint8_t* quants = args.quants;
-    const std::uint8_t* scales = args.scales;
-    Floats acc[kTokens];
-    Unroll<kTokens>([&](auto t)
-                        TATARA_LAMBDA { acc[t] = LoadFloats(args.acc + t * args.acc_stride); });
-    for (std::int64_t b = 0; b < args.n_blocks; ++b) {
-      Dots dots[kTokens];
-      Unroll<kTokens>(
-          [&](auto t) TATARA_LAMBDA { dots[t] = StartNibbleDots<kHighBits, kHasMinimum>(in, t); });
-      AddSteps<kHighBits, 0, 8>(quants, in, 0, dots);
-      const Floats d = LoadHalves(scales);
-      Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-        const Ints isum = NibbleDotsToInts<kHighBits, kHasMinimum>(dots[t], in, t);
-        acc[t] = MultiplyAdd(Multiply(d, BroadcastFloat(in.scale(t))), ToFloats(isum), acc[t]);
+    TileAt<kTokens, 32, kQuantBytes, kScaleBytes> at{args};
+    TileAccumulators<kGroups, kTokens> acc(args);
+    for (std::int64_t b = 0; b < args.n_blocks; ++b, at.NextBlock()) {
+      Dots dots[kGroups][kTokens];
+      ForTile<kGroups, kTokens>([&](auto g, auto t) TATARA_LAMBDA {
+        dots[g][t] = StartNibbleDots<kHighBits, kHasMinimum>(at, t);
       });
-      if constexpr (kHasMinimum) {
-        const Floats m = LoadHalves(scales + 32);
+      AddSteps<kHighBits, 0, 8>(at.quants, at, 0, dots);
+      Unroll<kGroups>([&](auto g) TATARA_LAMBDA {
+        const Floats d = LoadHalves(at.scales_of(g));
+        Floats m = d;
+        if constexpr (kHasMinimum) m = LoadHalves(at.scales_of(g) + 32);
         Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-          const auto* sum = reinterpret_cast<const float*>(in.sum(t, kFloatSum));
-          acc[t] =
-              MultiplyAdd(Multiply(m, BroadcastFloat(in.scale(t))), BroadcastFloat(sum), acc[t]);
+          const Ints isum = NibbleDotsToInts<kHighBits, kHasMinimum>(dots[g][t], at, t);
+          Floats sum = at.Accumulated(t, d, isum, acc.get(g, t));
+          if constexpr (kHasMinimum) {
+            const auto* asum = reinterpret_cast<const float*>(at.sum(t, kFloatSum));
+            sum = MultiplyAdd(Multiply(m, BroadcastFloat(at.d + t)), BroadcastFloat(asum), sum);
+          }
+          acc.set(g, t, sum);
         });
-      }
-      quants += kQuantBytes;
-      scales += kScaleBytes;
-      in.NextBlock();
+      });
     }
-    Unroll<kTokens>([&](auto t)
-                        TATARA_LAMBDA { StoreFloats(args.acc + t * args.acc_stride, acc[t]); });
+    acc.Finish();
   }
 };
 
@@ -168,15 +200,14 @@ struct ScaleBytes {
 };
 
 // Adds sum_j bytes_j sum_j(a) over the eight sub-blocks, by pairs of int16.
-template <int kTokens, typename Inputs>
-TATARA_INLINE void AddWeightedSums(const Ints (&bytes)[2], const Inputs& in,
-                                   Ints (&sums)[kTokens]) {
+template <int kTokens, typename At>
+TATARA_INLINE void AddWeightedSums(const Ints (&bytes)[2], const At& at, Ints (&sums)[kTokens]) {
   Unroll<2>([&](auto i) TATARA_LAMBDA {
     const Ints even = AndWord(bytes[i], 0x00ff00ff);
     const Ints odd = AndWord(ShiftRight<8>(bytes[i]), 0x00ff00ff);
     Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-      AddPairs(sums[t], even, in.sum(t, kPairs + 2 * i));
-      AddPairs(sums[t], odd, in.sum(t, kPairs + 2 * i + 1));
+      AddPairs(sums[t], even, at.sum(t, kPairs + 2 * i));
+      AddPairs(sums[t], odd, at.sum(t, kPairs + 2 * i + 1));
     });
   });
 }
@@ -186,56 +217,66 @@ template <int kHighBits>
 struct NibbleBlockOfK {
   static constexpr int kSubBlockBytes = (4 + kHighBits) * kLineBytes;
   static constexpr int kQuantBytes = 3 * kLineBytes + 8 * kSubBlockBytes;
-  static constexpr bool kGiveBack = kHighBits == 1 && kNarrowDots;  // see StartNibbleDots
   static constexpr int kScaleBytes = 64;
+  static constexpr bool kGiveBack = kHighBits == 1 && kNarrowDots;  // see StartNibbleDots
 
-  template <int kTokens>
-  static void Tile(const ProductArgs& args) {
-    TileInputs<kTokens, 256> in(args);
-    const std::uint8_t* quants = args.quants;
-    const std::uint8_t* scales = args.scales;
-    for (std::int64_t b = 0; b < args.n_blocks; ++b) {
-      Ints isum[kTokens];
-      Unroll<kTokens>([&](auto t) TATARA_LAMBDA { isum[t] = ZeroInts(); });
-      {
-        const ScaleBytes bytes(quants);
-        if constexpr (kGiveBack) {
-          AddWeightedSums(bytes.scales, in, isum);
-          Unroll<kTokens>([&](auto t) TATARA_LAMBDA { isum[t] = ShiftRight<-4>(isum[t]); });
-        }
-        ScaleLanes scale[8];
-        Unroll<8>([&](auto j)
-                      TATARA_LAMBDA { scale[j] = ScaleOfByte<j.value % 4>(bytes.scales[j / 4]); });
-        const std::uint8_t* lines = quants + 3 * kLineBytes;
-        for (int j = 0; j < 8; ++j, lines += kSubBlockBytes) {
-          Dots dots[kTokens];
-          Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-            dots[t] = kGiveBack ? StartDots(in.sum(t, kStart16OfK + j)) : StartDots();
-          });
-          AddSteps<kHighBits, 0, 8>(lines, in, 8 * j, dots);
-          Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-            isum[t] = AddInts(isum[t], ScaledDots(dots[t], scale[j]));
-          });
-        }
+  template <int kGroups, int kTokens>
+  using At = TileAt<kTokens, 256, kQuantBytes, kScaleBytes>;
+
+  // The sub-blocks' scales, and what the integer sums start with.
+  template <int kGroups, int kTokens>
+  TATARA_INLINE static void Start(const At<kGroups, kTokens>& at, ScaleLanes (&scale)[8][kGroups],
+                                  Ints (&isum)[kGroups][kTokens]) {
+    Unroll<kGroups>([&](auto g) TATARA_LAMBDA {
+      const ScaleBytes bytes(at.quants_of(g));
+      Unroll<8>([&](auto j)
+                    TATARA_LAMBDA { scale[j][g] = ScaleOfByte<j.value % 4>(bytes.scales[j / 4]); });
+      Unroll<kTokens>([&](auto t) TATARA_LAMBDA { isum[g][t] = ZeroInts(); });
+      if constexpr (kGiveBack) {
+        AddWeightedSums(bytes.scales, at, isum[g]);
+        Unroll<kTokens>([&](auto t) TATARA_LAMBDA { isum[g][t] = ShiftRight<-4>(isum[g][t]); });
       }
-      const Floats d = LoadHalves(scales);
-      Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-        float* acc = args.acc + t * args.acc_stride;
-        const Floats s = Multiply(d, BroadcastFloat(in.scale(t)));
-        StoreFloats(acc, MultiplyAdd(s, ToFloats(isum[t]), LoadFloats(acc)));
-      });
-      const Floats dmin = LoadHalves(scales + 32);
+    });
+  }
+
+  template <int kGroups, int kTokens>
+  TATARA_INLINE static void Minima(const At<kGroups, kTokens>& at) {
+    Unroll<kGroups>([&](auto g) TATARA_LAMBDA {
+      const Floats dmin = LoadHalves(at.scales_of(g) + 32);
       Ints msum[kTokens];
       Unroll<kTokens>([&](auto t) TATARA_LAMBDA { msum[t] = ZeroInts(); });
-      AddWeightedSums(ScaleBytes(quants).minima, in, msum);
+      AddWeightedSums(ScaleBytes(at.quants_of(g)).minima, at, msum);
       Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-        float* acc = args.acc + t * args.acc_stride;
-        const Floats m = Multiply(dmin, BroadcastFloat(in.scale(t)));
-        StoreFloats(acc, NegatedMultiplyAdd(m, ToFloats(msum[t]), LoadFloats(acc)));
+        const Floats m = Multiply(dmin, BroadcastFloat(at.d + t));
+        const Floats acc = LoadFloats(at.acc(g, t));
+        StoreFloats(at.acc(g, t), NegatedMultiplyAdd(m, ToFloats(msum[t]), acc));
       });
-      quants += kQuantBytes;
-      scales += kScaleBytes;
-      in.NextBlock();
+    });
+  }
+
+  template <int kGroups, int kTokens>
+  static void Tile(const ProductArgs& args) {
+    At<kGroups, kTokens> at{args};
+    for (std::int64_t b = 0; b < args.n_blocks; ++b, at.NextBlock()) {
+      ScaleLanes scale[8][kGroups];
+      Ints isum[kGroups][kTokens];
+      Start<kGroups, kTokens>(at, scale, isum);
+      const std::uint8_t* lines = at.quants + 3 * kLineBytes;
+      for (int j = 0; j < 8; ++j, lines += kSubBlockBytes) {
+        Dots dots[kGroups][kTokens];
+        ForTile<kGroups, kTokens>([&](auto g, auto t) TATARA_LAMBDA {
+          dots[g][t] = kGiveBack ? StartDots(at.sum(t, kStart16OfK + j)) : StartDots();
+        });
+        AddSteps<kHighBits, 0, 8>(lines, at, 8 * j, dots);
+        ForTile<kGroups, kTokens>([&](auto g, auto t) TATARA_LAMBDA {
+          isum[g][t] = AddInts(isum[g][t], ScaledDots(dots[g][t], scale[j][g]));
+        });
+      }
+      Unroll<kGroups>([&](auto g) TATARA_LAMBDA {
+        const Floats d = LoadHalves(at.scales_of(g));
+        Unroll<kTokens>([&](auto t) TATARA_LAMBDA { at.Accumulate(g, t, d, isum[g][t]); });
+      });
+      Minima<kGroups, kTokens>(at);
     }
   }
 };
@@ -245,65 +286,59 @@ struct BlockQ6_K {
   static constexpr int kQuantBytes = 4 * kLineBytes + 8 * kPartBytes;
   static constexpr int kScaleBytes = 32;
 
-  template <int kTokens>
+  template <int kGroups, int kTokens>
   static void Tile(const ProductArgs& args) {
-    TileInputs<kTokens, 256> in(args);
-    const std::uint8_t* quants = args.quants;
-    const std::uint8_t* scales = args.scales;
-    for (std::int64_t b = 0; b < args.n_blocks; ++b) {
-      ScaleLanes scale[16];
-      Unroll<4>([&](auto i) TATARA_LAMBDA {
-        const Ints bytes = LoadLine(quants + i * kLineBytes);
+    TileAt<kTokens, 256, kQuantBytes, kScaleBytes> at{args};
+    for (std::int64_t b = 0; b < args.n_blocks; ++b, at.NextBlock()) {
+      ScaleLanes scale[16][kGroups];
+      ForTile<kGroups, 4>([&](auto g, auto i) TATARA_LAMBDA {
+        const Ints bytes = LoadLine(at.quants_of(g) + i * kLineBytes);
         Unroll<4>([&](auto j)
-                      TATARA_LAMBDA { scale[4 * i + j] = ScaleOfSignedByte<j.value>(bytes); });
+                      TATARA_LAMBDA { scale[4 * i + j][g] = ScaleOfSignedByte<j.value>(bytes); });
       });
-      Ints isum[kTokens];
-      Unroll<kTokens>([&](auto t) TATARA_LAMBDA { isum[t] = ZeroInts(); });
-      const std::uint8_t* lines = quants + 4 * kLineBytes;
+      Ints isum[kGroups][kTokens];
+      ForTile<kGroups, kTokens>([&](auto g, auto t) TATARA_LAMBDA { isum[g][t] = ZeroInts(); });
+      const std::uint8_t* lines = at.quants + 4 * kLineBytes;
       for (int j = 0; j < 8; ++j, lines += kPartBytes) {
         Unroll<2>([&](auto half) TATARA_LAMBDA {
-          Dots dots[kTokens];
-          Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-            dots[t] = StartDots(in.sum(t, kStart32 + 2 * j + half));
+          Dots dots[kGroups][kTokens];
+          ForTile<kGroups, kTokens>([&](auto g, auto t) TATARA_LAMBDA {
+            dots[g][t] = StartDots(at.sum(t, kStart32 + 2 * j + half));
           });
-          AddSteps<2, half.value * 4, 4>(lines, in, 8 * j, dots);
-          Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-            isum[t] = AddInts(isum[t], ScaledDots(dots[t], scale[2 * j + half]));
+          AddSteps<2, half.value * 4, 4>(lines, at, 8 * j, dots);
+          ForTile<kGroups, kTokens>([&](auto g, auto t) TATARA_LAMBDA {
+            isum[g][t] = AddInts(isum[g][t], ScaledDots(dots[g][t], scale[2 * j + half][g]));
           });
         });
       }
-      const Floats d = LoadHalves(scales);
-      Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-        float* acc = args.acc + t * args.acc_stride;
-        const Floats s = Multiply(d, BroadcastFloat(in.scale(t)));
-        StoreFloats(acc, MultiplyAdd(s, ToFloats(isum[t]), LoadFloats(acc)));
+      Unroll<kGroups>([&](auto g) TATARA_LAMBDA {
+        const Floats d = LoadHalves(at.scales_of(g));
+        Unroll<kTokens>([&](auto t) TATARA_LAMBDA { at.Accumulate(g, t, d, isum[g][t]); });
       });
-      quants += kQuantBytes;
-      scales += kScaleBytes;
-      in.NextBlock();
     }
   }
 };
 
-// The tile of as many tokens as the call has; only these numbers occur (quant_kernels.h).
-template <typename Block>
-void Product(const ProductArgs& args) {
+template <typename Block, int kGroups>
+TATARA_INLINE void ProductOfGroups(const ProductArgs& args) {
   switch (args.n_tokens) {
     case 1:
-      return Block::template Tile<1>(args);
+      return Block::template Tile<kGroups, 1>(args);
     case 2:
-      return Block::template Tile<2>(args);
+      return Block::template Tile<kGroups, 2>(args);
     case 3:
-      return Block::template Tile<3>(args);
-    case 4:
-      return Block::template Tile<4>(args);
+      return Block::template Tile<kGroups, 3>(args);
+    default:
+      return Block::template Tile<kGroups, 4>(args);
   }
-  if constexpr (kTileTokens >= 8) {
-    if (args.n_tokens == 8) return Block::template Tile<8>(args);
+}
+
+template <typename Block>
+void Product(const ProductArgs& args) {
+  if constexpr (kRowGroups > 1) {
+    if (args.n_groups > 1) return ProductOfGroups<Block, kRowGroups>(args);
   }
-  if constexpr (kTileTokens >= 12) {
-    if (args.n_tokens == 12) return Block::template Tile<12>(args);
-  }
+  ProductOfGroups<Block, 1>(args);
 }
 
 }  // namespace

@@ -34,21 +34,6 @@ struct GroupScales {
   alignas(16) std::int32_t keep[4];  // all ones, or zero where the block's values become 0
 };
 
-// Four running maxima of the magnitudes of a token's block, as integers: these order infinities and
-// NaN above all numbers.
-TATARA_INLINE __m128i LargestMagnitudes(const float* x, int block) {
-  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
-  __m256i largest[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-  for (int k = 0; k < block; k += 32) {
-    Unroll<4>([&](auto i) TATARA_LAMBDA {
-      const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + k + 8 * i));
-      largest[i % 2] = _mm256_max_epi32(largest[i % 2], _mm256_and_si256(bits, magnitude));
-    });
-  }
-  const __m256i both = _mm256_max_epi32(largest[0], largest[1]);
-  return _mm_max_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
-}
-
 template <int kWidth>
 TATARA_INLINE GroupScales ScalesOfGroup(const QuantiseArgs& args, std::int64_t k, int block) {
   __m128i v[4];
@@ -70,18 +55,6 @@ TATARA_INLINE GroupScales ScalesOfGroup(const QuantiseArgs& args, std::int64_t k
   _mm_store_si128(reinterpret_cast<__m128i*>(scales.keep),
                   _mm_castps_si128(_mm_andnot_ps(zero, _mm_castsi128_ps(_mm_set1_epi32(-1)))));
   return scales;
-}
-
-// 16 values as int8. No clamp is needed: 127 / absmax and the product are within 2^-23 of exact, so
-// no value passes 127.00004 before rounding.
-TATARA_INLINE __m128i Round16(const float* x, const float* inverse, const std::int32_t* keep) {
-  const __m256 factor = _mm256_broadcast_ss(inverse);
-  const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), factor));
-  const __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), factor));
-  const __m256i shorts = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
-  const __m128i bytes =
-      _mm_packs_epi16(_mm256_castsi256_si128(shorts), _mm256_extracti128_si256(shorts, 1));
-  return _mm_and_si128(bytes, _mm_set1_epi32(*keep));
 }
 
 // The first kWidth words.

@@ -31,28 +31,19 @@ struct BlockQ8_0 {
     });
   }
 
-  template <int kTokens>
+  template <int kGroups, int kTokens>
   static void Tile(const ProductArgs& args) {
-    TileInputs<kTokens, 32> in(args);
-    const std::uint8_t* quants = args.quants;
-    const std::uint8_t* scales = args.scales;
+    static_assert(kGroups == 1);
+    TileAt<kTokens, 32, kQuantBytes, kScaleBytes> at{args};
     const std::int16_t* wide = args.wide;
-    for (std::int64_t b = 0; b < args.n_blocks; ++b) {
+    for (std::int64_t b = 0; b < args.n_blocks; ++b, at.NextBlock()) {
       Ints dots[kTokens];
-      Unroll<kTokens>([&](auto t) TATARA_LAMBDA { dots[t] = SplatWord(*in.sum(t, kMinus128)); });
-      for (int s = 0; s < 8; ++s) {
-        AddLine(quants, wide, dots);
-        quants += kLineBytes;
-        wide += 4 * kTokens;
+      Unroll<kTokens>([&](auto t) TATARA_LAMBDA { dots[t] = SplatWord(*at.sum(t, kMinus128)); });
+      for (int s = 0; s < 8; ++s, wide += 4 * kTokens) {
+        AddLine(at.quants + s * kLineBytes, wide, dots);
       }
-      const Floats d = LoadHalves(scales);
-      Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-        float* acc = args.acc + t * args.acc_stride;
-        const Floats s = Multiply(d, BroadcastFloat(in.scale(t)));
-        StoreFloats(acc, MultiplyAdd(s, ToFloats(dots[t]), LoadFloats(acc)));
-      });
-      scales += kScaleBytes;
-      in.NextBlock();
+      const Floats d = LoadHalves(at.scales);
+      Unroll<kTokens>([&](auto t) TATARA_LAMBDA { at.Accumulate(0, t, d, dots[t]); });
     }
   }
 };
@@ -61,7 +52,8 @@ struct BlockQ8_0 {
 
 extern const QuantKernels kQuantKernelsAvx2;
 const QuantKernels kQuantKernelsAvx2 = {
-    .tile_tokens = kTileTokens,
+    .tile_tokens = kTokenGroup,
+    .row_groups = kRowGroups,
     .needs_wide_for_q8_0 = true,
     .quantise = Quantise,
     .product = {nullptr, nullptr, nullptr, Product<BlockQ8_0>, Product<NibbleBlock<0, false>>,

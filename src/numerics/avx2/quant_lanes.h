@@ -27,9 +27,11 @@ struct Floats {
 using Dots = Ints;        // for each lane two running dots of int16: values 0, 1 and 2, 3 mod 4
 using ScaleLanes = Ints;  // for each lane the sub-block's scale twice, int16
 
-// 4 tokens: 8 registers of running dots, 4 of weights and activations, the masks.
-constexpr int kTileTokens = 4;
+// Tiles of 16 rows times 4 tokens: 8 registers of running dots, 4 of weights and activations,
+// masks.
+constexpr int kRowGroups = 1;
 constexpr bool kNarrowDots = true;
+constexpr bool kKeepAccumulators = false;
 
 TATARA_INLINE __m256i LoadHalf(const void* p) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(p));
@@ -134,11 +136,15 @@ TATARA_INLINE void Keep(Ints& v) {
   asm("" : "+x"(v.lo), "+x"(v.hi));
 }
 
-// dots += u8 weights of four values a lane times the four int8 activations at `a`.
-TATARA_INLINE void AddDots(Dots& dots, Ints w, const std::int8_t* a) {
-  const __m256i x = _mm256_set1_epi32(LoadWord(a));
-  dots.lo = _mm256_add_epi16(dots.lo, _mm256_maddubs_epi16(w.lo, x));
-  dots.hi = _mm256_add_epi16(dots.hi, _mm256_maddubs_epi16(w.hi, x));
+using Splat = __m256i;  // four activations in every lane
+TATARA_INLINE Splat SplatStep(const std::int8_t* a) {
+  return _mm256_set1_epi32(LoadWord(a));
+}
+
+// dots += u8 weights of four values a lane times four int8 activations.
+TATARA_INLINE void AddDots(Dots& dots, Ints w, Splat a) {
+  dots.lo = _mm256_add_epi16(dots.lo, _mm256_maddubs_epi16(w.lo, a));
+  dots.hi = _mm256_add_epi16(dots.hi, _mm256_maddubs_epi16(w.hi, a));
   Keep(dots);
 }
 TATARA_INLINE Ints AddHalves(Ints a, Ints scales) {
@@ -181,6 +187,33 @@ TATARA_INLINE __m128i WholeSums(__m128i halves) {
 template <int kShift>
 TATARA_INLINE __m128i StartWords(__m128i halves) {  // -(sum << kShift), modulo 2^16
   return _mm_sub_epi16(_mm_setzero_si128(), _mm_slli_epi16(halves, kShift));
+}
+
+// Four running maxima of the magnitudes of a token's block, as integers: these order infinities and
+// NaN above all numbers.
+TATARA_INLINE __m128i LargestMagnitudes(const float* x, int block) {
+  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
+  __m256i largest[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  for (int k = 0; k < block; k += 32) {
+    Unroll<4>([&](auto i) TATARA_LAMBDA {
+      const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + k + 8 * i));
+      largest[i % 2] = _mm256_max_epi32(largest[i % 2], _mm256_and_si256(bits, magnitude));
+    });
+  }
+  const __m256i both = _mm256_max_epi32(largest[0], largest[1]);
+  return _mm_max_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+}
+
+// 16 values as int8. No clamp is needed: 127 / absmax and the product are within 2^-23 of exact, so
+// no value passes 127.00004 before rounding.
+TATARA_INLINE __m128i Round16(const float* x, const float* inverse, const std::int32_t* keep) {
+  const __m256 factor = _mm256_broadcast_ss(inverse);
+  const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), factor));
+  const __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), factor));
+  const __m256i shorts = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+  const __m128i bytes =
+      _mm_packs_epi16(_mm256_castsi256_si128(shorts), _mm256_extracti128_si256(shorts, 1));
+  return _mm_and_si128(bytes, _mm_set1_epi32(*keep));
 }
 
 }  // namespace

@@ -13,32 +13,31 @@ struct BlockQ8_0 {
   static constexpr int kQuantBytes = 8 * kLineBytes;
   static constexpr int kScaleBytes = 32;
 
-  template <int kTokens>
+  template <int kGroups, int kTokens>
   static void Tile(const ProductArgs& args) {
-    TileInputs<kTokens, 32> in(args);
-    const std::uint8_t* quants = args.quants;
-    const std::uint8_t* scales = args.scales;
-    Floats acc[kTokens];
-    Unroll<kTokens>([&](auto t)
-                        TATARA_LAMBDA { acc[t] = LoadFloats(args.acc + t * args.acc_stride); });
-    for (std::int64_t b = 0; b < args.n_blocks; ++b) {
-      Dots dots[kTokens];
-      Unroll<kTokens>([&](auto t) TATARA_LAMBDA { dots[t] = StartDots(in.sum(t, kMinus128)); });
+    TileAt<kTokens, 32, kQuantBytes, kScaleBytes> at{args};
+    TileAccumulators<kGroups, kTokens> acc(args);
+    for (std::int64_t b = 0; b < args.n_blocks; ++b, at.NextBlock()) {
+      Dots dots[kGroups][kTokens];
+      ForTile<kGroups, kTokens>(
+          [&](auto g, auto t) TATARA_LAMBDA { dots[g][t] = StartDots(at.sum(t, kMinus128)); });
       Unroll<8>([&](auto s) TATARA_LAMBDA {
-        const Ints w = LoadLine(quants + s * kLineBytes);
-        Unroll<kTokens>([&](auto t) TATARA_LAMBDA { AddDots(dots[t], w, in.step(t, s)); });
+        Ints w[kGroups];
+        Unroll<kGroups>([&](auto g)
+                            TATARA_LAMBDA { w[g] = LoadLine(at.quants_of(g) + s * kLineBytes); });
+        Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
+          const Splat a = SplatStep(at.step(t, s));
+          Unroll<kGroups>([&](auto g) TATARA_LAMBDA { AddDots(dots[g][t], w[g], a); });
+        });
       });
-      const Floats d = LoadHalves(scales);
-      Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
-        const Floats s = Multiply(d, BroadcastFloat(in.scale(t)));
-        acc[t] = MultiplyAdd(s, ToFloats(DotsToInts(dots[t])), acc[t]);
+      Unroll<kGroups>([&](auto g) TATARA_LAMBDA {
+        const Floats d = LoadHalves(at.scales_of(g));
+        Unroll<kTokens>([&](auto t) TATARA_LAMBDA {
+          acc.set(g, t, at.Accumulated(t, d, dots[g][t], acc.get(g, t)));
+        });
       });
-      quants += kQuantBytes;
-      scales += kScaleBytes;
-      in.NextBlock();
     }
-    Unroll<kTokens>([&](auto t)
-                        TATARA_LAMBDA { StoreFloats(args.acc + t * args.acc_stride, acc[t]); });
+    acc.Finish();
   }
 };
 
@@ -46,7 +45,8 @@ struct BlockQ8_0 {
 
 extern const QuantKernels TATARA_AVX512_TABLE(kQuantKernels);
 const QuantKernels TATARA_AVX512_TABLE(kQuantKernels) = {
-    .tile_tokens = kTileTokens,
+    .tile_tokens = kTokenGroup,
+    .row_groups = kRowGroups,
     .needs_wide_for_q8_0 = false,
     .quantise = Quantise,
     .product = {nullptr, nullptr, nullptr, Product<BlockQ8_0>, Product<NibbleBlock<0, false>>,

@@ -8,9 +8,6 @@
 #include "quant_kernels.h"
 #include "simd_avx512.h"
 #include "vector_common.h"
-#if defined(TATARA_SIMDE)
-#include "simde/missing.h"
-#endif
 
 namespace tatara::numerics {
 namespace {
@@ -20,10 +17,13 @@ using Floats = __m512;       // 16 x f32
 using Dots = __m512i;        // 16 running dots, int32
 using ScaleLanes = __m512i;  // 16 scales of a sub-block, int32
 
-// 12 tokens: 12 running dots and 12 f32 accumulators leave 8 registers for weights and masks, and
-// 12 independent chains cover the 2 x 4 cycles of VPDPBUSD.
-constexpr int kTileTokens = 12;
+// Tiles of 3 x 16 rows times 4 tokens: 12 running dots and 12 integer sums leave 8 registers for
+// weights, activations and masks; 12 independent chains cover the 2 x 4 cycles of VPDPBUSD. With
+// one group a tile would load an activation for each VPDPBUSD, and Zen 5 starts two of either a
+// cycle.
+constexpr int kRowGroups = 3;
 constexpr bool kNarrowDots = false;
+constexpr bool kKeepAccumulators = true;
 
 TATARA_INLINE Ints LoadLine(const std::uint8_t* p) {
   return _mm512_loadu_si512(p);
@@ -36,9 +36,6 @@ TATARA_INLINE Ints AddInts(Ints a, Ints b) {
 }
 TATARA_INLINE Ints AndWord(Ints a, std::int32_t word) {
   return _mm512_and_si512(a, _mm512_set1_epi32(word));
-}
-TATARA_INLINE Ints OrInts(Ints a, Ints b) {
-  return _mm512_or_si512(a, b);
 }
 TATARA_INLINE Ints SubtractWord(Ints a, std::int32_t word) {
   return _mm512_sub_epi32(a, _mm512_set1_epi32(word));
@@ -107,17 +104,14 @@ TATARA_INLINE Dots StartDots(const std::int32_t* sum) {
   return _mm512_set1_epi32(*sum);
 }
 
-// dots += u8 weights of four values a lane times the four int8 activations at `a`. Written as
-// an instruction because GCC 12 neither folds the broadcast into it nor keeps its accumulators in
-// registers when it reorders the adds.
-TATARA_INLINE void AddDots(Dots& dots, Ints w, const std::int8_t* a) {
-#if defined(TATARA_SIMDE)
-  dots = _mm512_dpbusd_epi32(dots, w, _mm512_set1_epi32(LoadWord(a)));
-#else
-  asm("vpdpbusd %2%{1to16%}, %1, %0"
-      : "+v"(dots)
-      : "v"(w), "m"(*reinterpret_cast<const std::int32_t*>(a)));
-#endif
+using Splat = __m512i;  // four activations in every lane
+TATARA_INLINE Splat SplatStep(const std::int8_t* a) {
+  return _mm512_set1_epi32(LoadWord(a));
+}
+
+// dots += u8 weights of four values a lane times four int8 activations.
+TATARA_INLINE void AddDots(Dots& dots, Ints w, Splat a) {
+  dots = _mm512_dpbusd_epi32(dots, w, a);
 }
 TATARA_INLINE Ints DotsToInts(Dots dots) {
   return dots;
@@ -151,6 +145,26 @@ TATARA_INLINE __m128i WholeSums(__m128i halves) {
 template <int kShift>
 TATARA_INLINE __m128i StartWords(__m128i halves) {  // -(sum << kShift)
   return _mm_sub_epi32(_mm_setzero_si128(), _mm_slli_epi32(WholeSums(halves), kShift));
+}
+
+// Running maxima and rounding as in avx2/quant_lanes.h, sixteen values at a time.
+TATARA_INLINE __m128i LargestMagnitudes(const float* x, int block) {
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  __m512i largest = _mm512_setzero_si512();
+  for (int k = 0; k < block; k += 32) {
+    const __m512i a = _mm512_and_si512(_mm512_loadu_si512(x + k), magnitude);
+    const __m512i b = _mm512_and_si512(_mm512_loadu_si512(x + k + 16), magnitude);
+    largest = _mm512_max_epi32(largest, _mm512_max_epi32(a, b));
+  }
+  const __m256i half =
+      _mm256_max_epi32(_mm512_castsi512_si256(largest), _mm512_extracti64x4_epi64(largest, 1));
+  return _mm_max_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+TATARA_INLINE __m128i Round16(const float* x, const float* inverse, const std::int32_t* keep) {
+  const __m512i rounded =
+      _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(*inverse)));
+  return _mm_and_si128(_mm512_cvtsepi32_epi8(rounded), _mm_set1_epi32(*keep));
 }
 
 }  // namespace

@@ -253,6 +253,7 @@ void QuantizeRow(std::span<const float> x, int block, std::span<std::int8_t> q,
 
 const QuantKernels kQuantKernelsScalar = {
     .tile_tokens = 16,
+    .row_groups = 1,
     .needs_wide_for_q8_0 = false,
     .quantise = Quantise,
     .product = {nullptr, nullptr, nullptr, Product<DType::kQ8_0>, Product<DType::kQ4_0>,

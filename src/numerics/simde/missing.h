@@ -76,11 +76,19 @@ inline simde__m512i Cvtepu16Epi32(__m256i a) {
   return simde__m512i_from_private(v);
 }
 
+inline simde__m512i Cvtps2Epi32(__m512 v) {
+  simde__m512i_private to;
+  to.m256i[0] = _mm256_cvtps_epi32(Low(v));
+  to.m256i[1] = _mm256_cvtps_epi32(High(v));
+  return simde__m512i_from_private(to);
+}
+
 }  // namespace simde_missing
 }  // namespace
 }  // namespace tatara::numerics
 
 #undef _mm512_cvtepi32_ps
+#undef _mm512_cvtps_epi32
 #undef _mm512_srai_epi32
 #undef _mm512_cvtepu16_epi32
 #undef _mm512_maskz_loadu_ps
@@ -101,3 +109,4 @@ inline simde__m512i Cvtepu16Epi32(__m256i a) {
 #define _mm512_cvtepi32_ps(v) tatara::numerics::simde_missing::Cvtepi32Ps(v)
 #define _mm512_srai_epi32(v, bits) tatara::numerics::simde_missing::SraiEpi32(v, bits)
 #define _mm512_cvtepu16_epi32(v) tatara::numerics::simde_missing::Cvtepu16Epi32(v)
+#define _mm512_cvtps_epi32(v) tatara::numerics::simde_missing::Cvtps2Epi32(v)
