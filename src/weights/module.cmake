@@ -7,7 +7,3 @@ add_custom_command(
   DEPENDS ${CMAKE_SOURCE_DIR}/catalogue/models.toml ${CMAKE_SOURCE_DIR}/src/weights/embed_catalogue.cmake
   VERBATIM)
 target_sources(tatara_weights PRIVATE ${catalogue_text})
-
-if(TATARA_FUZZ)  # coverage of the library is what guides the fuzzer
-  target_compile_options(tatara_weights PRIVATE -fsanitize=fuzzer-no-link)
-endif()
