@@ -72,6 +72,8 @@ class Parser {
   ExprPtr ParseNumber();
   ExprPtr ParseList();
   ExprPtr ParseDict();
+
+  // What follows an operand (parser_postfix.cc).
   ExprPtr ParsePostfix(ExprPtr object);
   ExprPtr ParseFiltersAndTests(ExprPtr input);
   ExprPtr ParseSubscript(ExprPtr object);
