@@ -4,6 +4,7 @@
 
 #include "ask_record.h"
 #include "judge.h"
+#include "model_run.h"
 #include "prompt.h"
 #include "tatara/base/files.h"
 #include "tatara/base/sha256.h"
@@ -61,12 +62,12 @@ class Asking {
     answer_.passages_left_out = prompt.left_out;
     answer_.prompt_tokens = static_cast<int>(prompt.token_ids.size());
 
-    generate::Request request{.prompt = prompt.token_ids, .tokens_max = options_.answer_tokens_max};
-    request.sampling.seed = 0;  // greedy: chance has no part in it
-    request.digest_logits = true;
+    const generate::Request request =
+        AnswerRequest(engine_, inputs_.language, prompt.token_ids, options_.answer_tokens_max);
     Judge judge(inputs_.language, inputs_.passages, inputs_.question, inputs_.expansions);
-    TATARA_TRY(const ModelRun run, RunModel(engine_, inputs_.language, request, judge,
-                                            [&](std::string_view text) { return Show(text); }));
+    TATARA_TRY(const ModelRun run,
+               RunModel(engine_, inputs_.language, inputs_.question, request, judge,
+                        [&](std::string_view text) { return Show(text); }));
     answer_.record = generate::RunFields(engine_, request,
                                          {.model_name = options_.model_name,
                                           .model_sha256 = options_.model_sha256,

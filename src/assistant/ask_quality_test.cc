@@ -133,11 +133,11 @@ class Quality {
     for (const Citation& citation : answer.citations) {
       where += " " + citation.document + ":" + std::to_string(citation.line_first);
     }
-    std::printf("%s | %s\n    %s%s {%s} p(refusal) %s top %s; %.1f s, %d+%d tokens\n",
+    std::printf("%s | %s\n    %s%s {%s} ln p(refusal) %s look again %s; %.1f s, %d+%d tokens\n",
                 std::string(verdict).c_str(), answer.question.c_str(), answer.answer.c_str(),
                 where.c_str(), std::string(UnsupportedName(answer.reason)).c_str(),
                 Field(answer, "output.refusal_logprob").c_str(),
-                Field(answer, "output.top_logprob").c_str(), answer.timings.first_word_seconds,
+                Field(answer, "output.check_margin").c_str(), answer.timings.first_word_seconds,
                 answer.prompt_tokens - answer.cached_tokens, answer.cached_tokens);
     if (!answer.supported && !Field(answer, "output.text").empty()) {
       std::printf("    model: %s\n", Field(answer, "output.text").c_str());

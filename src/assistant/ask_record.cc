@@ -4,14 +4,12 @@
 
 #include "tatara/base/version.h"
 #include "tatara/generate/run_record.h"
-#include "tatara/text/tokenizer.h"
 
 namespace tatara::assistant {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kTopLogprobs = 64;
 constexpr std::size_t kPassagesMax = 64;  // of a record that is read
 
 std::string Dumped(const Json& json) {
@@ -94,7 +92,8 @@ class AskReplayer : public Replayer {
     if (inputs.passages.empty()) return JudgedFields(judge, nullptr);
     TATARA_RETURN_IF_ERROR(generate::CheckRecordFits(engine_, record));
     TATARA_TRY(const generate::Request request, generate::RequestOfRecord(record));
-    TATARA_TRY(const ModelRun run, RunModel(engine_, inputs.language, request, judge, {}));
+    TATARA_TRY(const ModelRun run,
+               RunModel(engine_, inputs.language, inputs.question, request, judge, {}));
     return JudgedFields(judge, &run);
   }
 
@@ -103,57 +102,6 @@ class AskReplayer : public Replayer {
 };
 
 }  // namespace
-
-namespace {
-
-bool SaysThatItIsNotThere(const ModelRun& run) {
-  if (!run.refusal_logprob) return false;
-  if (*run.refusal_logprob >= kSureLogprob) return true;
-  return *run.refusal_logprob >= kHalfSureLogprob &&
-         *run.refusal_logprob >= run.top_logprob - kMuchLikelier;
-}
-
-}  // namespace
-
-Result<ModelRun> RunModel(generate::Engine& engine, Language language,
-                          const generate::Request& request, Judge& judge, const OnText& show) {
-  ModelRun run;
-  generate::Request first = request;
-  first.tokens_max = 1;
-  first.top_logprobs = kTopLogprobs;
-  TATARA_TRY(run.completion, engine.Generate(first));
-  const std::vector<std::int32_t> mark =
-      engine.tokenizer().Encode(RefusalMark(language), {.add_start = false});
-  if (!run.completion.logprobs.empty() && !mark.empty()) {
-    const auto& top = run.completion.logprobs.front().top;
-    if (!top.empty()) run.top_logprob = top.front().second;
-    for (const auto& [id, logprob] : top) {
-      if (id == mark.front()) run.refusal_logprob = logprob;
-    }
-  }
-  run.refused_at_once = SaysThatItIsNotThere(run);
-  if (run.refused_at_once) {
-    judge.Refuse();
-    return run;
-  }
-
-  bool cancelled = false;
-  const auto give = [&](const std::string& text) {
-    if (!text.empty() && show && !show(text)) cancelled = true;
-  };
-  const double first_prefill = run.completion.prefill_seconds;
-  const int first_cached = run.completion.cached_tokens;
-  TATARA_TRY(run.completion, engine.Generate(request, [&](std::string_view text) {
-    give(judge.Push(text));
-    return !cancelled && !judge.stopped();
-  }));
-  // The second run found the whole prompt in the cache; what the first one found is what matters.
-  run.completion.prefill_seconds += first_prefill;
-  run.completion.cached_tokens = first_cached;
-  if (!cancelled) give(judge.Finish());
-  if (cancelled) return MakeError(ErrorKind::kCancelled, "stopped while answering");
-  return run;
-}
 
 RecordFields InputFields(const AskInputs& inputs) {
   Json passages = Json::array();
@@ -196,9 +144,9 @@ RecordFields JudgedFields(const Judge& judge, const ModelRun* run) {
   for (const Citation& citation : judge.citations()) citations.push_back(CitationJson(citation));
   RecordFields fields = run != nullptr ? generate::OutputFields(run->completion) : RecordFields();
   if (run != nullptr) {
-    fields["output.top_logprob"] = Dumped(run->top_logprob);
     fields["output.refusal_logprob"] =
         run->refusal_logprob ? Dumped(*run->refusal_logprob) : "null";
+    fields["output.check_margin"] = run->check_margin ? Dumped(*run->check_margin) : "null";
   }
   fields["output.answer"] = Dumped(judge.Answer());
   fields["output.supported"] = judge.supported() ? "true" : "false";

@@ -125,11 +125,24 @@ TEST_F(AskTest, AModelThatIsSureOfTheRefusalIsNotAskedForMore) {
   Says("案内面には毎週給油します。", -0.5);
   EXPECT_EQ(Ask("案内面にはいつ給油しますか？").reason, Unsupported::kModelSaysNo);
   EXPECT_EQ(engine_.prompts.size(), 1u);
-  // Half sure: it depends on what else is likely.
-  Says("案内面には毎週給油します。", -2.3, -2.0);
-  EXPECT_FALSE(Ask("案内面にはいつ給油しますか？").supported);
-  Says("案内面には毎週給油します。", -2.3, -0.5);
+}
+
+TEST_F(AskTest, OnDoubtTheModelLooksAgainBeforeAnythingIsShown) {
+  double check_margin = 2;
+  engine_.model = [&](const std::string& last) {
+    FakeEngine::Answer answer{"案内面には毎週給油します。", -2.5};
+    answer.check_margin = check_margin;
+    if (last.find("回答: ") != std::string::npos)
+      EXPECT_NE(last.find("案内面には毎週給油する。"), std::string::npos);
+    return answer;
+  };
   EXPECT_TRUE(Ask("案内面にはいつ給油しますか？").supported);
+  EXPECT_EQ(engine_.prompts.size(), 3u);
+  check_margin = 0.2;
+  const AskAnswer answer = Ask("案内面にはいつ給油しますか？");
+  EXPECT_FALSE(answer.supported);
+  EXPECT_EQ(answer.reason, Unsupported::kModelSaysNo);
+  EXPECT_EQ(streamed_.size(), 1u);
 }
 
 TEST_F(AskTest, NothingFoundIsSaidWithoutTheModel) {
@@ -179,7 +192,7 @@ TEST_F(AskTest, ThePromptStaysWithinItsLimits) {
   Add();
   Says("案内面には毎週給油します。");
   const AskAnswer answer =
-      Ask("案内面にはいつ給油しますか？",
+      Ask("案内面に給油する 40 の方法",
           {.prompt_tokens_max = 4000, .passage_tokens_max = 1500, .passages_max = 8});
   EXPECT_LE(answer.prompt_tokens, 4000);
   EXPECT_GT(answer.passages_left_out, 0);
@@ -221,7 +234,7 @@ TEST_F(AskTest, TheReaderCanStopIt) {
 
 TEST_F(AskTest, ARecordReplaysToTheSameOutputs) {
   Says("案内面には毎週給油します。");
-  const AskAnswer answer = Ask("長い文書では、案内面に給油する？");
+  const AskAnswer answer = Ask("案内面にはいつ給油しますか？");
   RecordFields outputs, inputs;
   for (const auto& [name, json] : answer.record)
     (name.starts_with("output.") ? outputs : inputs)[name] = json;

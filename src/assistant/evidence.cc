@@ -239,8 +239,6 @@ std::vector<std::string> Evidence::InventedNumbers(std::string_view sentence) co
 }
 
 double Evidence::Support(std::string_view sentence) const {
-  const bool japanese = LanguageOf(sentence) == Language::kJapanese;
-  if (!(japanese ? passages_are_japanese_ : passages_are_english_)) return 1;
   double all = 0, shared = 0;
   for (const Term& term : search::TermsOf(sentence)) {
     if (!IsContent(term) || question_terms_.contains(term.text)) continue;
@@ -252,6 +250,24 @@ double Evidence::Support(std::string_view sentence) const {
     }
   }
   return all >= kContentMin ? shared / all : 1;
+}
+
+bool Evidence::HasOtherLanguage(std::string_view sentence) const {
+  return LanguageOf(sentence) == Language::kJapanese ? passages_are_english_
+                                                     : passages_are_japanese_;
+}
+
+bool Evidence::HasOwn(std::string_view sentence) const {
+  for (const std::string& number : NumbersOf(sentence)) {
+    if (!question_numbers_.contains(number) && numbers_.contains(number)) return true;
+  }
+  for (const std::string& term : ContentOf(sentence)) {
+    if (question_terms_.contains(term)) continue;
+    for (const std::set<std::string>& terms : passage_terms_) {
+      if (terms.contains(term)) return true;
+    }
+  }
+  return false;
 }
 
 // A term says the less about a unit the more units have it.
@@ -268,21 +284,30 @@ double Evidence::Score(const Unit& unit, const std::vector<Term>& terms) const {
   return score;
 }
 
-std::vector<QuoteUnit> Evidence::UnitsSaying(std::string_view sentence, int units_max) const {
+std::vector<double> Evidence::Scores(std::string_view sentence) const {
   constexpr double kAskedWeight = 0.5;
-  constexpr double kNumberWeight = 1.0;
   // Earlier passages are nearer to the question.
   constexpr double kPassageStep = 0.02;
-  std::set<std::string> missing;
-  for (const std::string& number : NumbersOf(sentence)) {
-    if (!question_numbers_.contains(number)) missing.insert(number);
-  }
   const std::vector<Term> said = search::TermsOf(sentence);
   std::vector<double> scores;
   for (const Unit& unit : units_) {
     scores.push_back(Score(unit, said) + kAskedWeight * Score(unit, asked_) -
                      kPassageStep * static_cast<double>(unit.where.passage));
   }
+  return scores;
+}
+
+std::set<std::string> Evidence::OwnNumbers(std::string_view sentence) const {
+  std::set<std::string> numbers = NumbersOf(sentence);
+  std::erase_if(numbers,
+                [&](const std::string& number) { return question_numbers_.contains(number); });
+  return numbers;
+}
+
+std::vector<QuoteUnit> Evidence::UnitsSaying(std::string_view sentence, int units_max) const {
+  constexpr double kNumberWeight = 1.0;
+  const std::vector<double> scores = Scores(sentence);
+  std::set<std::string> missing = OwnNumbers(sentence);
   std::vector<QuoteUnit> chosen;
   while (static_cast<int>(chosen.size()) < units_max && (chosen.empty() || !missing.empty())) {
     const Unit* best = nullptr;
@@ -300,6 +325,30 @@ std::vector<QuoteUnit> Evidence::UnitsSaying(std::string_view sentence, int unit
     for (const std::string& number : best->numbers) missing.erase(number);
   }
   return chosen;
+}
+
+std::vector<QuoteUnit> Evidence::UnitsPerPassage(std::string_view sentence, int units_max) const {
+  const std::vector<double> scores = Scores(sentence);
+  const std::set<std::string> numbers = OwnNumbers(sentence);
+  const auto has_all = [&](const Unit& unit) {
+    return std::includes(unit.numbers.begin(), unit.numbers.end(), numbers.begin(), numbers.end());
+  };
+  const bool any_has_all = std::any_of(units_.begin(), units_.end(), has_all);
+  std::map<std::size_t, std::size_t> best;  // by passage
+  for (std::size_t i = 0; i < units_.size(); ++i) {
+    if (any_has_all && !has_all(units_[i])) continue;
+    const auto [it, first] = best.emplace(units_[i].where.passage, i);
+    if (!first && scores[i] > scores[it->second]) it->second = i;
+  }
+  std::vector<std::size_t> order;
+  for (const auto& [_, unit] : best) order.push_back(unit);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+  if (order.size() > static_cast<std::size_t>(units_max))
+    order.resize(static_cast<std::size_t>(units_max));
+  std::vector<QuoteUnit> units;
+  for (const std::size_t i : order) units.push_back(units_[i].where);
+  return units;
 }
 
 QuoteUnit Evidence::NearestUnit(std::size_t passage) const {

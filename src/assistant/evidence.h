@@ -54,13 +54,23 @@ class Evidence {
   std::vector<std::string> InventedNumbers(std::string_view sentence) const;
 
   // Share of the sentence's own content (what is not in the question already) that the passages
-  // have, 0..1; 1 where it has none, or where it is in another script than the passages, so that
-  // words can not tell.
+  // have, 0..1; 1 where it has too little to judge by.
   double Support(std::string_view sentence) const;
+
+  // Whether some passages are in another language than the sentence: then its words can not tell
+  // that they do not say it.
+  bool HasOtherLanguage(std::string_view sentence) const;
+
+  // Whether `sentence` has a number or other content that the question has not and a passage has.
+  bool HasOwn(std::string_view sentence) const;
 
   // The units that say `sentence`, best first: together they have all its numbers. At least one
   // where there is any passage; at most `units_max`.
   std::vector<QuoteUnit> UnitsSaying(std::string_view sentence, int units_max) const;
+
+  // The unit of each passage that most likely says `sentence`, likeliest first; where some have all
+  // its numbers, only those.
+  std::vector<QuoteUnit> UnitsPerPassage(std::string_view sentence, int units_max) const;
 
   // Of one passage the unit nearest to the question.
   QuoteUnit NearestUnit(std::size_t passage) const;
@@ -72,6 +82,8 @@ class Evidence {
     std::set<std::string> numbers;
   };
   double Score(const Unit& unit, const std::vector<search::Term>& terms) const;
+  std::vector<double> Scores(std::string_view sentence) const;  // of units_
+  std::set<std::string> OwnNumbers(std::string_view sentence) const;
 
   std::vector<Unit> units_;
   std::vector<std::set<std::string>> passage_terms_;  // head and text

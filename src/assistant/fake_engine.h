@@ -16,27 +16,39 @@
 
 namespace tatara::assistant {
 
-// Ids 0..255 are bytes; 256 is the control token "<|end|>".
+// Ids 0..255 are bytes; 256 is the control token "<|end|>"; then three words that are one token
+// each, as in real vocabularies.
 class ByteTokenizer : public text::Tokenizer {
  public:
   static constexpr std::int32_t kEnd = 256;
   static constexpr std::string_view kEndText = "<|end|>";
 
+  static constexpr std::int32_t kFirstWord = 257;
+  static constexpr std::string_view kWords[] = {"はい", "いいえ", "【"};
+
   std::vector<std::int32_t> Encode(std::string_view text,
                                    const text::EncodeOptions& options) const override {
     std::vector<std::int32_t> ids;
-    for (std::size_t i = 0; i < text.size(); ++i) {
+    for (std::size_t i = 0; i < text.size();) {
+      std::int32_t id = static_cast<unsigned char>(text[i]);
+      std::size_t length = 1;
       if (options.parse_special && text.substr(i).starts_with(kEndText)) {
-        ids.push_back(kEnd);
-        i += kEndText.size() - 1;
-      } else {
-        ids.push_back(static_cast<unsigned char>(text[i]));
+        id = kEnd;
+        length = kEndText.size();
       }
+      for (std::size_t w = 0; w < std::size(kWords); ++w) {
+        if (!text.substr(i).starts_with(kWords[w])) continue;
+        id = kFirstWord + static_cast<std::int32_t>(w);
+        length = kWords[w].size();
+      }
+      ids.push_back(id);
+      i += length;
     }
     return ids;
   }
   std::string TokenBytes(std::int32_t id, bool show_special) const override {
     if (id == kEnd) return show_special ? std::string(kEndText) : "";
+    if (id >= kFirstWord) return std::string(kWords[id - kFirstWord]);
     return std::string(1, static_cast<char>(id));
   }
   std::string Decode(std::span<const std::int32_t> ids, bool show_special) const override {
@@ -44,7 +56,7 @@ class ByteTokenizer : public text::Tokenizer {
     for (const std::int32_t id : ids) text += TokenBytes(id, show_special);
     return text;
   }
-  std::int32_t vocabulary_size() const override { return 257; }
+  std::int32_t vocabulary_size() const override { return 260; }
   bool IsControl(std::int32_t id) const override { return id == kEnd; }
   bool EndsGeneration(std::int32_t id) const override { return id == kEnd; }
   std::int32_t start_id() const override { return -1; }
@@ -57,7 +69,7 @@ class FakeEngine : public generate::Engine {
   struct Answer {
     std::string text;
     double refusal_logprob = -9;
-    double top_logprob = -0.1;
+    double check_margin = 5;  // ln(p(yes) / p(no)) where it is asked to look again
   };
   // Of the last user message.
   std::function<Answer(const std::string& last)> model = [](const std::string&) {
@@ -110,8 +122,11 @@ class FakeEngine : public generate::Engine {
     generate::Completion completion{.prompt_tokens = static_cast<int>(job.request.prompt.size())};
     if (job.request.top_logprobs > 0) {
       generate::TokenLogprob first;
-      first.top = {{'x', answer.top_logprob},
-                   {static_cast<unsigned char>("【"[0]), answer.refusal_logprob}};
+      first.top = {{tokenizer_.Encode("【", {}).front(), answer.refusal_logprob}};
+      for (const char* yes : {"はい", "Yes"})
+        first.top.emplace_back(tokenizer_.Encode(yes, {}).front(), -2 + answer.check_margin);
+      for (const char* no : {"いいえ", "No"})
+        first.top.emplace_back(tokenizer_.Encode(no, {}).front(), -2.0);
       completion.logprobs.push_back(first);
     }
     // Byte by byte, but whole characters only, as the engine promises.
@@ -139,7 +154,7 @@ class FakeEngine : public generate::Engine {
   }
 
   Result<std::vector<float>> Logits(std::span<const std::int32_t>) override {
-    return std::vector<float>(257);
+    return std::vector<float>(260);
   }
   Result<std::vector<float>> AllLogits(std::span<const std::int32_t>) override {
     return std::vector<float>();

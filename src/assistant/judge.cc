@@ -110,6 +110,39 @@ std::string Judge::Answer() const {
   return supported() ? shown_ : std::string(RefusalText(language_));
 }
 
+std::string_view Judge::RefusalWords() const {
+  return RefusalText(language_);
+}
+
+std::vector<Citation> Judge::Choices(int choices_max) const {
+  std::vector<Citation> choices;
+  for (const QuoteUnit& unit : evidence_.UnitsPerPassage(bare_, choices_max))
+    choices.push_back(Cite(unit, 1));
+  return choices;
+}
+
+void Judge::Choose(Citation citation) {
+  citations_ = {std::move(citation)};
+  shown_ = bare_ + " [1]";
+}
+
+std::string Judge::Quotes() const {
+  std::string quotes;
+  for (const Citation& citation : citations_) {
+    if (!quotes.empty()) quotes += "\n";
+    quotes += citation.heading + ": " + citation.quote;
+  }
+  return quotes;
+}
+
+void Judge::Refuse() {
+  citations_.clear();
+  cited_.clear();
+  shown_.clear();
+  bare_.clear();
+  Stop(Unsupported::kModelSaysNo);
+}
+
 void Judge::Stop(Unsupported reason) {
   stopped_ = true;
   held_.clear();
@@ -123,8 +156,11 @@ std::string Judge::Take(std::string_view sentence) {
   if (SaysNot(sentence)) return Stop(Unsupported::kModelSaysNo), std::string();
   if (!evidence_.InventedNumbers(sentence).empty())
     return Stop(Unsupported::kNumberInvented), std::string();
-  if (evidence_.Support(sentence) < kSupportMin)
+  const double support = evidence_.Support(sentence);
+  const bool other_language = evidence_.HasOtherLanguage(sentence);
+  if (support < kSupportMin && !other_language)
     return Stop(Unsupported::kNotInPassages), std::string();
+  must_choose_ |= other_language && support < kSupportPlain;
   const std::vector<QuoteUnit> units = evidence_.UnitsSaying(sentence, kCitationsMax);
   if (units.empty()) return Stop(Unsupported::kNotInPassages), std::string();
 
@@ -147,6 +183,8 @@ std::string Judge::Take(std::string_view sentence) {
   out += sentence;
   if (!marks.empty()) out += " " + marks;
   shown_ += out;
+  if (!bare_.empty()) bare_ += ' ';
+  bare_ += sentence;
   return out;
 }
 

@@ -16,6 +16,9 @@ namespace tatara::assistant {
 
 // A sentence with a smaller share of its own content in the passages is withdrawn.
 inline constexpr double kSupportMin = 0.34;
+// With passages in another language beside it, words alone do not tell which passage a sentence of
+// less support is from.
+inline constexpr double kSupportPlain = 0.75;
 inline constexpr int kCitationsMax = 4;
 
 class Judge {
@@ -28,13 +31,27 @@ class Judge {
   // numbers.
   std::string Push(std::string_view text);
   std::string Finish();  // at the end of the output
-  // The model is sure that the passages do not say.
-  void Refuse() { Stop(Unsupported::kModelSaysNo); }
+  // The model says that the passages do not say, whatever it has written.
+  void Refuse();
   // The model must not go on: a sentence did not pass.
   bool stopped() const { return stopped_; }
 
   // What was shown, or, where nothing was, the sentence that says so.
   std::string Answer() const;
+  // The same without the citations' numbers, and what is cited, for looking again.
+  const std::string& bare() const { return bare_; }
+  std::string Quotes() const;
+  // Where words did not tell which passage says the answer: quotes to choose from, likeliest first.
+  bool must_choose() const { return must_choose_; }
+  std::vector<Citation> Choices(int choices_max) const;
+  // The answer's one citation.
+  void Choose(Citation citation);
+  // Whether the prompt has passages in another language than the question.
+  bool has_other_language() const { return evidence_.HasOtherLanguage(RefusalWords()); }
+
+  // Whether anything in the answer is its own and stands in the passages, not just the question's
+  // words.
+  bool has_own_evidence() const { return evidence_.HasOwn(bare_); }
   bool supported() const { return !citations_.empty(); }
   // Why not, where nothing was shown.
   Unsupported reason() const { return reason_; }
@@ -47,16 +64,19 @@ class Judge {
   std::string Take(std::string_view sentence);
   Citation Cite(const QuoteUnit& unit, int number) const;
   void Stop(Unsupported reason);
+  std::string_view RefusalWords() const;
 
   Language language_;
   const std::vector<search::Passage>& passages_;
   Evidence evidence_;
   std::string held_;
   std::string shown_;
+  std::string bare_;
   std::vector<Citation> citations_;
   std::vector<QuoteUnit> cited_;
   Unsupported reason_ = Unsupported::kNoAnswer;
   bool stopped_ = false;
+  bool must_choose_ = false;
 };
 
 }  // namespace tatara::assistant

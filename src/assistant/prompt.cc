@@ -78,6 +78,37 @@ constexpr Turn kToJapanese[] = {
     {"assistant", "フォークリフトの充電にはどのくらい時間がかかりますか？"},
 };
 
+constexpr Turn kCheckJapanese[] = {
+    {"system",
+     "資料の文が、質問された事柄そのものを述べていて、回答がそれと合っているかを確かめます。「はい"
+     "」か「いいえ」だけで答えます。"},
+    {"user",
+     "資料: 本は一人 4 冊まで、期間は 14 日間です。\n質問: 本は何日借りられますか？\n回答: 本は 14 "
+     "日間借りられます。"},
+    {"assistant", "はい"},
+    {"user",
+     "資料: 駐輪場の登録は 1 年ごとに更新します。\n質問: "
+     "駐輪場の登録にかかる料金はいくらですか？\n回答: 登録の料金は 1 年です。"},
+    {"assistant", "いいえ"},
+};
+
+constexpr Turn kCheckEnglish[] = {
+    {"system",
+     "Check whether the passage states the very thing that was asked, and the answer agrees with "
+     "it. Write only "
+     "Yes or No."},
+    {"user",
+     "Passage: Books: four per person for 14 days.\nQuestion: For how many days can a book be "
+     "borrowed?\nAnswer: "
+     "For 14 days."},
+    {"assistant", "Yes"},
+    {"user",
+     "Passage: Registration of a bicycle is renewed every year.\nQuestion: How much does the "
+     "registration "
+     "cost?\nAnswer: It costs one year."},
+    {"assistant", "No"},
+};
+
 template <std::size_t n>
 Json Messages(const Turn (&turns)[n], std::string_view last) {
   Json messages = Json::array();
@@ -213,6 +244,27 @@ std::vector<search::Passage> ChoosePassages(std::string_view question,
   if (found.size() > static_cast<std::size_t>(passages_max))
     found.resize(static_cast<std::size_t>(passages_max));
   return found;
+}
+
+YesNo CheckAnswers(Language language) {
+  return language == Language::kJapanese ? YesNo{"はい", "いいえ"} : YesNo{"Yes", "No"};
+}
+
+Result<std::vector<std::int32_t>> BuildCheckPrompt(const generate::Engine& engine,
+                                                   Language language, std::string_view quotes,
+                                                   std::string_view question,
+                                                   std::string_view answer) {
+  const bool japanese = language == Language::kJapanese;
+  std::string last = japanese ? "資料: " : "Passage: ";
+  last += quotes;
+  last += japanese ? "\n質問: " : "\nQuestion: ";
+  last += question;
+  last += japanese ? "\n回答: " : "\nAnswer: ";
+  last += answer;
+  last = WithoutControlTokens(engine, std::move(last));
+  TATARA_TRY(const std::string rendered, Render(engine, japanese ? Messages(kCheckJapanese, last)
+                                                                 : Messages(kCheckEnglish, last)));
+  return engine.EncodeRendered(rendered);
 }
 
 Result<std::vector<std::int32_t>> BuildTranslationPrompt(const generate::Engine& engine,

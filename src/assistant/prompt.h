@@ -23,7 +23,6 @@ inline constexpr std::string_view kInstructions = "ask-1";
 // What the model writes when the passages do not say; its first token starts no ordinary sentence,
 // so that its probability alone tells how sure the model is that an answer is there.
 std::string_view RefusalMark(Language language);
-inline constexpr std::string_view kRefusalOpening = "【";
 
 // What the user reads then.
 std::string_view RefusalText(Language language);
@@ -55,6 +54,18 @@ std::vector<search::Passage> ChoosePassages(std::string_view question,
 Result<std::vector<std::int32_t>> BuildTranslationPrompt(const generate::Engine& engine,
                                                          Language language,
                                                          std::string_view question);
+
+// The prompt with which the model looks again whether `quotes` state what was asked, and its two
+// answers.
+Result<std::vector<std::int32_t>> BuildCheckPrompt(const generate::Engine& engine,
+                                                   Language language, std::string_view quotes,
+                                                   std::string_view question,
+                                                   std::string_view answer);
+struct YesNo {
+  std::string_view yes;
+  std::string_view no;
+};
+YesNo CheckAnswers(Language language);
 
 // Text in which the model's control tokens (<|im_end|> …) can not be recognised: documents and
 // questions only ever are text.

@@ -17,10 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kCandidatesMax = 200;       // scored in full
-constexpr std::size_t kTermsMax = 96;     // of a question, the weightiest
-constexpr double kWeakCoverage = 0.45;    // below it the expander is asked
-constexpr double kExpansionWeight = 0.6;  // of the question's own terms
+constexpr int kCandidatesMax = 200;     // scored in full
+constexpr std::size_t kTermsMax = 96;   // of a question, the weightiest
+constexpr double kWeakCoverage = 0.45;  // below it the expander is asked
 
 fs::path FolderOf(const fs::path& home) {
   return (home.empty() ? TataraHome() : home) / "collections";
@@ -53,8 +52,7 @@ class LexicalIndex : public Index {
 
   Result<bool> HasOtherLanguage(std::string_view question);
   // Adds terms to `question` with their weight in this collection.
-  Result<> Weigh(const std::vector<Term>& terms, double factor,
-                 std::vector<WeightedTerm>& question);
+  Result<> Weigh(const std::vector<Term>& terms, std::vector<WeightedTerm>& question);
   Result<> Rank(const std::vector<WeightedTerm>& question, int passages_max, SearchResult& result);
 
   std::string collection_;
@@ -221,8 +219,7 @@ Result<AddReport> LexicalIndex::Remove(std::span<const std::string> names) {
   return report;
 }
 
-Result<> LexicalIndex::Weigh(const std::vector<Term>& terms, double factor,
-                             std::vector<WeightedTerm>& question) {
+Result<> LexicalIndex::Weigh(const std::vector<Term>& terms, std::vector<WeightedTerm>& question) {
   TATARA_TRY(const std::int64_t n_chunks, store_->ChunkCount());
   std::map<std::string_view, int> at;
   for (std::size_t i = 0; i < question.size(); ++i)
@@ -238,7 +235,7 @@ Result<> LexicalIndex::Weigh(const std::vector<Term>& terms, double factor,
     TATARA_TRY(const std::int64_t n_with, store_->ChunksWith(term.text));
     const int index = static_cast<int>(question.size() + added.size());
     added.push_back({.text = term.text,
-                     .weight = factor * term.weight * InverseDocumentFrequency(n_chunks, n_with),
+                     .weight = term.weight * InverseDocumentFrequency(n_chunks, n_with),
                      .follows = previous});
     at.emplace(term.text, index);
     previous = index;
@@ -289,6 +286,31 @@ Result<> LexicalIndex::Rank(const std::vector<WeightedTerm>& question, int passa
   return Ok{};
 }
 
+// Two rankings taken in turn, the one that covers its words better first: what one of them mistakes
+// (a word mistranslated) does not displace what the other finds. Scores become shares of their
+// ranking's best.
+SearchResult Merged(SearchResult a, SearchResult b, int passages_max) {
+  constexpr double kBest = 100;
+  for (SearchResult* result : {&a, &b}) {
+    const double best = result->passages.empty() ? 1 : result->passages.front().score;
+    for (Passage& passage : result->passages) passage.score *= kBest / best;
+  }
+  SearchResult merged{.coverage = std::max(a.coverage, b.coverage),
+                      .expansions = std::move(a.expansions)};
+  if (b.coverage > a.coverage) std::swap(a.passages, b.passages);
+  std::set<std::pair<std::string, int>> seen;
+  for (std::size_t i = 0; i < std::max(a.passages.size(), b.passages.size()); ++i) {
+    for (SearchResult* result : {&a, &b}) {
+      if (i >= result->passages.size() || static_cast<int>(merged.passages.size()) >= passages_max)
+        continue;
+      Passage& passage = result->passages[i];
+      if (seen.emplace(passage.path, passage.line_first).second)
+        merged.passages.push_back(std::move(passage));
+    }
+  }
+  return merged;
+}
+
 // Whether chunks in another language than the question's are there at all, by words that every text
 // has: then it is worth asking for the question's words in it.
 Result<bool> LexicalIndex::HasOtherLanguage(std::string_view question) {
@@ -306,7 +328,7 @@ Result<bool> LexicalIndex::HasOtherLanguage(std::string_view question) {
 Result<SearchResult> LexicalIndex::Search(const Query& query) {
   std::string_view text = std::string_view(query.text).substr(0, kQueryBytesMax);
   std::vector<WeightedTerm> question;
-  TATARA_RETURN_IF_ERROR(Weigh(TermsOfQuestion(text), 1, question));
+  TATARA_RETURN_IF_ERROR(Weigh(TermsOfQuestion(text), question));
   SearchResult result;
   TATARA_RETURN_IF_ERROR(Rank(question, query.passages_max, result));
   if (!query.expand || result.coverage >= kWeakCoverage) return result;
@@ -315,9 +337,12 @@ Result<SearchResult> LexicalIndex::Search(const Query& query) {
 
   TATARA_TRY(result.expansions, query.expand(text));
   for (const std::string& expansion : result.expansions) {
-    TATARA_RETURN_IF_ERROR(Weigh(TermsOfQuestion(expansion), kExpansionWeight, question));
+    std::vector<WeightedTerm> other;
+    TATARA_RETURN_IF_ERROR(Weigh(TermsOfQuestion(expansion), other));
+    SearchResult by_other;
+    TATARA_RETURN_IF_ERROR(Rank(other, query.passages_max, by_other));
+    result = Merged(std::move(result), std::move(by_other), query.passages_max);
   }
-  TATARA_RETURN_IF_ERROR(Rank(question, query.passages_max, result));
   return result;
 }
 
