@@ -43,31 +43,32 @@ class Asking {
         watch_(options.clock) {
     inputs_.question = question;
     inputs_.collection = index.collection();
-    inputs_.language = LanguageOf(question);
+    inputs_.asked.question = question;
+    inputs_.asked.language = inputs_.asked.answer_language = LanguageOf(question);
     answer_.question = question;
   }
 
   Result<AskAnswer> Run() {
-    TATARA_TRY(const std::vector<search::Passage> found, Find());
-    if (found.empty())
-      return Finish(Judge(inputs_.language, inputs_.passages, inputs_.question, {}), nullptr, {});
+    TATARA_TRY(std::vector<search::Passage> found, Find());
+    if (found.empty()) return Finish(Judge(inputs_.asked, inputs_.passages, {}), nullptr, {});
 
+    PutInEnglishWhereThePassagesAre(found);
     const int room = static_cast<int>(std::min<std::int64_t>(
         options_.prompt_tokens_max, engine_.facts().context_tokens - options_.answer_tokens_max));
-    TATARA_TRY(AskPrompt prompt, BuildPrompt(engine_, inputs_.language, inputs_.question, found,
-                                             {.prompt_tokens_max = room,
-                                              .passage_tokens_max = options_.passage_tokens_max}));
+    TATARA_TRY(AskPrompt prompt,
+               BuildPrompt(
+                   engine_, inputs_.asked.language, inputs_.asked.question, found,
+                   {.prompt_tokens_max = room, .passage_tokens_max = options_.passage_tokens_max}));
     inputs_.passages = std::move(prompt.passages);
     answer_.passages_in_prompt = static_cast<int>(inputs_.passages.size());
     answer_.passages_left_out = prompt.left_out;
     answer_.prompt_tokens = static_cast<int>(prompt.token_ids.size());
 
-    const generate::Request request =
-        AnswerRequest(engine_, inputs_.language, prompt.token_ids, options_.answer_tokens_max);
-    Judge judge(inputs_.language, inputs_.passages, inputs_.question, inputs_.expansions);
-    TATARA_TRY(const ModelRun run,
-               RunModel(engine_, inputs_.language, inputs_.question, request, judge,
-                        [&](std::string_view text) { return Show(text); }));
+    const generate::Request request = AnswerRequest(engine_, inputs_.asked.language,
+                                                    prompt.token_ids, options_.answer_tokens_max);
+    Judge judge(inputs_.asked, inputs_.passages, inputs_.expansions);
+    TATARA_TRY(const ModelRun run, RunModel(engine_, inputs_.asked, request, judge,
+                                            [&](std::string_view text) { return Show(text); }));
     answer_.record = generate::RunFields(engine_, request,
                                          {.model_name = options_.model_name,
                                           .model_sha256 = options_.model_sha256,
@@ -97,10 +98,25 @@ class Asking {
     return chosen;
   }
 
+  // A question in Japanese whose translation found English passages is put to the model in English,
+  // over those alone.
+  void PutInEnglishWhereThePassagesAre(std::vector<search::Passage>& found) {
+    const auto is_english = [](const search::Passage& passage) {
+      return LanguageOf(passage.text) == Language::kEnglish;
+    };
+    if (inputs_.asked.language == Language::kEnglish || inputs_.expansions.empty() ||
+        !is_english(found.front())) {
+      return;
+    }
+    std::erase_if(found, [&](const search::Passage& passage) { return !is_english(passage); });
+    inputs_.asked.question = inputs_.expansions.front();
+    inputs_.asked.language = Language::kEnglish;
+  }
+
   Result<std::vector<std::string>> Translate(std::string_view question) {
     const double start = watch_.Seconds();
     TATARA_TRY(std::vector<std::int32_t> prompt,
-               BuildTranslationPrompt(engine_, inputs_.language, question));
+               BuildTranslationPrompt(engine_, inputs_.asked.language, question));
     generate::Request request{.prompt = std::move(prompt), .tokens_max = kTranslationTokensMax};
     request.sampling.seed = 0;
     request.stop = {"\n"};
@@ -145,8 +161,7 @@ class Asking {
     if (!answer_.supported) {
       if (!Show(answer_.answer)) return MakeError(ErrorKind::kCancelled, "stopped while answering");
       // Those found, also where they did not fit into the prompt.
-      answer_.nearest =
-          Judge(inputs_.language, found, inputs_.question, inputs_.expansions).Nearest(kNearestMax);
+      answer_.nearest = Judge(inputs_.asked, found, inputs_.expansions).Nearest(kNearestMax);
     }
     for (Citation& citation : answer_.citations) CheckFile(citation);
     for (Citation& citation : answer_.nearest) CheckFile(citation);

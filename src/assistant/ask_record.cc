@@ -81,6 +81,16 @@ Result<search::Passage> PassageOf(const Json& json) {
   return passage;
 }
 
+std::string LanguageJson(Language language) {
+  return language == Language::kJapanese ? "\"ja\"" : "\"en\"";
+}
+
+Result<Language> LanguageField(const RecordFields& record, std::string_view name) {
+  const Json language = FieldOf(record, name);
+  if (language != "ja" && language != "en") return NotAsExpected(name);
+  return language == "ja" ? Language::kJapanese : Language::kEnglish;
+}
+
 class AskReplayer : public Replayer {
  public:
   explicit AskReplayer(generate::Engine& engine) : engine_(engine) {}
@@ -88,12 +98,11 @@ class AskReplayer : public Replayer {
 
   Result<RecordFields> Replay(const RecordFields& record) override {
     TATARA_TRY(const AskInputs inputs, InputsOfRecord(record));
-    Judge judge(inputs.language, inputs.passages, inputs.question, inputs.expansions);
+    Judge judge(inputs.asked, inputs.passages, inputs.expansions);
     if (inputs.passages.empty()) return JudgedFields(judge, nullptr);
     TATARA_RETURN_IF_ERROR(generate::CheckRecordFits(engine_, record));
     TATARA_TRY(const generate::Request request, generate::RequestOfRecord(record));
-    TATARA_TRY(const ModelRun run,
-               RunModel(engine_, inputs.language, inputs.question, request, judge, {}));
+    TATARA_TRY(const ModelRun run, RunModel(engine_, inputs.asked, request, judge, {}));
     return JudgedFields(judge, &run);
   }
 
@@ -108,7 +117,9 @@ RecordFields InputFields(const AskInputs& inputs) {
   for (const search::Passage& passage : inputs.passages) passages.push_back(PassageJson(passage));
   return {{"input.question", Dumped(inputs.question)},
           {"input.collection", Dumped(inputs.collection)},
-          {"input.language", inputs.language == Language::kJapanese ? "\"ja\"" : "\"en\""},
+          {"input.prompt_question", Dumped(inputs.asked.question)},
+          {"input.prompt_language", LanguageJson(inputs.asked.language)},
+          {"input.answer_language", LanguageJson(inputs.asked.answer_language)},
           {"input.instructions", Dumped(std::string(kInstructions))},
           {"input.expansions", Dumped(inputs.expansions)},
           {"input.passages", Dumped(passages)},
@@ -120,9 +131,11 @@ Result<AskInputs> InputsOfRecord(const RecordFields& record) {
   const Json question = FieldOf(record, "input.question");
   if (!question.is_string()) return NotAsExpected("input.question");
   inputs.question = question.get<std::string>();
-  const Json language = FieldOf(record, "input.language");
-  if (language != "ja" && language != "en") return NotAsExpected("input.language");
-  inputs.language = language == "ja" ? Language::kJapanese : Language::kEnglish;
+  const Json prompt_question = FieldOf(record, "input.prompt_question");
+  if (!prompt_question.is_string()) return NotAsExpected("input.prompt_question");
+  inputs.asked.question = prompt_question.get<std::string>();
+  TATARA_TRY(inputs.asked.language, LanguageField(record, "input.prompt_language"));
+  TATARA_TRY(inputs.asked.answer_language, LanguageField(record, "input.answer_language"));
   const Json instructions = FieldOf(record, "input.instructions");
   if (instructions != std::string(kInstructions)) {
     return Refuse("record: made with the instructions {0}; this program has '{1}'",
@@ -156,7 +169,8 @@ RecordFields JudgedFields(const Judge& judge, const ModelRun* run) {
 }
 
 bool RevealsText(std::string_view field) {
-  return generate::RevealsText(field) || field == "input.question" || field == "input.passages" ||
+  return generate::RevealsText(field) || field == "input.question" ||
+         field == "input.prompt_question" || field == "input.passages" ||
          field == "input.expansions" || field == "output.answer" || field == "output.citations";
 }
 

@@ -19,7 +19,7 @@ namespace tatara::assistant {
 struct AskInputs {
   std::string question;
   std::string collection;
-  Language language = Language::kJapanese;
+  Asked asked;
   std::vector<std::string> expansions;
   std::vector<search::Passage> passages;  // in the prompt, best first
 };

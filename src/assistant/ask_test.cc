@@ -161,12 +161,18 @@ TEST_F(AskTest, AnIdentifierChoosesBetweenTwoMachines) {
 
 TEST_F(AskTest, AQuestionInTheOtherLanguageIsTranslatedForTheSearch) {
   engine_.model = [](const std::string& last) {
-    if (last.find("資料:") == std::string::npos)
+    if (last == "避難するときの集合場所は？")
       return FakeEngine::Answer{"Where is the assembly point?"};
-    return FakeEngine::Answer{"食堂の前の駐車場です。"};
+    if (last.find("Passages:") != std::string::npos) {
+      EXPECT_EQ(last.find("主軸"), std::string::npos);
+      return FakeEngine::Answer{"The assembly point is the car park."};
+    }
+    EXPECT_EQ(last, "The assembly point is the car park.");
+    return FakeEngine::Answer{"集合場所は駐車場です。"};
   };
   const AskAnswer answer = Ask("避難するときの集合場所は？");
   EXPECT_EQ(answer.expansions, Strings{"Where is the assembly point?"});
+  EXPECT_EQ(answer.answer, "集合場所は駐車場です。 [1]");
   EXPECT_TRUE(answer.supported);
   EXPECT_EQ(answer.citations.at(0).document, "docs/fire.md");
 }
@@ -264,9 +270,9 @@ TEST_F(AskTest, ABrokenRecordIsRefusedByField) {
   Says("案内面には毎週給油します。");
   const AskAnswer answer = Ask("案内面にはいつ給油しますか？");
   const auto replayer = MakeAskReplayer(engine_);
-  for (const std::string name :
-       {"input.question", "input.language", "input.passages", "input.expansions",
-        "input.instructions", "input.token_ids", "input.sampling"}) {
+  for (const std::string name : {"input.question", "input.prompt_language", "input.answer_language",
+                                 "input.prompt_question", "input.passages", "input.expansions",
+                                 "input.instructions", "input.token_ids", "input.sampling"}) {
     for (const std::string& value :
          {std::string("{"), std::string("17"), std::string("[[]]"), std::string("[{}]")}) {
       RecordFields record = answer.record;

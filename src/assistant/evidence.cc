@@ -252,9 +252,8 @@ double Evidence::Support(std::string_view sentence) const {
   return all >= kContentMin ? shared / all : 1;
 }
 
-bool Evidence::HasOtherLanguage(std::string_view sentence) const {
-  return LanguageOf(sentence) == Language::kJapanese ? passages_are_english_
-                                                     : passages_are_japanese_;
+bool Evidence::HasOtherLanguage(Language than) const {
+  return than == Language::kJapanese ? passages_are_english_ : passages_are_japanese_;
 }
 
 bool Evidence::HasOwn(std::string_view sentence) const {

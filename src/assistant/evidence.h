@@ -57,9 +57,9 @@ class Evidence {
   // have, 0..1; 1 where it has too little to judge by.
   double Support(std::string_view sentence) const;
 
-  // Whether some passages are in another language than the sentence: then its words can not tell
-  // that they do not say it.
-  bool HasOtherLanguage(std::string_view sentence) const;
+  // Whether some passages are in another language: then a sentence's words can not tell that they
+  // do not say it.
+  bool HasOtherLanguage(Language than) const;
 
   // Whether `sentence` has a number or other content that the question has not and a passage has.
   bool HasOwn(std::string_view sentence) const;

@@ -69,8 +69,8 @@ TEST(Evidence, SupportIsTheShareOfTheSentencesOwnContent) {
   const Evidence evidence(passages, "切りくずはどうしますか？", {});
   EXPECT_GT(evidence.Support("切りくずは、かき棒で取ります。"), 0.6);
   EXPECT_LT(evidence.Support("切りくずは、掃除機で吸引して廃棄業者に渡します。"), 0.34);
-  EXPECT_FALSE(evidence.HasOtherLanguage("切りくず"));
-  EXPECT_TRUE(evidence.HasOtherLanguage("Chips are removed with a rake."));
+  EXPECT_FALSE(evidence.HasOtherLanguage(Language::kJapanese));
+  EXPECT_TRUE(evidence.HasOtherLanguage(Language::kEnglish));
 }
 
 TEST(Evidence, ChoosesTheUnitThatSaysIt) {

@@ -79,9 +79,9 @@ std::size_t SentenceEnd(std::string_view text) {
 
 }  // namespace
 
-Judge::Judge(Language language, const std::vector<search::Passage>& passages,
-             std::string_view question, const std::vector<std::string>& hints)
-    : language_(language), passages_(passages), evidence_(passages, question, hints) {
+Judge::Judge(const Asked& asked, const std::vector<search::Passage>& passages,
+             const std::vector<std::string>& hints)
+    : asked_(asked), passages_(passages), evidence_(passages, asked.question, hints) {
   if (passages.empty()) reason_ = Unsupported::kNothingFound;
 }
 
@@ -107,11 +107,7 @@ std::string Judge::Finish() {
 }
 
 std::string Judge::Answer() const {
-  return supported() ? shown_ : std::string(RefusalText(language_));
-}
-
-std::string_view Judge::RefusalWords() const {
-  return RefusalText(language_);
+  return supported() ? shown_ : std::string(RefusalText(asked_.answer_language));
 }
 
 std::vector<Citation> Judge::Choices(int choices_max) const {
@@ -124,6 +120,12 @@ std::vector<Citation> Judge::Choices(int choices_max) const {
 void Judge::Choose(Citation citation) {
   citations_ = {std::move(citation)};
   shown_ = bare_ + " [1]";
+}
+
+void Judge::Reword(std::string words) {
+  bare_ = std::move(words);
+  shown_ = bare_ + " ";
+  for (const Citation& citation : citations_) shown_ += "[" + std::to_string(citation.number) + "]";
 }
 
 std::string Judge::Quotes() const {
@@ -157,7 +159,7 @@ std::string Judge::Take(std::string_view sentence) {
   if (!evidence_.InventedNumbers(sentence).empty())
     return Stop(Unsupported::kNumberInvented), std::string();
   const double support = evidence_.Support(sentence);
-  const bool other_language = evidence_.HasOtherLanguage(sentence);
+  const bool other_language = evidence_.HasOtherLanguage(LanguageOf(sentence));
   if (support < kSupportMin && !other_language)
     return Stop(Unsupported::kNotInPassages), std::string();
   must_choose_ |= other_language && support < kSupportPlain;

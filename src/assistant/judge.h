@@ -21,10 +21,19 @@ inline constexpr double kSupportMin = 0.34;
 inline constexpr double kSupportPlain = 0.75;
 inline constexpr int kCitationsMax = 4;
 
+// A question as it is put to the model. Where the passages are in English and the question is not,
+// it is put in English, which a small model reads better than across languages, and the answer is
+// said in the other.
+struct Asked {
+  std::string question;
+  Language language = Language::kJapanese;         // of `question` and the prompt
+  Language answer_language = Language::kJapanese;  // of what the user asked
+};
+
 class Judge {
  public:
   // `passages`: those in the prompt, best first. They must outlive it.
-  Judge(Language language, const std::vector<search::Passage>& passages, std::string_view question,
+  Judge(const Asked& asked, const std::vector<search::Passage>& passages,
         const std::vector<std::string>& hints);
 
   // Text as the model writes it. Returns what may be shown now: sentences that passed, with their
@@ -46,8 +55,11 @@ class Judge {
   std::vector<Citation> Choices(int choices_max) const;
   // The answer's one citation.
   void Choose(Citation citation);
-  // Whether the prompt has passages in another language than the question.
-  bool has_other_language() const { return evidence_.HasOtherLanguage(RefusalWords()); }
+  // Whether the prompt has passages in another language than its question.
+  bool has_other_language() const { return evidence_.HasOtherLanguage(asked_.language); }
+
+  // The answer in other words (a translation), with the same citations.
+  void Reword(std::string words);
 
   // Whether anything in the answer is its own and stands in the passages, not just the question's
   // words.
@@ -64,9 +76,8 @@ class Judge {
   std::string Take(std::string_view sentence);
   Citation Cite(const QuoteUnit& unit, int number) const;
   void Stop(Unsupported reason);
-  std::string_view RefusalWords() const;
 
-  Language language_;
+  Asked asked_;
   const std::vector<search::Passage>& passages_;
   Evidence evidence_;
   std::string held_;

@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kTopLogprobs = 64;
 constexpr double kNever = -1000;  // logit bias
-constexpr int kChoicesMax = 3;    // of passages, where words do not tell which one it is
+constexpr int kTranslationTokensMax = 96;
+constexpr int kChoicesMax = 3;  // of passages, where words do not tell which one it is
 
 std::int32_t FirstToken(const generate::Engine& engine, std::string_view text) {
   const std::vector<std::int32_t> ids = engine.tokenizer().Encode(text, {.add_start = false});
@@ -34,14 +35,14 @@ std::optional<double> LogprobOf(const generate::Completion& completion, std::int
 }
 
 // ln(p(yes) / p(no)); nothing where the two can not be told apart by their first tokens.
-Result<std::optional<double>> LookAgain(generate::Engine& engine, Language language,
-                                        std::string_view quotes, std::string_view question,
-                                        std::string_view answer) {
-  const YesNo answers = CheckAnswers(language);
+Result<std::optional<double>> LookAgain(generate::Engine& engine, const Asked& asked,
+                                        std::string_view quotes, std::string_view answer) {
+  const YesNo answers = CheckAnswers(asked.language);
   const std::int32_t yes = FirstToken(engine, answers.yes), no = FirstToken(engine, answers.no);
   if (yes == no) return std::optional<double>();
   generate::Request request;
-  TATARA_TRY(request.prompt, BuildCheckPrompt(engine, language, quotes, question, answer));
+  TATARA_TRY(request.prompt,
+             BuildCheckPrompt(engine, asked.language, quotes, asked.question, answer));
   request.sampling.seed = 0;
   if (static_cast<std::int64_t>(request.prompt.size()) + 1 > engine.facts().context_tokens) {
     return std::optional<double>();
@@ -54,14 +55,13 @@ Result<std::optional<double>> LookAgain(generate::Engine& engine, Language langu
 }
 
 // Lets the model say which of the judge's choices states the answer; the margin of the one taken.
-Result<std::optional<double>> ChooseQuote(generate::Engine& engine, Language language,
-                                          std::string_view question, Judge& judge) {
+Result<std::optional<double>> ChooseQuote(generate::Engine& engine, const Asked& asked,
+                                          Judge& judge) {
   std::optional<double> best;
   std::optional<Citation> chosen;
   for (Citation& choice : judge.Choices(kChoicesMax)) {
-    TATARA_TRY(
-        const std::optional<double> margin,
-        LookAgain(engine, language, choice.heading + ": " + choice.quote, question, judge.bare()));
+    TATARA_TRY(const std::optional<double> margin,
+               LookAgain(engine, asked, choice.heading + ": " + choice.quote, judge.bare()));
     if (!chosen || (margin && (!best || *margin > *best))) {
       best = margin;
       chosen = std::move(choice);
@@ -71,8 +71,30 @@ Result<std::optional<double>> ChooseQuote(generate::Engine& engine, Language lan
   return best;
 }
 
+// An English answer said in Japanese, where the translation keeps its numbers; else it stays as it
+// is.
+Result<> SayInJapanese(generate::Engine& engine, Judge& judge) {
+  generate::Request request;
+  TATARA_TRY(request.prompt, BuildAnswerTranslationPrompt(engine, judge.bare()));
+  request.tokens_max = kTranslationTokensMax;
+  request.sampling.seed = 0;
+  request.stop = {"\n"};
+  if (static_cast<std::int64_t>(request.prompt.size()) + kTranslationTokensMax >
+      engine.facts().context_tokens) {
+    return Ok{};
+  }
+  TATARA_TRY(const generate::Completion completion, engine.Generate(std::move(request)));
+  const bool whole = completion.finish_reason == generate::FinishReason::kStop;
+  if (whole && LanguageOf(completion.text) == Language::kJapanese &&
+      NumbersOf(completion.text) == NumbersOf(judge.bare())) {
+    judge.Reword(completion.text);
+  }
+  return Ok{};
+}
+
 double MarginNeeded(std::optional<double> refusal_logprob, const Judge& judge) {
   if (!refusal_logprob || *refusal_logprob < kHintLogprob) return 0;
+  if (judge.must_choose()) return kMarginOfChoice;
   if (!judge.has_own_evidence()) return kMarginWithoutEvidence;
   return *refusal_logprob >= kDoubtLogprob ? kMarginOnDoubt : kMarginOnHint;
 }
@@ -90,17 +112,18 @@ generate::Request AnswerRequest(const generate::Engine& engine, Language languag
   return request;
 }
 
-Result<ModelRun> RunModel(generate::Engine& engine, Language language, std::string_view question,
+Result<ModelRun> RunModel(generate::Engine& engine, const Asked& asked,
                           const generate::Request& request, Judge& judge, const OnText& show) {
   ModelRun run;
   TATARA_TRY(run.completion, FirstLogprobs(engine, request));
-  run.refusal_logprob = LogprobOf(run.completion, FirstToken(engine, RefusalMark(language)));
+  run.refusal_logprob = LogprobOf(run.completion, FirstToken(engine, RefusalMark(asked.language)));
   if (run.refusal_logprob && *run.refusal_logprob >= kSureLogprob) {
     judge.Refuse();
     return run;
   }
   const bool in_doubt = run.refusal_logprob && *run.refusal_logprob >= kHintLogprob;
-  const bool hold = in_doubt || judge.has_other_language();
+  const bool translate = asked.answer_language != asked.language;
+  const bool hold = in_doubt || translate || judge.has_other_language();
 
   bool cancelled = false;
   const auto give = [&](const std::string& text) {
@@ -121,14 +144,14 @@ Result<ModelRun> RunModel(generate::Engine& engine, Language language, std::stri
     give(rest);
   } else if (judge.supported()) {
     if (judge.must_choose()) {
-      TATARA_TRY(run.check_margin, ChooseQuote(engine, language, question, judge));
+      TATARA_TRY(run.check_margin, ChooseQuote(engine, asked, judge));
     } else if (in_doubt) {
-      TATARA_TRY(run.check_margin,
-                 LookAgain(engine, language, judge.Quotes(), question, judge.bare()));
+      TATARA_TRY(run.check_margin, LookAgain(engine, asked, judge.Quotes(), judge.bare()));
     }
     if (run.check_margin && *run.check_margin < MarginNeeded(run.refusal_logprob, judge)) {
       judge.Refuse();
     } else {
+      if (translate) TATARA_RETURN_IF_ERROR(SayInJapanese(engine, judge));
       give(judge.Answer());
     }
   }

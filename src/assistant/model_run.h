@@ -32,7 +32,9 @@ inline constexpr double kHintLogprob = -3.219;   // 0.04: look again
 inline constexpr double kMarginOnDoubt = 0.8;
 inline constexpr double kMarginOnHint = 0.6;
 // For an answer that only repeats the question's words.
-inline constexpr double kMarginWithoutEvidence = 1.2;
+inline constexpr double kMarginWithoutEvidence = 1.0;
+// Where question and quote are in two languages, which makes the model less sure.
+inline constexpr double kMarginOfChoice = 0.3;
 
 struct ModelRun {
   generate::Completion completion;        // of step 2; of step 1 where that was the end
@@ -45,7 +47,7 @@ generate::Request AnswerRequest(const generate::Engine& engine, Language languag
 
 // `request` is AnswerRequest's, or read from a record of it. `judge` takes the text; `show` gets
 // what may be shown and returns false to cancel.
-Result<ModelRun> RunModel(generate::Engine& engine, Language language, std::string_view question,
+Result<ModelRun> RunModel(generate::Engine& engine, const Asked& asked,
                           const generate::Request& request, Judge& judge, const OnText& show);
 
 }  // namespace tatara::assistant

@@ -78,6 +78,14 @@ constexpr Turn kToJapanese[] = {
     {"assistant", "フォークリフトの充電にはどのくらい時間がかかりますか？"},
 };
 
+constexpr Turn kAnswerToJapanese[] = {
+    {"system", "英語の文を日本語に訳します。数値と単位はそのまま写します。訳だけを書きます。"},
+    {"user", "The library closes at 13:00 on Saturdays."},
+    {"assistant", "図書室は土曜日は 13:00 に閉まります。"},
+    {"user", "Leave the bicycle behind the east gate, next to the bus stop."},
+    {"assistant", "自転車は、東門の裏のバス停の隣に置きます。"},
+};
+
 constexpr Turn kCheckJapanese[] = {
     {"system",
      "資料の文が、質問された事柄そのものを述べていて、回答がそれと合っているかを確かめます。「はい"
@@ -264,6 +272,14 @@ Result<std::vector<std::int32_t>> BuildCheckPrompt(const generate::Engine& engin
   last = WithoutControlTokens(engine, std::move(last));
   TATARA_TRY(const std::string rendered, Render(engine, japanese ? Messages(kCheckJapanese, last)
                                                                  : Messages(kCheckEnglish, last)));
+  return engine.EncodeRendered(rendered);
+}
+
+Result<std::vector<std::int32_t>> BuildAnswerTranslationPrompt(const generate::Engine& engine,
+                                                               std::string_view answer) {
+  TATARA_TRY(const std::string rendered,
+             Render(engine, Messages(kAnswerToJapanese,
+                                     WithoutControlTokens(engine, std::string(answer)))));
   return engine.EncodeRendered(rendered);
 }
 

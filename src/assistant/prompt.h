@@ -55,6 +55,10 @@ Result<std::vector<std::int32_t>> BuildTranslationPrompt(const generate::Engine&
                                                          Language language,
                                                          std::string_view question);
 
+// The prompt with which the model says an English answer in Japanese.
+Result<std::vector<std::int32_t>> BuildAnswerTranslationPrompt(const generate::Engine& engine,
+                                                               std::string_view answer);
+
 // The prompt with which the model looks again whether `quotes` state what was asked, and its two
 // answers.
 Result<std::vector<std::int32_t>> BuildCheckPrompt(const generate::Engine& engine,
