@@ -15,9 +15,11 @@ file(GLOB avx512_sources CONFIGURE_DEPENDS ${dir}/avx512/*.cc)
 # The AVX-512 sources once more, through SIMDe on AVX2: part of the test program only.
 file(GLOB simde_sources CONFIGURE_DEPENDS ${dir}/simde/*_test.cc)
 set_source_files_properties(${avx2_sources} PROPERTIES COMPILE_OPTIONS "${avx2_flags}")
-# GCC 12's scalar replacement of aggregates crashes on SIMDe's unions.
-set_source_files_properties(${simde_sources} PROPERTIES COMPILE_OPTIONS
-                            "${avx2_flags};-fno-tree-sra;-Wno-psabi")
+set(simde_flags ${avx2_flags} -Wno-psabi)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # GCC 12's scalar replacement of aggregates crashes on SIMDe's unions
+  list(APPEND simde_flags -fno-tree-sra)
+endif()
+set_source_files_properties(${simde_sources} PROPERTIES COMPILE_OPTIONS "${simde_flags}")
 set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS "${avx512_flags}")
 # Products by type, columns and threads; built on demand: ninja tatara_matmul_benchmark.
 add_executable(tatara_matmul_benchmark EXCLUDE_FROM_ALL ${dir}/matmul_benchmark.cc)

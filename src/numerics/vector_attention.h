@@ -34,7 +34,6 @@ inline void ProductRows(const float* matrix, std::int64_t matrix_stride, std::in
 
 // From the chains of scores to the weights exp(s - m) of keys lo .. hi - 1, in place; m and l.
 inline void WeighRow(float* p, float scale, int lo, int hi, float* m, float* l) {
-  Mask seen[kKeyVectors];
   Lanes s[kKeyVectors];
   Mask nan = NoLanes();
   Lanes max = Broadcast(kMinusInfinity);
@@ -45,9 +44,9 @@ inline void WeighRow(float* p, float scale, int lo, int hi, float* m, float* l) 
     s[v] = Mul(Load(p + 16 * v), Broadcast(scale));
     if (!whole) {
       const int first = lo - 16 * v, end = hi - 16 * v;
-      seen[v] = LanesBetween(first < 0 ? 0 : (first > 16 ? 16 : first),
-                             end < 0 ? 0 : (end > 16 ? 16 : end));
-      s[v] = Select(seen[v], s[v], Broadcast(kMinusInfinity));
+      const Mask seen = LanesBetween(first < 0 ? 0 : (first > 16 ? 16 : first),
+                                     end < 0 ? 0 : (end > 16 ? 16 : end));
+      s[v] = Select(seen, s[v], Broadcast(kMinusInfinity));
     }
     nan = Or(nan, IsNaN(s[v]));
     max = Larger(max, s[v]);
@@ -57,8 +56,7 @@ inline void WeighRow(float* p, float scale, int lo, int hi, float* m, float* l) 
   Lanes sum = Zero();
 #pragma GCC unroll 4
   for (int v = 0; v < kKeyVectors; ++v) {
-    Lanes weight = ExpLanes(Sub(s[v], shift));
-    if (!whole) weight = Select(seen[v], weight, Zero());
+    const Lanes weight = ExpLanes(Sub(s[v], shift));  // +0 where the key is masked, or all are NaN
     Store(p + 16 * v, weight);
     sum = Add(sum, weight);
   }
