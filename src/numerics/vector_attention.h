@@ -32,35 +32,43 @@ inline void ProductRows(const float* matrix, std::int64_t matrix_stride, std::in
   }
 }
 
-// From the chains of scores to the weights exp(s - m) of keys lo .. hi - 1, in place; m and l.
-inline void WeighRow(float* p, float scale, int lo, int hi, float* m, float* l) {
-  Lanes s[kKeyVectors];
+// In two steps, each a loop over rows: one row's maximum, exponentials and sum are a long chain of
+// latencies, and only the short chains of many rows fill the pipelines.
+
+// Scales a row of scores in place, keys outside lo .. hi - 1 to -inf, and returns the maximum.
+inline float ScaleRowOfScores(float* p, float scale, int lo, int hi) {
   Mask nan = NoLanes();
   Lanes max = Broadcast(kMinusInfinity);
   const bool whole = lo == 0 && hi == kKeys;
 #pragma GCC unroll 4
   for (int v = 0; v < kKeyVectors; ++v) {
     // Vectors of keys that no row sees hold nothing; what is there is masked.
-    s[v] = Mul(Load(p + 16 * v), Broadcast(scale));
+    Lanes s = Mul(Load(p + 16 * v), Broadcast(scale));
     if (!whole) {
       const int first = lo - 16 * v, end = hi - 16 * v;
       const Mask seen = LanesBetween(first < 0 ? 0 : (first > 16 ? 16 : first),
                                      end < 0 ? 0 : (end > 16 ? 16 : end));
-      s[v] = Select(seen, s[v], Broadcast(kMinusInfinity));
+      s = Select(seen, s, Broadcast(kMinusInfinity));
     }
-    nan = Or(nan, IsNaN(s[v]));
-    max = Larger(max, s[v]);
+    Store(p + 16 * v, s);
+    nan = Or(nan, IsNaN(s));
+    max = Larger(max, s);
   }
-  *m = Bits(nan) != 0 ? __builtin_nanf("") : TreeLarger(max);
-  const Lanes shift = Broadcast(*m);
+  return Bits(nan) != 0 ? __builtin_nanf("") : TreeLarger(max);
+}
+
+// From scaled scores to weights exp(s - m), in place; returns their sum. A masked key's weight is
+// +0, or NaN where all are.
+inline float WeighRow(float* p, float m) {
+  const Lanes shift = Broadcast(m);
   Lanes sum = Zero();
 #pragma GCC unroll 4
   for (int v = 0; v < kKeyVectors; ++v) {
-    const Lanes weight = ExpLanes(Sub(s[v], shift));  // +0 where the key is masked, or all are NaN
+    const Lanes weight = ExpOfNonPositive(Sub(Load(p + 16 * v), shift));
     Store(p + 16 * v, weight);
     sum = Add(sum, weight);
   }
-  *l = TreeSum(sum);
+  return TreeSum(sum);
 }
 
 // o = chain over the keys that each row sees, ascending: keys that not all rows see row by row, the
@@ -115,10 +123,14 @@ void TileRows(const AttentionTile& tile, int row, const TileResult& result) {
   ProductRows<kRows, Start::kFromZero>(
       tile.k, kKeys, tile.head_dim, tile.q + static_cast<std::int64_t>(row) * tile.head_dim,
       tile.head_dim, p, kKeys, first_key / 16, (end_key + 15) / 16);
+  float m[kRows];
   for (int r = 0; r < kRows; ++r) {
-    const int lo = tile.lo[row + r], hi = tile.hi[row + r];
-    if (hi > lo)
-      WeighRow(p + r * kKeys, tile.scale, lo, hi, result.m + row + r, result.l + row + r);
+    m[r] = ScaleRowOfScores(p + r * kKeys, tile.scale, tile.lo[row + r], tile.hi[row + r]);
+  }
+  for (int r = 0; r < kRows; ++r) {
+    if (tile.hi[row + r] <= tile.lo[row + r]) continue;
+    result.m[row + r] = m[r];
+    result.l[row + r] = WeighRow(p + r * kKeys, m[r]);
   }
   SumValues<kRows>(tile, row, p, result.o + static_cast<std::int64_t>(row) * tile.value_stride);
 }

@@ -7,9 +7,8 @@
 namespace tatara::numerics {
 namespace {
 
-inline Lanes ExpLanes(Lanes x) {
-  // Both keep NaN: the bound is the first operand of b < a ? b : a only where x is a number.
-  const Lanes c = Smaller(Larger(x, Broadcast(kExpInputMin)), Broadcast(kExpInputMax));
+// Exp of a clamped x.
+inline Lanes ExpInRange(Lanes c) {
   const Lanes n = RoundToEven(Mul(c, Broadcast(kLog2E)));
   const Lanes r = Fma(n, Broadcast(-kLn2Low), Fma(n, Broadcast(-kLn2High), c));
   Lanes q = Fma(Broadcast(kExpQ4), r, Broadcast(kExpQ3));
@@ -18,6 +17,13 @@ inline Lanes ExpLanes(Lanes x) {
   q = Fma(q, r, Broadcast(kExpQ0));
   q = Fma(q, r, Broadcast(1.0F));
   return TimesPowerOfTwo(Fma(q, r, Broadcast(1.0F)), n);
+}
+// Larger and Smaller keep NaN: the bound wins only over a number.
+inline Lanes ExpOfNonPositive(Lanes x) {
+  return ExpInRange(Larger(x, Broadcast(kExpInputMin)));
+}
+inline Lanes ExpLanes(Lanes x) {
+  return ExpOfNonPositive(Smaller(x, Broadcast(kExpInputMax)));
 }
 
 inline Lanes TanhLanes(Lanes x) {
