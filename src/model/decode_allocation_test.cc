@@ -70,8 +70,8 @@ TEST(DecodeStep, AllocatesNothing) {
       ASSERT_TRUE(model.ok()) << model.error().text();
       auto kv = KvPool::Make((*model)->info().cache, (*model)->cache_type(), 8);
       ASSERT_TRUE(kv.ok());
-      // Two sequences, each a token a pass, that cross a page on their way. What is in the pages before
-      // the first of them does not matter here.
+      // Two sequences, each a token a pass, that cross a page on their way. What is in the pages
+      // before the first of them does not matter here.
       const std::vector<int> pages_a = {0, 1, 2}, pages_b = {5, 4, 3};
       const std::vector<std::int32_t> row = {0};
       std::vector<float> logits(2 * static_cast<std::size_t>((*model)->info().n_vocab));

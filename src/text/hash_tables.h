@@ -92,8 +92,8 @@ class PairTable {
   static constexpr std::size_t kFilterBits = std::size_t{1} << 20;
   std::size_t mask_ = 0;
   std::vector<Slot> slots_;
-  // A bit per hash, set where some pair has it. Most look-ups find nothing, and this answers them from
-  // 128 KiB that stay in a near cache, where the slots do not.
+  // A bit per hash, set where some pair has it. Most look-ups find nothing, and this answers them
+  // from 128 KiB that stay in a near cache, where the slots do not.
   std::vector<std::uint64_t> filter_;
 };
 

@@ -106,8 +106,8 @@ using OnText = std::function<bool(std::string_view)>;
 Result<AskAnswer> Ask(std::string_view question, const AskOptions& options,
                       generate::Engine& engine, search::Index& index, const OnText& on_text);
 
-// Of a field of a record of kind "ask" or "run": whether it holds words of the question, the documents or the
-// answer, so that a redacted receipt leaves it out.
+// Of a field of a record of kind "ask" or "run": whether it holds words of the question, the
+// documents or the answer, so that a redacted receipt leaves it out.
 bool RevealsText(std::string_view field);
 
 // Runs a record of kind "ask" again from its prompt's token ids (no index, no documents needed) and

@@ -1,5 +1,5 @@
-// Digests of f32 values as the contract compares them (rule 8): little-endian bytes in order, every NaN
-// written as 0x7fc00000; the sign of zero counts. Thread safety: free functions.
+// Digests of f32 values as the contract compares them (rule 8): little-endian bytes in order, every
+// NaN written as 0x7fc00000; the sign of zero counts. Thread safety: free functions.
 #pragma once
 
 #include <span>

@@ -13,7 +13,17 @@
 namespace tatara::numerics {
 
 enum class DType : std::uint8_t {
-  kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ4_K, kQ5_K, kQ6_K,
+  kF32,
+  kF16,
+  kBF16,
+  kQ8_0,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
 };
 inline constexpr int kDTypeCount = 11;
 
@@ -21,15 +31,16 @@ struct DTypeTraits {
   std::string_view name;        // "Q4_K"
   std::int32_t block_elements;  // 1, 32 or 256
   std::int32_t block_bytes;
-  bool quantised;               // products with it use 8-bit activations on the default path
+  bool quantised;  // products with it use 8-bit activations on the default path
 };
 const DTypeTraits& TraitsOf(DType dtype);
 
 // Bytes of `n_elements` (a multiple of block_elements) in storage.
 std::int64_t StorageBytes(DType dtype, std::int64_t n_elements);
 
-// blocks: StorageBytes(dtype, out.size()) bytes, any alignment. out: f32, exact (no rounding beyond the
-// format's own definition, scale products in f32 as the format's reference decoder computes them).
+// blocks: StorageBytes(dtype, out.size()) bytes, any alignment. out: f32, exact (no rounding beyond
+// the format's own definition, scale products in f32 as the format's reference decoder computes
+// them).
 void Dequantize(DType dtype, ByteSpan blocks, std::span<float> out);
 
 // Conversions of single values; ties to even, NaN stays NaN (quiet).

@@ -1,5 +1,5 @@
-// Chat templates, rendered by an interpreter of the Jinja language with limits on steps, depth and output.
-// Thread safety: immutable after Parse; Render from any thread.
+// Chat templates, rendered by an interpreter of the Jinja language with limits on steps, depth and
+// output. Thread safety: immutable after Parse; Render from any thread.
 #pragma once
 
 #include <memory>
@@ -18,10 +18,11 @@ class ChatTemplate {
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
 
-  // context_json: the variables as one JSON object (messages, tools, add_generation_prompt, bos_token,
-  // eos_token, ...), key order kept. raise_exception in the template is a refusal with its message.
-  // Environment as the chat templates of the field expect it: trim_blocks, lstrip_blocks, tojson without
-  // HTML escapes, strftime_now (reads `strftime_now_unix`, seconds, from the context where given).
+  // context_json: the variables as one JSON object (messages, tools, add_generation_prompt,
+  // bos_token, eos_token, ...), key order kept. raise_exception in the template is a refusal with
+  // its message. Environment as the chat templates of the field expect it: trim_blocks,
+  // lstrip_blocks, tojson without HTML escapes, strftime_now (reads `strftime_now_unix`, seconds,
+  // from the context where given).
   Result<std::string> Render(std::string_view context_json) const;
 
  private:
