@@ -7,8 +7,9 @@
 namespace tatara::numerics {
 namespace {
 
-// Exp of a clamped x.
-inline Lanes ExpInRange(Lanes c) {
+// Exp of a clamped x. Inlined by force: GCC weighs size, and a call spills the lanes of two
+// registers.
+[[gnu::always_inline]] inline Lanes ExpInRange(Lanes c) {
   const Lanes n = RoundToEven(Mul(c, Broadcast(kLog2E)));
   const Lanes r = Fma(n, Broadcast(-kLn2Low), Fma(n, Broadcast(-kLn2High), c));
   Lanes q = Fma(Broadcast(kExpQ4), r, Broadcast(kExpQ3));
@@ -19,14 +20,14 @@ inline Lanes ExpInRange(Lanes c) {
   return TimesPowerOfTwo(Fma(q, r, Broadcast(1.0F)), n);
 }
 // Larger and Smaller keep NaN: the bound wins only over a number.
-inline Lanes ExpOfNonPositive(Lanes x) {
+[[gnu::always_inline]] inline Lanes ExpOfNonPositive(Lanes x) {
   return ExpInRange(Larger(x, Broadcast(kExpInputMin)));
 }
-inline Lanes ExpLanes(Lanes x) {
+[[gnu::always_inline]] inline Lanes ExpLanes(Lanes x) {
   return ExpOfNonPositive(Smaller(x, Broadcast(kExpInputMax)));
 }
 
-inline Lanes TanhLanes(Lanes x) {
+[[gnu::always_inline]] inline Lanes TanhLanes(Lanes x) {
   const Lanes one = Broadcast(1.0F);
   const Lanes a = Abs(x);
   const Lanes z = Mul(a, a);

@@ -14,6 +14,9 @@ inline Mask FirstLanes(std::int64_t n) {
   return LanesBetween(0, static_cast<int>(n));
 }
 
+// For the f of MapRow: called from two places, and a call would pass lanes through memory.
+#define TATARA_INLINE_LAMBDA __attribute__((always_inline))
+
 // y[i] = f(x[i]), y[i] = f(a[i], b[i]).
 template <typename F>
 inline void MapRow(const float* x, std::int64_t n, float* y, F f) {
@@ -35,10 +38,10 @@ inline void MapRow(const float* a, const float* b, std::int64_t n, float* y, F f
 }
 
 void ExpRow(const float* x, std::int64_t n, float* y) {
-  MapRow(x, n, y, [](Lanes v) { return ExpLanes(v); });
+  MapRow(x, n, y, [](Lanes v) TATARA_INLINE_LAMBDA { return ExpLanes(v); });
 }
 void TanhRow(const float* x, std::int64_t n, float* y) {
-  MapRow(x, n, y, [](Lanes v) { return TanhLanes(v); });
+  MapRow(x, n, y, [](Lanes v) TATARA_INLINE_LAMBDA { return TanhLanes(v); });
 }
 
 float Sum(const float* x, std::int64_t n) {
@@ -104,36 +107,38 @@ void RmsNorm(const float* x, const float* weight, std::int64_t n, float eps, flo
   const float mean = SumOfSquares(x, n) / static_cast<float>(n);
   const Lanes r = Broadcast(1.0F / __builtin_sqrtf(mean + eps));
   if (weight == nullptr) {
-    MapRow(x, n, y, [r](Lanes v) { return Mul(v, r); });
+    MapRow(x, n, y, [r](Lanes v) TATARA_INLINE_LAMBDA { return Mul(v, r); });
   } else {
-    MapRow(x, weight, n, y, [r](Lanes v, Lanes w) { return Mul(Mul(v, r), w); });
+    MapRow(x, weight, n, y,
+           [r](Lanes v, Lanes w) TATARA_INLINE_LAMBDA { return Mul(Mul(v, r), w); });
   }
 }
 
 void Softmax(float* x, std::int64_t n) {
   const Lanes max = Broadcast(Max(x, n));
-  MapRow(x, n, x, [max](Lanes v) { return ExpLanes(Sub(v, max)); });
+  MapRow(x, n, x, [max](Lanes v) TATARA_INLINE_LAMBDA { return ExpLanes(Sub(v, max)); });
   const Lanes sum = Broadcast(Sum(x, n));
-  MapRow(x, n, x, [sum](Lanes v) { return Div(v, sum); });
+  MapRow(x, n, x, [sum](Lanes v) TATARA_INLINE_LAMBDA { return Div(v, sum); });
 }
 
 void AddRow(const float* x, std::int64_t n, float* y) {
-  MapRow(y, x, n, y, [](Lanes a, Lanes b) { return Add(a, b); });
+  MapRow(y, x, n, y, [](Lanes a, Lanes b) TATARA_INLINE_LAMBDA { return Add(a, b); });
 }
 
 void ScaleRow(float s, std::int64_t n, float* y) {
   const Lanes factor = Broadcast(s);
-  MapRow(y, n, y, [factor](Lanes v) { return Mul(v, factor); });
+  MapRow(y, n, y, [factor](Lanes v) TATARA_INLINE_LAMBDA { return Mul(v, factor); });
 }
 
 void SiluMul(const float* gate, const float* up, std::int64_t n, float* y) {
   const Lanes one = Broadcast(1.0F);
-  MapRow(gate, up, n, y,
-         [one](Lanes g, Lanes u) { return Mul(Div(g, Add(one, ExpLanes(Negate(g)))), u); });
+  MapRow(gate, up, n, y, [one](Lanes g, Lanes u) TATARA_INLINE_LAMBDA {
+    return Mul(Div(g, Add(one, ExpLanes(Negate(g)))), u);
+  });
 }
 
 void GeluTanhMul(const float* gate, const float* up, std::int64_t n, float* y) {
-  MapRow(gate, up, n, y, [](Lanes g, Lanes u) {
+  MapRow(gate, up, n, y, [](Lanes g, Lanes u) TATARA_INLINE_LAMBDA {
     const Lanes cubic = Fma(Mul(Mul(Broadcast(kGeluK), g), g), g, g);
     const Lanes tanh = TanhLanes(Mul(Broadcast(kGeluC), cubic));
     return Mul(Mul(Mul(Broadcast(0.5F), g), Add(Broadcast(1.0F), tanh)), u);
