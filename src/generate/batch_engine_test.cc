@@ -456,6 +456,22 @@ TEST(BatchEngine, AConstraintDecidesWhatMayComeAndHearsWhatCame) {
   EXPECT_EQ(constraint->accepted, got.token_ids);
 }
 
+class Refusing final : public Constraint {
+ public:
+  Result<> Allowed(std::span<std::uint64_t>) override { return Refuse("the grammar is at odds"); }
+  void Accept(std::int32_t) override {}
+};
+
+TEST(BatchEngine, AConstraintThatRefusesEndsTheRequestWithItsWords) {
+  FakeEngine fake = MakeFakeEngine({});
+  Request request = Plain(1, 10, 5);
+  request.constraint = std::make_shared<Refusing>();
+  const auto got = fake.engine->Generate(request);
+  ASSERT_FALSE(got.ok());
+  EXPECT_THAT(got.error().text(), HasSubstr("at odds"));
+  EXPECT_EQ(fake.engine->counters().pages_in_use, 0);
+}
+
 TEST(BatchEngine, ScoresBesideRunningRequestsEvenWhereMemoryIsShort) {
   FakeEngine fake =
       MakeFakeEngine({.context_tokens = 512, .cache_tokens = 512, .chunk_tokens = 100});
