@@ -6,7 +6,7 @@ set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx5
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND avx512_flags -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()
-if(TATARA_FUZZ)  # kernels see checked shapes only; instrumented, they take minutes to compile and guide nothing
+if(TATARA_SANITIZE)  # kernels see checked shapes only; instrumented, each takes minutes to compile
   list(APPEND avx2_flags -fno-sanitize=all)
   list(APPEND avx512_flags -fno-sanitize=all)
 endif()
