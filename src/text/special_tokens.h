@@ -22,6 +22,8 @@ class SpecialTokens {
   // Texts need not outlive this object. Of equal texts the highest id is found, empty ones never.
   explicit SpecialTokens(std::vector<std::pair<std::string_view, std::int32_t>> tokens);
 
+  // The longest token at text[begin], in the same form.
+  Match MatchAt(std::string_view text, std::size_t begin) const;
   // The first token in text[from...].
   Match Find(std::string_view text, std::size_t from) const;
 

@@ -1,6 +1,7 @@
 #include "tatara/text/tokenizer.h"
 
 #include "byte_bpe_tokenizer.h"
+#include "guard_marks.h"
 #include "sentencepiece_bpe_tokenizer.h"
 #include "utf8.h"
 
@@ -13,6 +14,10 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::FromMetadata(const Metadata& metad
   if (model == "llama") return SentencePieceBpeTokenizer::FromMetadata(metadata);
   return Refuse("{0}: '{1}' is '{2}', which this program does not know (it knows {3})",
                 metadata.origin(), kModel, model, "gpt2, llama");
+}
+
+std::string Tokenizer::Unguarded(std::string_view text) {
+  return guard::TakeOut(text, nullptr);
 }
 
 std::string StreamDecoder::Push(std::int32_t id) {

@@ -70,5 +70,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Require(streamed == ReplaceInvalidUtf8(tokenizer.Decode(ids)));
   if (chosen.gives_bytes_back) Require(tokenizer.Decode(ids, /*show_special=*/true) == text);
   Require(tokenizer.Encode(text, {.parse_special = parse_special}) == ids);
+
+  const std::string guarded = tokenizer.Guard(text);
+  Require(Tokenizer::Unguarded(guarded) == text || !chosen.gives_bytes_back);
+  for (const std::int32_t id :
+       tokenizer.Encode(guarded, {.parse_special = true, .guarded = true})) {
+    Require(!tokenizer.IsControl(id));
+  }
   return 0;
 }

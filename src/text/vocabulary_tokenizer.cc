@@ -1,5 +1,9 @@
 #include "vocabulary_tokenizer.h"
 
+#include <algorithm>
+
+#include "guard_marks.h"
+
 namespace tatara::text {
 namespace {
 
@@ -29,11 +33,16 @@ std::vector<std::int32_t> VocabularyTokenizer::Encode(std::string_view text,
   const std::int32_t start =
       options.add_start && vocabulary_.adds_start() ? vocabulary_.start_id() : -1;
   if (start >= 0) ids.push_back(start);
-  const SpecialTokens& special = options.parse_special ? with_special_ : always_;
-  std::string changed;
+  std::string changed, unmarked;
   text = Prepare(text, changed);
+  std::vector<std::size_t> barred;
+  if (options.guarded) {
+    unmarked = guard::TakeOut(text, &barred);
+    text = unmarked;
+  }
   for (std::size_t at = 0; at < text.size();) {
-    const SpecialTokens::Match match = special.Find(text, at);
+    const SpecialTokens::Match match =
+        options.parse_special ? FindUnbarred(text, at, barred) : always_.Find(text, at);
     const std::size_t end = match.id < 0 ? text.size() : match.begin;
     if (end > at) EncodeRun(text.substr(at, end - at), ids);
     if (match.id < 0) break;
@@ -42,6 +51,36 @@ std::vector<std::int32_t> VocabularyTokenizer::Encode(std::string_view text,
     at = match.begin + match.length;
   }
   return ids;
+}
+
+SpecialTokens::Match VocabularyTokenizer::FindUnbarred(std::string_view text, std::size_t from,
+                                                       std::span<const std::size_t> barred) const {
+  for (;;) {
+    const SpecialTokens::Match match = with_special_.Find(text, from);
+    if (match.id < 0 || !std::binary_search(barred.begin(), barred.end(), match.begin)) {
+      return match;
+    }
+    const SpecialTokens::Match user_defined = always_.MatchAt(text, match.begin);
+    if (user_defined.id >= 0) return user_defined;
+    from = match.begin + 1;
+  }
+}
+
+std::string VocabularyTokenizer::Guard(std::string_view text) const {
+  std::string changed;
+  const std::string_view prepared = Prepare(text, changed);
+  std::vector<std::size_t> begins;  // of special tokens other than user-defined ones
+  for (std::size_t at = 0; at < prepared.size();) {
+    const SpecialTokens::Match match = with_special_.Find(prepared, at);
+    if (match.id < 0) break;
+    if (vocabulary_.type(match.id) == TokenType::kUserDefined) {
+      at = match.begin + match.length;
+    } else {
+      begins.push_back(match.begin);
+      at = match.begin + 1;  // once that one is only text, others may begin inside it
+    }
+  }
+  return guard::PutIn(begins.empty() ? text : prepared, begins);
 }
 
 void VocabularyTokenizer::FillTokenBytes(

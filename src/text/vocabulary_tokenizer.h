@@ -21,6 +21,7 @@ class VocabularyTokenizer : public Tokenizer {
  public:
   std::vector<std::int32_t> Encode(std::string_view text,
                                    const EncodeOptions& options) const override;
+  std::string Guard(std::string_view text) const override;
   std::string TokenBytes(std::int32_t id, bool show_special) const override;
   std::string Decode(std::span<const std::int32_t> ids, bool show_special) const override;
   std::int32_t vocabulary_size() const override { return vocabulary_.size(); }
@@ -51,6 +52,10 @@ class VocabularyTokenizer : public Tokenizer {
 
  private:
   void Append(std::int32_t id, bool show_special, std::string& to) const;
+  // The first special token in text[from...] that does not begin at one of `barred` (ascending), or
+  // there the user-defined one.
+  SpecialTokens::Match FindUnbarred(std::string_view text, std::size_t from,
+                                    std::span<const std::size_t> barred) const;
 
   Vocabulary vocabulary_;
   SpecialTokens always_;        // user-defined tokens

@@ -19,6 +19,7 @@ struct EncodeOptions {
   // begins with it and special tokens are recognised, as in prompts that a chat template made.
   bool add_start = true;
   bool parse_special = false;  // recognise special tokens written in the text; never for user text
+  bool guarded = false;        // the text holds Guard's marks: heed them, then take them out
 };
 
 class Tokenizer {
@@ -31,6 +32,15 @@ class Tokenizer {
   // Invalid UTF-8 is encoded byte for byte where the vocabulary can, else as U+FFFD; never refused.
   virtual std::vector<std::int32_t> Encode(std::string_view text,
                                            const EncodeOptions& options) const = 0;
+
+  // A prompt from a chat template mixes the template's special tokens with what users and documents
+  // said. Guard marks the special tokens written out in such a text before it goes into the
+  // template; Encode with `parse_special` and `guarded` then leaves them text. The mark is U+FDD0,
+  // a noncharacter; a text without special tokens comes back as it is. Each text is guarded by
+  // itself: a token put together from the ends of two texts is not seen.
+  virtual std::string Guard(std::string_view text) const { return std::string(text); }
+  // The text for people: Guard's marks taken out.
+  static std::string Unguarded(std::string_view text);
 
   // The bytes a token stands for in running text. Control tokens give nothing unless
   // `show_special`. Ids outside the vocabulary give nothing.
