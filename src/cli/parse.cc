@@ -34,6 +34,7 @@ void SetLabels(CLI::App& app) {
   formatter->label("SUBCOMMAND", Tr("COMMAND"));
   formatter->label("REQUIRED", Tr("(required)"));
   formatter->column_width(34);
+  app.option_defaults()->group(Tr("Options"));  // inherited by every command
 }
 
 Result<int> RunChosen(const Action& chosen) {
@@ -48,7 +49,8 @@ Result<int> RunChosen(const Action& chosen) {
 CLI::App* AddCommand(CLI::App& app, const std::string& name, const char* description,
                      const std::vector<Example>& examples) {
   CLI::App* command = app.add_subcommand(name, Tr(description));
-  command->get_help_ptr()->description(Tr("print this help and exit"));
+  command->group(Tr("Commands"));
+  command->get_help_ptr()->description(Tr("print this help and exit"))->group(Tr("Options"));
   std::string footer = Tr("Examples:");
   for (const Example& example : examples) {
     footer += fmt::format("\n  {}\n      {}", example.line, Tr(example.english));

@@ -107,7 +107,8 @@ void AddDocuments(CLI::App& app, Action& chosen) {
     auto options = std::make_shared<DocumentsOptions>();
     options->action = action;
     CLI::App* command = documents->add_subcommand(name, Tr(description));
-    command->get_help_ptr()->description(Tr("print this help and exit"));
+    command->group(Tr("Commands"));
+    command->get_help_ptr()->description(Tr("print this help and exit"))->group(Tr("Options"));
     command->add_option("--collection", options->collection, Tr("which knowledge base"));
     AddJson(command, options->json);
     command->callback([options, &chosen] { chosen = [options] { return Documents(*options); }; });
