@@ -286,10 +286,14 @@ Result<> LexicalIndex::Rank(const std::vector<WeightedTerm>& question, int passa
   return Ok{};
 }
 
-// Two rankings taken in turn, the one that covers its words better first: what one of them mistakes
-// (a word mistranslated) does not displace what the other finds. Scores become shares of their
-// ranking's best.
+// A ranking by the question in another language leads where it covers its words clearly better;
+// otherwise it is left out, for what it finds is then mostly chance and mistranslation. Where it
+// leads, the two are taken in turn; scores become shares of their ranking's best.
 SearchResult Merged(SearchResult a, SearchResult b, int passages_max) {
+  constexpr double kLeadCoverage = 0.3;
+  constexpr double kLeadRatio = 1.5;
+  if (!a.passages.empty() && (b.coverage < kLeadCoverage || b.coverage < kLeadRatio * a.coverage))
+    return a;
   constexpr double kBest = 100;
   for (SearchResult* result : {&a, &b}) {
     const double best = result->passages.empty() ? 1 : result->passages.front().score;
@@ -297,10 +301,9 @@ SearchResult Merged(SearchResult a, SearchResult b, int passages_max) {
   }
   SearchResult merged{.coverage = std::max(a.coverage, b.coverage),
                       .expansions = std::move(a.expansions)};
-  if (b.coverage > a.coverage) std::swap(a.passages, b.passages);
   std::set<std::pair<std::string, int>> seen;
   for (std::size_t i = 0; i < std::max(a.passages.size(), b.passages.size()); ++i) {
-    for (SearchResult* result : {&a, &b}) {
+    for (SearchResult* result : {&b, &a}) {
       if (i >= result->passages.size() || static_cast<int>(merged.passages.size()) >= passages_max)
         continue;
       Passage& passage = result->passages[i];
