@@ -130,7 +130,7 @@ TEST_F(AskTest, AModelThatIsSureOfTheRefusalIsNotAskedForMore) {
 TEST_F(AskTest, OnDoubtTheModelLooksAgainBeforeAnythingIsShown) {
   double check_margin = 2;
   engine_.model = [&](const std::string& last) {
-    FakeEngine::Answer answer{"案内面には毎週給油します。", -2.5};
+    FakeEngine::Answer answer{"案内面には毎週給油します。", -2.0};
     answer.check_margin = check_margin;
     if (last.find("回答: ") != std::string::npos)
       EXPECT_NE(last.find("案内面には毎週給油する。"), std::string::npos);

@@ -93,10 +93,12 @@ Result<> SayInJapanese(generate::Engine& engine, Judge& judge) {
 }
 
 double MarginNeeded(std::optional<double> refusal_logprob, const Judge& judge) {
-  if (!refusal_logprob || *refusal_logprob < kHintLogprob) return 0;
+  if (!refusal_logprob || *refusal_logprob < kHintLogprob)
+    return judge.must_choose() ? 0 : kMarginOnHint;
   if (judge.must_choose()) return kMarginOfChoice;
-  if (!judge.has_own_evidence()) return kMarginWithoutEvidence;
-  return *refusal_logprob >= kDoubtLogprob ? kMarginOnDoubt : kMarginOnHint;
+  if (*refusal_logprob < kDoubtLogprob)
+    return judge.has_other_language() ? kMarginOfChoice : kMarginOnHint;
+  return judge.has_own_evidence() ? kMarginOnDoubt : kMarginWithoutEvidence;
 }
 
 }  // namespace

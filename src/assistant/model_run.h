@@ -30,7 +30,7 @@ inline constexpr double kDoubtLogprob = -2.303;  // 0.1: look again strictly
 inline constexpr double kHintLogprob = -3.219;   // 0.04: look again
 // Of the second look, ln(p(yes) / p(no)) that lets an answer pass.
 inline constexpr double kMarginOnDoubt = 0.8;
-inline constexpr double kMarginOnHint = 0.6;
+inline constexpr double kMarginOnHint = -0.4;
 // For an answer that only repeats the question's words.
 inline constexpr double kMarginWithoutEvidence = 1.0;
 // Where question and quote are in two languages, which makes the model less sure.
