@@ -64,6 +64,17 @@ TEST(CommandLine, AForcedInstructionSetThatDoesNotExistIsRefused) {
   EXPECT_THAT(outcome.err, HasSubstr("sse9"));
 }
 
+TEST(CommandLine, DeeplyNestedJsonAndOverlongNamesAreRefusedNotCrashed) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Program tatara;
+  WriteFile(tatara.folder() / "deep.json", std::string(300'000, '['));
+  EXPECT_EQ(tatara({"tokenize", model, "--chat", (tatara.folder() / "deep.json").string()}).status,
+            2);
+  EXPECT_NE(tatara({"replay", std::string(252, 'b') + ".json"}).status, 134);
+  tatara.environment()["TATARA_HOME"] = "/" + std::string(300, 'x');
+  EXPECT_EQ(tatara({"doctor", "--json"}).status, 0);
+}
+
 TEST(CommandLine, DoctorListsInstructionSetsALineEach) {
   Program tatara;
   const Outcome outcome = tatara({"doctor", "--isa"});

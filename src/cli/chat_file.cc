@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tatara/base/json_nesting.h"
+
 namespace tatara::cli {
 namespace {
 
@@ -26,6 +28,9 @@ Result<> CheckMessages(const std::string& name, const Json& messages) {
 }  // namespace
 
 Result<Conversation> ParseConversation(const std::string& name, std::string_view json) {
+  if (JsonNestsTooDeeply(json)) {
+    return Refuse("{0}: nested more than {1} deep", name, kJsonNestingMax);
+  }
   Json value;
   try {
     value = Json::parse(json);

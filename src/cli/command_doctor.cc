@@ -96,11 +96,11 @@ Machine Examine() {
     m.memory_bytes = static_cast<std::uint64_t>(info.totalram) * info.mem_unit;
   m.memory_available_bytes = AvailableMemory();
   std::filesystem::path folder = TataraHome();
-  while (!std::filesystem::exists(folder) && folder.has_parent_path() &&
+  std::error_code ignored;
+  while (!std::filesystem::exists(folder, ignored) && folder.has_parent_path() &&
          folder != folder.parent_path()) {
     folder = folder.parent_path();
   }
-  std::error_code ignored;
   const auto space = std::filesystem::space(folder, ignored);
   if (!ignored) m.disk_free_bytes = space.available;
   m.read_bytes_per_s = MeasureReadBandwidth(m.memory_available_bytes);
@@ -123,6 +123,7 @@ std::string LargestCatalogueModel(std::uint64_t bytes_max) {
   std::uint64_t best_bytes = 0;
   if (!catalogue.ok()) return best;
   for (const weights::CatalogueEntry& model : catalogue->models) {
+    if (model.kind != "chat") continue;
     const std::uint64_t bytes = model.n_bytes();
     if (bytes <= bytes_max && bytes > best_bytes) {
       best = model.name;
@@ -183,7 +184,7 @@ Result<int> Doctor(const DoctorOptions& options) {
   if (!model.empty() && m.read_bytes_per_s > 0) {
     Out(Tr("what to expect       a 1 GB model writes at most {0} tokens/s here: each token reads "
            "all weights",
-           fmt::format("{:.0f}", m.read_bytes_per_s / 1e9)) +
+           fmt::format("{:.1f}", m.read_bytes_per_s / 1e9)) +
         "\n");
   }
   return 0;

@@ -100,12 +100,12 @@ Result<int> Run(const RunOptions& options) {
   };
   TATARA_TRY(const generate::Completion completion, engine->Generate(std::move(request), print));
   if (!options.json) Out("\n");
+  if (options.json) {
+    OutJson(ResultJson(*engine, completion, options.logprobs >= 0));
+  }
   if (!options.receipt.empty() && completion.finish_reason != generate::FinishReason::kCancelled) {
     TATARA_RETURN_IF_ERROR(
         WriteRunReceipt(options, *engine, recorded, prompt.rendered, completion));
-  }
-  if (options.json) {
-    OutJson(ResultJson(*engine, completion, options.logprobs >= 0));
   }
   return 0;
 }

@@ -6,6 +6,7 @@
 #include "models_access.h"
 #include "receipts.h"
 #include "tatara/base/files.h"
+#include "tatara/base/json_nesting.h"
 #include "tatara/base/localise.h"
 #include "tatara/ledger/receipt.h"
 #include "tatara/numerics/isa.h"
@@ -59,6 +60,8 @@ std::vector<std::string> RedactedInputs(const ledger::Receipt& receipt) {
 
 Result<RecordFields> ParseOriginals(const std::string& file) {
   TATARA_TRY(const std::string text, ReadWholeFile(file, ledger::kReceiptBytesMax));
+  if (JsonNestsTooDeeply(text))
+    return Refuse("{0}: nested more than {1} deep", file, kJsonNestingMax);
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return Refuse("{0}: not a JSON object of field names and values", file);
   RecordFields originals;
@@ -73,7 +76,8 @@ Result<RecordFields> ReadOriginals(const ReplayOptions& options, const ledger::R
   if (needed.empty()) return RecordFields{};
   const std::string beside = OriginalsPath(options.file);
   RecordFields originals;
-  if (!options.originals.empty() || std::filesystem::exists(beside)) {
+  std::error_code ignored;
+  if (!options.originals.empty() || std::filesystem::exists(beside, ignored)) {
     TATARA_TRY(originals, ParseOriginals(options.originals.empty() ? beside : options.originals));
   }
   std::erase_if(needed, [&](const std::string& name) { return originals.contains(name); });

@@ -22,10 +22,23 @@ extern "C" void OnInterrupt(int signal) {
   stop_flag.Set();
 }
 
+// Text of documents, models and file names must not steer the user's terminal: control characters
+// other than line ends and tabs are shown as '?'.
+std::string ForTerminal(std::string_view text) {
+  std::string shown(text);
+  for (char& c : shown) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f) c = '?';
+  }
+  return shown;
+}
+
 }  // namespace
 
 void Out(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  static const bool terminal = isatty(STDOUT_FILENO) == 1;
+  const std::string shown = terminal ? ForTerminal(text) : std::string(text);
+  std::fwrite(shown.data(), 1, shown.size(), stdout);
 }
 
 Result<> FinishOutput() {
@@ -37,12 +50,12 @@ Result<> FinishOutput() {
 
 void Remark(std::string_view text) {
   std::fflush(stdout);
-  fmt::print(stderr, "tatara: {}\n", text);
+  fmt::print(stderr, "tatara: {}\n", ForTerminal(text));
 }
 
 int ReportError(const Error& error) {
   std::fflush(stdout);
-  fmt::print(stderr, "{}{}\n", Tr("tatara: error: "), error.text(CurrentLanguage()));
+  fmt::print(stderr, "{}{}\n", Tr("tatara: error: "), ForTerminal(error.text(CurrentLanguage())));
   switch (error.kind()) {
     case ErrorKind::kRefused:
     case ErrorKind::kNotFound:

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base64.h"
+#include "tatara/base/json_nesting.h"
 #include "tatara/ledger/receipt.h"
 
 namespace tatara::ledger {
@@ -64,25 +65,6 @@ std::size_t FirstDifference(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-bool NestsTooDeeply(std::string_view json) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kNestingMax) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 std::string Seal(std::string_view payload, const SigningKey& key) {
   const auto base64 = [](const auto& bytes) {
     return ToBase64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -99,8 +81,8 @@ Opened OpenEnvelope(std::string_view bytes) {
     opened.problem = std::move(problem);
     return opened;
   };
-  if (NestsTooDeeply(bytes))
-    return fail("envelope", Refuse("envelope: nested more than {0} deep", kNestingMax));
+  if (JsonNestsTooDeeply(bytes))
+    return fail("envelope", Refuse("envelope: nested more than {0} deep", kJsonNestingMax));
   std::optional<Parts> parts;
   try {
     parts = PartsOf(Json::parse(bytes));
@@ -129,8 +111,8 @@ Opened OpenEnvelope(std::string_view bytes) {
   }
   const auto payload = FromBase64(parts->payload64);
   if (!payload) return fail("payload", Refuse("payload: not base64"));
-  if (NestsTooDeeply(*payload))
-    return fail("payload", Refuse("payload: nested more than {0} deep", kNestingMax));
+  if (JsonNestsTooDeeply(*payload))
+    return fail("payload", Refuse("payload: nested more than {0} deep", kJsonNestingMax));
   opened.payload = *payload;
   Signature signature;
   if (!FromBase64To(parts->signature64, signature)) {

@@ -25,10 +25,4 @@ struct Opened {
 };
 Opened OpenEnvelope(std::string_view bytes);
 
-inline constexpr int kNestingMax = 64;
-
-// True where brackets nest deeper than any receipt's do; asked before parsing, because a parser's
-// stack is bounded by its input only.
-bool NestsTooDeeply(std::string_view json);
-
 }  // namespace tatara::ledger

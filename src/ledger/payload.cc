@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "envelope.h"
+#include "tatara/base/json_nesting.h"
 #include "tatara/base/sha256.h"
 #include "tatara/base/version.h"
 
@@ -82,8 +83,8 @@ Result<Payload> ReadChecked(std::string_view text) {
 }  // namespace
 
 Result<std::string> CanonicalJson(std::string_view name, std::string_view json) {
-  if (NestsTooDeeply(json)) {
-    return Refuse("field '{0}': nested more than {1} deep", name, kNestingMax);
+  if (JsonNestsTooDeeply(json)) {
+    return Refuse("field '{0}': nested more than {1} deep", name, kJsonNestingMax);
   }
   try {
     return Json::parse(json).dump();
