@@ -158,6 +158,11 @@ const float* ValuesOf(const Call& call, const std::byte* page, const Block& bloc
   const std::int64_t value_dim = call.shape.value_dim, stride = call.layout.value_stride;
   const bool f32 = call.shape.cache == CacheType::kF32;
   if (f32 && stride == value_dim) return reinterpret_cast<const float*>(from);
+  if (stride == value_dim) {
+    call.kernels.f16_to_f32(reinterpret_cast<const std::uint16_t*>(from) + seen.lo * stride,
+                            (seen.hi - seen.lo) * stride, buffers.v + seen.lo * stride);
+    return buffers.v;
+  }
   for (std::int64_t key = seen.lo; key < seen.hi; ++key) {
     float* row = buffers.v + key * stride;
     if (f32) {
