@@ -89,6 +89,19 @@ float Cos(float x) {
   return static_cast<float>(CosF64(x));
 }
 
+float Softplus(float x) {
+  const auto wide = static_cast<double>(x);
+  if (x > 40.0F) return x;  // exp(-40) is far below half a unit of 40
+  const double e = ExpF64(wide);
+  // Below, 1 + e would round away what decides the result: log(1 + e) / e by its series.
+  if (x < -8.0F) {
+    const double series =
+        std::fma(e, std::fma(e, std::fma(e, std::fma(e, 0.2, -0.25), 1.0 / 3), -0.5), 1.0);
+    return static_cast<float>(e * series);
+  }
+  return static_cast<float>(LogF64(1.0 + e));
+}
+
 float Erf(float x) {
   const double a = std::fabs(static_cast<double>(x));
   if (a < 1.0) return static_cast<float>(x * Horner(kErfSmall, a * a));

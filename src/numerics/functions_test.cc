@@ -91,6 +91,13 @@ TEST(Functions, LogIsWithin0501UlpOverAllF32) {
 TEST(Functions, ErfIsWithin0501UlpOverAllF32) {
   EXPECT_LT(WorstOverF32(Erf, std::erf), 0.501);
 }
+TEST(Functions, SoftplusIsWithin0501UlpOverAllF32) {
+  EXPECT_LT(WorstOverF32(Softplus,
+                         [](double x) {
+                           return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+                         }),
+            0.501);
+}
 TEST(Functions, SinAndCosAreWithin0501UlpUpToTwoToThe24) {
   EXPECT_LT(WorstOverF32(Sin, std::sin, 0x1p24F), 0.501);
   EXPECT_LT(WorstOverF32(Cos, std::cos, 0x1p24F), 0.501);

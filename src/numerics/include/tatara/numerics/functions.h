@@ -12,10 +12,11 @@ namespace tatara::numerics {
 // Scalar forms; the vector kernels compute the same bits of Exp and Tanh.
 float Exp(float x);   // < 0.9 ulp; subnormal results are right
 float Tanh(float x);  // < 1.5 ulp; keeps the sign of zero
-float Log(float x);   // < 0.501 ulp, as the three below: f64 inside, rounded once
+float Log(float x);   // < 0.501 ulp, as the four below: f64 inside, rounded once
 float Erf(float x);
 float Sin(float x);  // NaN for |x| > 2^24
 float Cos(float x);
+float Softplus(float x);  // log(1 + exp(x)), < 0.501 ulp
 
 // f64 forms for tables, schedules and log-probabilities.
 double ExpF64(double x);  // < 1 ulp
