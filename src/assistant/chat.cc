@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "prompt.h"
 #include "tatara/generate/engine.h"
 
 namespace tatara::assistant {
@@ -29,8 +28,7 @@ Result<ChatReply> Chat::Say(std::string_view message, const generate::SamplingPa
     if (!options_.system.empty())
       json.push_back({{"role", "system"}, {"content", options_.system}});
     for (std::size_t i = first; i < messages.size(); ++i) {
-      json.push_back({{"role", messages[i].role},
-                      {"content", WithoutControlTokens(*engine_, messages[i].content)}});
+      json.push_back({{"role", messages[i].role}, {"content", messages[i].content}});
     }
     TATARA_TRY(const std::string rendered,
                engine_->RenderChat(json.dump(-1, ' ', false, Json::error_handler_t::replace), ""));

@@ -170,35 +170,12 @@ std::string_view RefusalText(Language language) {
                                          : "The documents do not say.";
 }
 
-std::string WithoutControlTokens(const generate::Engine& engine, std::string text) {
-  const text::Tokenizer& tokenizer = engine.tokenizer();
-  // Each round breaks at least one; breaking one can not complete more than it removes.
-  for (std::size_t rounds = text.size() + 1; rounds > 0; --rounds) {
-    std::string mark;
-    for (const std::int32_t id :
-         tokenizer.Encode(text, {.add_start = false, .parse_special = true})) {
-      if (!tokenizer.IsControl(id)) continue;
-      mark = tokenizer.TokenText(id);
-      if (mark.size() > 1 && text.find(mark) != std::string::npos) break;
-      mark.clear();
-    }
-    if (mark.empty()) return text;
-    std::size_t first = 1;
-    while (first < mark.size() && (static_cast<unsigned char>(mark[first]) & 0xC0) == 0x80) ++first;
-    for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1)) {
-      text.insert(at + first, " ");
-    }
-  }
-  return text;
-}
-
 Result<AskPrompt> BuildPrompt(const generate::Engine& engine, Language language,
                               std::string_view question,
                               const std::vector<search::Passage>& passages,
                               const PromptLimits& limits) {
-  const std::string asked = WithoutControlTokens(engine, std::string(question));
   const auto render = [&](const std::vector<search::Passage>& chosen) -> Result<AskPrompt> {
-    const std::string last = UserTurn(language, asked, chosen);
+    const std::string last = UserTurn(language, question, chosen);
     const Json messages =
         language == Language::kJapanese ? Messages(kJapanese, last) : Messages(kEnglish, last);
     AskPrompt prompt;
@@ -215,14 +192,9 @@ Result<AskPrompt> BuildPrompt(const generate::Engine& engine, Language language,
   }
   int used = 0;
   for (const search::Passage& passage : passages) {
-    search::Passage clean = passage;
-    clean.text = WithoutControlTokens(engine, clean.text);
-    clean.table_head = WithoutControlTokens(engine, clean.table_head);
-    clean.title = WithoutControlTokens(engine, clean.title);
-    for (std::string& heading : clean.heading_path) heading = WithoutControlTokens(engine, heading);
-    const int tokens = TokensOf(engine, ShownPassage(clean, shown.size() + 1));
+    const int tokens = TokensOf(engine, ShownPassage(passage, shown.size() + 1));
     if (used + tokens > limits.passage_tokens_max) continue;
-    shown.push_back(std::move(clean));
+    shown.push_back(passage);
     TATARA_TRY(AskPrompt longer, render(shown));
     if (static_cast<int>(longer.token_ids.size()) > limits.prompt_tokens_max) {
       shown.pop_back();
@@ -269,7 +241,6 @@ Result<std::vector<std::int32_t>> BuildCheckPrompt(const generate::Engine& engin
   last += question;
   last += japanese ? "\n回答: " : "\nAnswer: ";
   last += answer;
-  last = WithoutControlTokens(engine, std::move(last));
   TATARA_TRY(const std::string rendered, Render(engine, japanese ? Messages(kCheckJapanese, last)
                                                                  : Messages(kCheckEnglish, last)));
   return engine.EncodeRendered(rendered);
@@ -277,18 +248,15 @@ Result<std::vector<std::int32_t>> BuildCheckPrompt(const generate::Engine& engin
 
 Result<std::vector<std::int32_t>> BuildAnswerTranslationPrompt(const generate::Engine& engine,
                                                                std::string_view answer) {
-  TATARA_TRY(const std::string rendered,
-             Render(engine, Messages(kAnswerToJapanese,
-                                     WithoutControlTokens(engine, std::string(answer)))));
+  TATARA_TRY(const std::string rendered, Render(engine, Messages(kAnswerToJapanese, answer)));
   return engine.EncodeRendered(rendered);
 }
 
 Result<std::vector<std::int32_t>> BuildTranslationPrompt(const generate::Engine& engine,
                                                          Language language,
                                                          std::string_view question) {
-  const std::string asked = WithoutControlTokens(engine, std::string(question));
-  const Json messages =
-      language == Language::kJapanese ? Messages(kToEnglish, asked) : Messages(kToJapanese, asked);
+  const Json messages = language == Language::kJapanese ? Messages(kToEnglish, question)
+                                                        : Messages(kToJapanese, question);
   TATARA_TRY(const std::string rendered, Render(engine, messages));
   return engine.EncodeRendered(rendered);
 }

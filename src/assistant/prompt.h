@@ -71,8 +71,4 @@ struct YesNo {
 };
 YesNo CheckAnswers(Language language);
 
-// Text in which the model's control tokens (<|im_end|> …) can not be recognised: documents and
-// questions only ever are text.
-std::string WithoutControlTokens(const generate::Engine& engine, std::string text);
-
 }  // namespace tatara::assistant

@@ -19,7 +19,7 @@ Result<int> Tokenize(const TokenizeOptions& options) {
     TATARA_TRY(const Conversation chat, ParseConversation(options.chat_file, json));
     TATARA_TRY(const std::string prompt, format->RenderChat(chat.messages_json, chat.extra_json));
     ids = format->EncodeRendered(prompt);
-    out["prompt"] = prompt;
+    out["prompt"] = text::Tokenizer::Unguarded(prompt);
   } else {
     TATARA_TRY(const std::string text, ReadInput("-"));
     ids = format->tokenizer().Encode(text, {.add_start = true, .parse_special = options.special});

@@ -12,6 +12,21 @@ std::string TokenTextOrEmpty(const text::Tokenizer& tokenizer, std::int32_t id) 
   return id < 0 ? std::string() : tokenizer.TokenText(id);
 }
 
+// Guards every text in `value`, names of members too. The depth is bounded by ParseJson.
+Json Guarded(const text::Tokenizer& tokenizer, const Json& value) {
+  if (value.is_string()) return tokenizer.Guard(value.get_ref<const std::string&>());
+  Json guarded = value;
+  if (value.is_array()) {
+    for (Json& item : guarded) item = Guarded(tokenizer, item);
+  } else if (value.is_object()) {
+    guarded = Json::object();
+    for (const auto& [name, item] : value.items()) {
+      guarded[tokenizer.Guard(name)] = Guarded(tokenizer, item);
+    }
+  }
+  return guarded;
+}
+
 Result<Json> ParseMessages(std::string_view messages_json) {
   TATARA_TRY(Json messages, ParseJson(messages_json, "messages"));
   if (!messages.is_array()) {
@@ -72,6 +87,7 @@ Result<std::string> PromptFormat::RenderChat(std::string_view messages_json,
     }
   }
   TATARA_TRY(context["messages"], ParseMessages(messages_json));
+  context = Guarded(*tokenizer_, context);
   if (!context.contains("add_generation_prompt")) context["add_generation_prompt"] = true;
   if (!context.contains("bos_token")) {
     context["bos_token"] = TokenTextOrEmpty(*tokenizer_, tokenizer_->start_id());
@@ -85,7 +101,8 @@ Result<std::string> PromptFormat::RenderChat(std::string_view messages_json,
 std::vector<std::int32_t> PromptFormat::EncodeRendered(std::string_view rendered) const {
   const std::string start = TokenTextOrEmpty(*tokenizer_, tokenizer_->start_id());
   const bool starts_already = !start.empty() && rendered.starts_with(start);
-  return tokenizer_->Encode(rendered, {.add_start = !starts_already, .parse_special = true});
+  return tokenizer_->Encode(rendered,
+                            {.add_start = !starts_already, .parse_special = true, .guarded = true});
 }
 
 }  // namespace tatara::generate

@@ -167,6 +167,8 @@ class JsonWriter {
     if (simple != std::string_view::npos) {
       out += '\\';
       out += kTo[simple];
+    } else if (style_.ensure_ascii && (c == 0xFDD0 || c == 0xFDD1)) {
+      AppendUtf8(out, c);  // Tokenizer::Guard's marks, which an escape would hide from Encode
     } else if (c < 0x20 || (style_.ensure_ascii && c > 0x7E && c < 0x10000)) {
       AppendEscape(out, c);
     } else if (c >= 0x10000) {

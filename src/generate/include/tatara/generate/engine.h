@@ -168,8 +168,8 @@ class Engine {
   virtual const EngineCounters& counters() const = 0;
 
   // Renders a conversation: messages_json is a JSON array of {"role","content"}; extra_json (may be
-  // empty) an object of further template variables. Adds the generation prompt. Refused where there
-  // is no template.
+  // empty) an object of further template variables. Adds the generation prompt. Special tokens
+  // written out in them stay text (PromptFormat::RenderChat). Refused where there is no template.
   virtual Result<std::string> RenderChat(std::string_view messages_json,
                                          std::string_view extra_json) const = 0;
   // Ids of a rendered conversation: its control tokens are parsed, no second start token is added.

@@ -39,11 +39,13 @@ class PromptFormat {
   // messages_json: a JSON array of {"role", "content", ...}; extra_json: an object of further
   // template variables, or empty. Adds the generation prompt unless extra_json says otherwise.
   // Refused where the model has no template, and with the template's own message where that raises
-  // one.
+  // one. Special tokens written out in the messages or variables are guarded (Tokenizer::Guard):
+  // only the template's own count. EncodeRendered takes the text as it is; people are shown
+  // Tokenizer::Unguarded of it.
   Result<std::string> RenderChat(std::string_view messages_json, std::string_view extra_json) const;
 
-  // Ids of a rendered conversation: its control tokens are parsed; the start token is added where
-  // the model asks for one and the text does not begin with it.
+  // Ids of a rendered conversation: its control tokens are parsed, guarded ones apart; the start
+  // token is added where the model asks for one and the text does not begin with it.
   std::vector<std::int32_t> EncodeRendered(std::string_view rendered) const;
 
  private:
