@@ -41,6 +41,7 @@ Result<DecoderConfig> ReadDecoderConfig(Keys& keys) {
   TATARA_TRY(const double eps, keys.Float("attention.layer_norm_rms_epsilon", {1e-12, 1.0}));
   c.norm_eps = static_cast<float>(eps);
   TATARA_TRY(c.n_vocab_key, keys.IntOr("vocab_size", 0, {0, kVocabMax}));
+  keys.Informational("tensor_data_layout");  // where a converter found the weights
   TATARA_RETURN_IF_ERROR(keys.OnlyBool("attention.causal", true));
   TATARA_RETURN_IF_ERROR(keys.OnlyInt("expert_count", 0));
   TATARA_RETURN_IF_ERROR(keys.OnlyInt("expert_used_count", 0));

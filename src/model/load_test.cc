@@ -148,6 +148,7 @@ TEST(ModelLoad, AcceptsNeutralValuesOfForeignKeys) {
                       s.keys().Set("llama.expert_count", std::uint64_t{0});
                       s.keys().Set("llama.rope.scaling.type", std::string("none"));
                       s.keys().Set("llama.vocab_size", std::uint64_t{40});
+                      s.keys().Set("llama.tensor_data_layout", std::string("Meta AI original pth"));
                       s.keys().Set("llama.final_logit_softcapping", 0.0);
                     }),
             "");
