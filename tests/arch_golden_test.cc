@@ -52,8 +52,8 @@ TEST_P(TinyArchitecture, MeetsTheIndependentEngine) {
 
 INSTANTIATE_TEST_SUITE_P(Models, TinyArchitecture,
                          ::testing::Values("gemma3", "gemma3_linear", "llama", "llama_bf16",
-                                           "llama_f16", "llama_linear", "llama_q8_0", "qwen2",
-                                           "qwen2_tied"),
+                                           "llama_f16", "llama_linear", "llama_moe", "llama_q8_0",
+                                           "qwen2", "qwen2_tied"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

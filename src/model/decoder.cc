@@ -15,7 +15,7 @@ std::string BlockName(int layer, std::string_view name) {
   return "blk." + std::to_string(layer) + "." + std::string(name);
 }
 
-Result<DecoderConfig> ReadDecoderConfig(Keys& keys) {
+Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts) {
   DecoderConfig c;
   TATARA_TRY(c.n_layers, keys.Int("block_count", {1, kLayersMax}));
   TATARA_TRY(c.n_embd, keys.Int("embedding_length", kSize));
@@ -38,16 +38,24 @@ Result<DecoderConfig> ReadDecoderConfig(Keys& keys) {
                   c.head_dim, c.value_dim, kHeadDimMax);
   }
   TATARA_TRY(c.n_ctx, keys.Int("context_length", {1, kContextMax}));
-  TATARA_TRY(const double eps, keys.Float("attention.layer_norm_rms_epsilon", {1e-12, 1.0}));
+  TATARA_TRY(const double eps, keys.Float(accepts.norm_epsilon, {1e-12, 1.0}));
   c.norm_eps = static_cast<float>(eps);
   TATARA_TRY(c.n_vocab_key, keys.IntOr("vocab_size", 0, {0, kVocabMax}));
   keys.Informational("tensor_data_layout");  // where a converter found the weights
   TATARA_RETURN_IF_ERROR(keys.OnlyBool("attention.causal", true));
-  TATARA_RETURN_IF_ERROR(keys.OnlyInt("expert_count", 0));
-  TATARA_RETURN_IF_ERROR(keys.OnlyInt("expert_used_count", 0));
-  TATARA_RETURN_IF_ERROR(keys.OnlyInt("pooling_type", 0));
-  TATARA_RETURN_IF_ERROR(keys.OnlyFloat("attn_logit_softcapping", 0));
-  TATARA_RETURN_IF_ERROR(keys.OnlyFloat("final_logit_softcapping", 0));
+  if (!accepts.experts) {
+    TATARA_RETURN_IF_ERROR(keys.OnlyInt("expert_count", 0));
+    TATARA_RETURN_IF_ERROR(keys.OnlyInt("expert_used_count", 0));
+  }
+  if (accepts.pooling) {
+    keys.Informational("pooling_type");
+  } else {
+    TATARA_RETURN_IF_ERROR(keys.OnlyInt("pooling_type", 0));
+  }
+  if (!accepts.soft_caps) {
+    TATARA_RETURN_IF_ERROR(keys.OnlyFloat("attn_logit_softcapping", 0));
+    TATARA_RETURN_IF_ERROR(keys.OnlyFloat("final_logit_softcapping", 0));
+  }
   return c;
 }
 

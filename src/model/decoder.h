@@ -45,8 +45,15 @@ struct DecoderConfig {
   RopeConfig rope;
 };
 
+// What an architecture reads itself; where it does not, only the neutral value is accepted.
+struct DecoderAccepts {
+  bool experts = false;    // ReadRouterConfig
+  bool soft_caps = false;  // "attn_logit_softcapping", "final_logit_softcapping"
+  bool pooling = false;    // "pooling_type" changes no logit; embeddings look at it
+  std::string_view norm_epsilon = "attention.layer_norm_rms_epsilon";
+};
 // Sizes of the model, norm, context. Everything but rope.
-Result<DecoderConfig> ReadDecoderConfig(Keys& keys);
+Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts = {});
 
 // Which kinds of position scaling an architecture's vectors prove.
 struct RopeAccepts {

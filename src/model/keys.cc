@@ -66,6 +66,10 @@ Result<double> Keys::FloatOr(std::string_view key, double otherwise, FloatRange 
   return metadata_.Has(name) ? Float(key, range) : Result<double>(otherwise);
 }
 
+Result<bool> Keys::BoolOr(std::string_view key, bool otherwise) {
+  return metadata_.BoolOr(Ask(key), otherwise);
+}
+
 Result<std::string> Keys::StringOr(std::string_view key, std::string_view otherwise) {
   return metadata_.StringOr(Ask(key), otherwise);
 }

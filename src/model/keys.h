@@ -43,6 +43,7 @@ class Keys {
   Result<std::int64_t> IntOr(std::string_view key, std::int64_t otherwise, IntRange range);
   Result<double> Float(std::string_view key, FloatRange range);
   Result<double> FloatOr(std::string_view key, double otherwise, FloatRange range);
+  Result<bool> BoolOr(std::string_view key, bool otherwise);
   Result<std::string> StringOr(std::string_view key, std::string_view otherwise);
   // One value for every layer, or an array of one value a layer (booleans count as 0 and 1).
   // Absent: empty.

@@ -1,7 +1,9 @@
-// Llama 1 to 3 and what was published in its form (SmolLM2, TinyLlama, ...): RMS norm before each
-// block, rotary positions on neighbouring pairs (2i, 2i+1), grouped-query attention, SiLU-gated
-// feed-forward. Sources: Touvron et al. 2023 (arXiv:2302.13971, arXiv:2307.09288); Llama 3,
-// arXiv:2407.21783.
+// Llama 1 to 3 and what was published in its form (SmolLM2, TinyLlama, Mistral, Mixtral, ...): RMS
+// norm before each block, rotary positions on neighbouring pairs (2i, 2i+1), grouped-query
+// attention, SiLU-gated feed-forward. Mistral may see a window of the last positions only; Mixtral
+// has experts, weighted by the softmax over the chosen ones. Sources: Touvron et al. 2023
+// (arXiv:2302.13971, arXiv:2307.09288); Llama 3, arXiv:2407.21783; Mistral 7B, arXiv:2310.06825;
+// Mixtral, arXiv:2401.04088.
 //
 // Shapes: T tokens of the pass, E n_embd, H heads, K key heads, D head size, Dv value size, F inner
 // size, V vocabulary.
@@ -10,13 +12,21 @@
 
 #include "blocks.h"
 #include "decoder.h"
+#include "experts.h"
 
 namespace tatara::model {
 namespace {
 
+struct LlamaConfig {
+  DecoderConfig decoder;
+  int window = 0;       // 0: none
+  RouterConfig router;  // of no experts where the feed-forward is dense
+};
+
 class Llama final : public Decoder {
  public:
-  using Decoder::Decoder;
+  Llama(const LoadContext& context, const LlamaConfig& config)
+      : Decoder(context, config.decoder), llama_(config) {}
   Result<> LoadTensors(TensorLoader& tensors);
   void Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
                std::span<float> logits) override;
@@ -26,8 +36,10 @@ class Llama final : public Decoder {
     std::vector<float> attn_norm;  // (E)
     AttentionWeights attn;
     std::vector<float> ffn_norm;  // (E)
-    GatedFfn ffn;
+    GatedFfn ffn;                 // one of the two
+    Experts experts;
   };
+  LlamaConfig llama_;
   std::vector<Layer> layers_;
   RotaryTable rope_;
   numerics::AttentionShape attention_;
@@ -42,14 +54,18 @@ Result<> Llama::LoadTensors(TensorLoader& tensors) {
     TATARA_TRY(factors, tensors.LoadRopeFactors("rope_freqs.weight", c.rope.n_rot / 2));
   }
   rope_ = RotaryTable(c.rope, numerics::RopeLayout::kPairs, factors);
-  attention_ = AttentionOf(1.0F / std::sqrt(static_cast<float>(c.head_dim)), 0);
+  attention_ = AttentionOf(1.0F / std::sqrt(static_cast<float>(c.head_dim)), llama_.window);
   for (int i = 0; i < c.n_layers; ++i) {
     Layer& w = layers_.emplace_back();
     TATARA_TRY(w.attn_norm, LoadNorm(tensors, i, "attn_norm", c.n_embd));
     TATARA_TRY(w.attn,
                LoadAttention(tensors, c, i, {.qkv = Bias::kOptional, .output = Bias::kOptional}));
     TATARA_TRY(w.ffn_norm, LoadNorm(tensors, i, "ffn_norm", c.n_embd));
-    TATARA_TRY(w.ffn, LoadGatedFfn(tensors, c, i, Bias::kOptional));
+    if (llama_.router.n_experts > 0) {
+      TATARA_TRY(w.experts, LoadExperts(tensors, i, llama_.router, {c.n_embd, c.n_ff}));
+    } else {
+      TATARA_TRY(w.ffn, LoadGatedFfn(tensors, c, i, Bias::kOptional));
+    }
   }
   return FinishLoading(tensors, "llama");
 }
@@ -78,9 +94,13 @@ void Llama::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPoo
     if (i + 1 == c.n_layers) pass.KeepWanted({&x, &h, &a});
     pass.Project(a, {{&w.attn.output, h}});
     AddRows(pool, h, x);
-    // x += Wdown (silu(Wgate h) * (Wup h)),  h = norm(x)
+    // x += Wdown (silu(Wgate h) * (Wup h)), or the chosen experts' sum of this;  h = norm(x)
     NormRows(pool, x, w.ffn_norm, c.norm_eps, h);
-    FeedForward(pass, w.ffn, Gate::kSilu, h);
+    if (llama_.router.n_experts > 0) {
+      MixtureFeedForward(pass, w.experts, nullptr, h);
+    } else {
+      FeedForward(pass, w.ffn, Gate::kSilu, h);
+    }
     AddRows(pool, h, x);
   }
   Logits(pass, x, logits);  // head(norm(x)): (wanted rows, V)
@@ -90,8 +110,12 @@ void Llama::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPoo
 
 Result<std::unique_ptr<Model>> LoadLlama(const LoadContext& context) {
   Keys keys(context.store->metadata(), "llama");
-  TATARA_TRY(DecoderConfig config, ReadDecoderConfig(keys));
-  TATARA_TRY(config.rope, ReadRopeConfig(keys, config.head_dim, {.linear = true}));
+  LlamaConfig config;
+  DecoderConfig& decoder = config.decoder;
+  TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true}));
+  TATARA_TRY(config.window, keys.IntOr("attention.sliding_window", 0, {0, kContextMax}));
+  TATARA_TRY(config.router, ReadRouterConfig(keys, {.score = RouterScore::kSoftmaxOfChosen}));
   TATARA_RETURN_IF_ERROR(keys.Finish());
   return LoadDecoder<Llama>(context, config);
 }

@@ -117,9 +117,9 @@ TEST(ModelLoad, RefusesKeysThatAskForWhatIsNotComputed) {
   ExpectRefused("llama", "rope.scaling.type", std::string("longrope"));
   ExpectRefused("llama", "attn_logit_softcapping", 50.0);
   ExpectRefused("llama", "final_logit_softcapping", 30.0);
-  ExpectRefused("llama", "expert_count", std::uint64_t{8});
+  ExpectRefused("qwen2", "expert_count", std::uint64_t{8});
   ExpectRefused("llama", "attention.causal", false);
-  ExpectRefused("llama", "attention.sliding_window", std::uint64_t{4096});
+  ExpectRefused("qwen2", "attention.sliding_window", std::uint64_t{4096});
   ExpectRefused("llama", "attention.temperature_scale", 0.1);
   ExpectRefused("qwen2", "pooling_type", std::uint64_t{1});
   ExpectRefused("gemma3", "final_logit_softcapping", 30.0);

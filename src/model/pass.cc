@@ -86,6 +86,14 @@ void Pass::Project(Rows x, std::initializer_list<Projection> projections) {
   }
 }
 
+void Pass::ProjectSegments(Rows x, std::span<const std::int64_t> segment_ends,
+                           std::span<const numerics::MatMulJob> jobs) {
+  if (x.n_rows == 0) return;
+  TATARA_CHECK(!segment_ends.empty() && segment_ends.back() == x.n_rows);
+  scratch_.activations.SetSegments(x.data, segment_ends, x.n_cols);
+  numerics::MatMul(jobs, scratch_.activations, activations_, pool_);
+}
+
 void Pass::Rotate(RotaryTable& table, int head_dim, Rows x) {
   TATARA_CHECK(x.n_cols % head_dim == 0 && x.n_rows == n_tokens());
   table.Reserve(n_positions_);

@@ -33,6 +33,24 @@ struct PageRun {
   int page = 0;  // of the pool
 };
 
+// One of the experts that work on a row.
+struct ChosenExpert {
+  std::int32_t expert = 0;
+  float weight = 0;
+};
+
+// Memory of mixtures of experts (experts.h).
+struct MixtureScratch {
+  RowBuffer scores, selection, gathered, out;
+  std::vector<ChosenExpert> chosen;        // (rows, experts used)
+  std::vector<std::int64_t> slot;          // (rows, experts used): place among all, by expert
+  std::vector<std::int64_t> row_of_slot;   // the way back
+  std::vector<std::int64_t> expert_end;    // (experts): end of its slots
+  std::vector<std::int64_t> segment_ends;  // of the experts that have rows
+  std::vector<std::int32_t> experts_of_wave;
+  std::vector<numerics::MatMulJob> jobs;
+};
+
 // Memory that passes keep for the next one.
 struct PassScratch {
   std::vector<std::int32_t> tokens;
@@ -44,6 +62,7 @@ struct PassScratch {
   numerics::AttentionScratch attention;
   numerics::ActivationRows activations;
   RowBuffer gate, up;  // of a feed-forward
+  MixtureScratch mixture;
 };
 
 struct Projection {
@@ -69,6 +88,9 @@ class Pass {
   void Embed(const Embedding& embedding, Rows x);
   // y = W x (+ bias) for several W in one parallel loop.
   void Project(Rows x, std::initializer_list<Projection> projections);
+  // Products of segments of x's rows, each job of its own segment (numerics/matrix.h).
+  void ProjectSegments(Rows x, std::span<const std::int64_t> segment_ends,
+                       std::span<const numerics::MatMulJob> jobs);
   // Turns every head of every row by its position; x: (T, heads x head_dim).
   void Rotate(RotaryTable& table, int head_dim, Rows x);
   // Stores k (T, K*D) and v (T, K*Dv) of the layer in the pages, then out (T, H*Dv) = attention of

@@ -53,6 +53,43 @@ Result<std::vector<float>> TensorLoader::LoadVector(const std::string& name, std
   return values;
 }
 
+Result<std::vector<Linear>> TensorLoader::LoadExperts(const std::string& name,
+                                                      const ExpertRows& rows, Bias bias) {
+  const std::string weight_name = name + ".weight";
+  TATARA_TRY(const weights::TensorView view,
+             store_.Get(weight_name, rows.n_experts * rows.rows_of_one, rows.n_in));
+  if (view.shape[1] != rows.rows_of_one) {
+    return Refuse("{0}: tensor '{1}' holds matrices of {2} rows, expected {3}",
+                  store_.path().string(), weight_name, view.shape[1], rows.rows_of_one);
+  }
+  const auto row_bytes = static_cast<std::size_t>(numerics::StorageBytes(view.dtype, rows.n_in));
+  std::vector<Linear> linears(static_cast<std::size_t>(rows.n_experts));
+  for (std::size_t e = 0; e < linears.size(); ++e) {
+    const std::size_t first =
+        e * static_cast<std::size_t>(rows.rows_of_one) + static_cast<std::size_t>(rows.first_row);
+    linears[e].w = numerics::Matrix::Pack(
+        view.dtype, rows.n_out, rows.n_in,
+        view.data.subspan(first * row_bytes, static_cast<std::size_t>(rows.n_out) * row_bytes),
+        pool_);
+    packed_bytes_ += linears[e].w.packed_bytes();
+  }
+  Count(weight_name, view);
+  const std::string bias_name = name + ".bias";
+  if (bias == Bias::kNone || (bias == Bias::kOptional && !Has(bias_name))) return linears;
+  TATARA_TRY(const weights::TensorView biases,
+             store_.Get(bias_name, rows.n_experts, rows.rows_of_one));
+  std::vector<float> all(static_cast<std::size_t>(rows.n_experts * rows.rows_of_one));
+  numerics::Dequantize(biases.dtype, biases.data, all);
+  for (std::size_t e = 0; e < linears.size(); ++e) {
+    const auto first =
+        all.begin() + static_cast<std::ptrdiff_t>(e) * rows.rows_of_one + rows.first_row;
+    linears[e].bias.assign(first, first + rows.n_out);
+  }
+  packed_bytes_ += static_cast<std::int64_t>(all.size() * sizeof(float));
+  Count(bias_name, biases);
+  return linears;
+}
+
 Result<std::vector<float>> TensorLoader::LoadRopeFactors(const std::string& name, std::int64_t n) {
   TATARA_TRY(std::vector<float> factors, LoadVector(name, n));
   for (const float factor : factors) {

@@ -46,6 +46,13 @@ class TensorLoader {
                             Bias bias = Bias::kNone);
   // A vector of n values, whatever type it is stored in.
   Result<std::vector<float>> LoadVector(const std::string& name, std::int64_t n);
+  // Of every matrix e of the tensor "NAME.weight" (n_experts x rows_of_one x n_in) the rows from
+  // first_row on, n_out of them; with the same of "NAME.bias" (n_experts x rows_of_one).
+  struct ExpertRows {
+    std::int64_t n_experts = 0, n_in = 0, rows_of_one = 0, first_row = 0, n_out = 0;
+  };
+  Result<std::vector<Linear>> LoadExperts(const std::string& name, const ExpertRows& rows,
+                                          Bias bias = Bias::kNone);
   // Divisors of rotary frequencies: n finite values above 0.
   Result<std::vector<float>> LoadRopeFactors(const std::string& name, std::int64_t n);
   // Rows of the file itself, nothing copied. n_vocab comes from the tensor's own shape, at most

@@ -49,6 +49,7 @@ struct FloatKernels {
   void (*softmax)(float* x, std::int64_t n);
   void (*add)(const float* x, std::int64_t n, float* y);
   void (*scale)(float s, std::int64_t n, float* y);
+  void (*add_scaled)(float s, const float* x, std::int64_t n, float* y);
   void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* y);
   void (*gelu_tanh_mul)(const float* gate, const float* up, std::int64_t n, float* y);
   float (*max)(const float* x, std::int64_t n);

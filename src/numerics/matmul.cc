@@ -25,16 +25,12 @@ constexpr std::int64_t kItemBytes = 65'536;  // of weights, with few tokens: som
 constexpr std::int64_t kPanel = 256;         // values of k dequantised at a time: 16 KiB
 constexpr std::int64_t kItemsPerThread = 4;  // at least, so that threads end together
 
-struct Strip {
-  std::int64_t first, n;
-};
-
 // Rows [group, group + n_groups) * 16 of one job times the tokens of one strip.
 struct Item {
   const MatMulJob* job;
   const Matrix::Packed* w;
   std::int64_t group, n_groups;
-  Strip strip;
+  RowRange strip;
 };
 
 // Where a group's 16 outputs of a strip are gathered: y itself, or scratch where the last group has
@@ -173,6 +169,63 @@ std::int64_t ItemGroups(const Matrix::Packed& w, std::int64_t n_tokens, std::int
   return groups < row_groups ? groups : groups / row_groups * row_groups;
 }
 
+std::int64_t CeilDiv(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+void RunItem(const Item& item, const KernelSet& kernels, ActivationRows::State& x,
+             Activations activations) {
+  if (activations == Activations::kInt8 && TraitsOf(item.w->dtype).quantised) {
+    QuantisedItem(item, x.OfBlock(item.w->traits().block_elements), *kernels.quant);
+  } else {
+    FloatItem(item, x, kernels);
+  }
+}
+
+// Jobs that each take the rows of one segment: the experts of a mixture, many of few rows. All in
+// one parallel loop, a job's strips one after the other.
+void RunSegmentJobs(const KernelSet& kernels, std::span<const MatMulJob> jobs,
+                    ActivationRows::State& x, Activations activations, ThreadPool& pool) {
+  const auto rows_of = [&](const MatMulJob& job) {
+    return x.segments[static_cast<std::size_t>(job.segment)];
+  };
+  std::int64_t all_groups = 0;
+  for (const MatMulJob& job : jobs) {
+    all_groups += job.w->packed().n_groups * CeilDiv(rows_of(job).n, kStripTokens);
+  }
+  x.items_end.clear();
+  x.groups_of_item.clear();
+  x.items_end.reserve(jobs.size());
+  x.groups_of_item.reserve(jobs.size());
+  std::int64_t n_items = 0;
+  for (const MatMulJob& job : jobs) {
+    const Matrix::Packed& w = job.w->packed();
+    const std::int64_t n_rows = rows_of(job).n;
+    const std::int64_t groups =
+        ItemGroups(w, n_rows, all_groups, kernels.quant->row_groups, pool.n_threads());
+    n_items += CeilDiv(n_rows, kStripTokens) * CeilDiv(w.n_groups, groups);
+    x.groups_of_item.push_back(groups);
+    x.items_end.push_back(n_items);
+  }
+  pool.For(n_items, [&](std::int64_t index, int) {
+    const auto job = static_cast<std::size_t>(std::ranges::upper_bound(x.items_end, index) -
+                                              x.items_end.begin());
+    const Matrix::Packed& w = jobs[job].w->packed();
+    const RowRange rows = rows_of(jobs[job]);
+    const std::int64_t groups = x.groups_of_item[job];
+    const std::int64_t items_of_strip = CeilDiv(w.n_groups, groups);
+    const std::int64_t item = index - (job == 0 ? 0 : x.items_end[job - 1]);
+    const std::int64_t group = item % items_of_strip * groups;
+    const std::int64_t done = item / items_of_strip * kStripTokens;
+    RunItem({.job = &jobs[job],
+             .w = &w,
+             .group = group,
+             .n_groups = std::min(groups, w.n_groups - group),
+             .strip = {rows.first + done, std::min(kStripTokens, rows.n - done)}},
+            kernels, x, activations);
+  });
+}
+
 constexpr std::size_t kJobsMax = 8;  // of one parallel loop
 
 void RunJobs(const KernelSet& kernels, std::span<const MatMulJob> jobs, ActivationRows::State& x,
@@ -203,11 +256,7 @@ void RunJobs(const KernelSet& kernels, std::span<const MatMulJob> jobs, Activati
                        .group = group,
                        .n_groups = std::min(groups_of_item[j], w.n_groups - group),
                        .strip = {first, std::min(kStripTokens, x.n_rows - first)}};
-    if (activations == Activations::kInt8 && TraitsOf(w.dtype).quantised) {
-      QuantisedItem(item, x.OfBlock(w.traits().block_elements), *kernels.quant);
-    } else {
-      FloatItem(item, x, kernels);
-    }
+    RunItem(item, kernels, x, activations);
   });
 }
 
@@ -216,7 +265,11 @@ void RunJobs(const KernelSet& kernels, std::span<const MatMulJob> jobs, Activati
 void MatMulWith(const KernelSet& kernels, std::span<const MatMulJob> jobs, ActivationRows& x,
                 Activations activations, ThreadPool& pool) {
   ActivationRows::State& state = x.state();
+  const bool segmented = !jobs.empty() && jobs.front().segment >= 0;
   for (const MatMulJob& job : jobs) {
+    TATARA_CHECK(segmented ? job.segment >= 0 &&
+                                 static_cast<std::size_t>(job.segment) < state.segments.size()
+                           : job.segment < 0 && state.segments.empty());
     TATARA_CHECK(!job.w->empty() && job.w->n_cols() == state.n_cols);
     TATARA_CHECK(job.y_stride >= job.w->n_rows());
     const DType dtype = job.w->dtype();
@@ -225,6 +278,7 @@ void MatMulWith(const KernelSet& kernels, std::span<const MatMulJob> jobs, Activ
       Prepare(state, TraitsOf(dtype).block_elements, wide, *kernels.quant, pool);
     }
   }
+  if (segmented) return RunSegmentJobs(kernels, jobs, state, activations, pool);
   for (std::size_t j = 0; j < jobs.size(); j += kJobsMax) {
     RunJobs(kernels, jobs.subspan(j, std::min(kJobsMax, jobs.size() - j)), state, activations,
             pool);

@@ -270,6 +270,51 @@ TEST(MatMul, RunsSeveralJobsInOneLoop) {
   }
 }
 
+// Experts of a mixture: each has its own matrix and some of the rows, none of them included.
+TEST(MatMul, ASegmentHasTheBitsOfItsRowsAlone) {
+  const std::vector<std::int64_t> ends = {3, 3, 4, 11, 127, 128};
+  for (const DType dtype : {DType::kF32, DType::kQ8_0, DType::kQ4_K}) {
+    const std::int64_t n_cols = 256;
+    for (const int n_threads : {1, 3}) {
+      ThreadPool pool(n_threads);
+      const auto x = RandomInputs(ends.back() * n_cols, Inputs8::kOrdinary, 4);
+      std::vector<Matrix> weights;
+      for (std::size_t i = 0; i < 2 * ends.size(); ++i) {
+        const std::int64_t n_rows = i < ends.size() ? 37 : 64;
+        const auto raw =
+            RandomWeights(dtype, n_rows, n_cols, Weights::kOrdinary, static_cast<std::uint32_t>(i));
+        weights.push_back(Matrix::Pack(dtype, n_rows, n_cols, raw, pool));
+      }
+      for (const auto& [name, set] : KernelsUnderTest()) {
+        ActivationRows rows;
+        rows.SetSegments(x.data(), ends, n_cols);
+        std::vector<float> narrow(ends.back() * 37, 99.0F), wide(ends.back() * 64, 99.0F);
+        std::vector<MatMulJob> jobs;
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+          const bool first = i < ends.size();
+          jobs.push_back({.w = &weights[i],
+                          .y = first ? narrow.data() : wide.data(),
+                          .y_stride = first ? 37 : 64,
+                          .segment = static_cast<int>(i % ends.size())});
+        }
+        MatMulWith(set, jobs, rows, Activations::kInt8, pool);
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+          const std::size_t s = i % ends.size();
+          const std::int64_t start = s == 0 ? 0 : ends[s - 1];
+          const std::vector<float> part(x.begin() + start * n_cols, x.begin() + ends[s] * n_cols);
+          if (part.empty()) continue;
+          const auto want = Multiply(set, weights[i], part, Activations::kInt8, pool);
+          const auto& all = i < ends.size() ? narrow : wide;
+          const std::int64_t n_rows = weights[i].n_rows();
+          const std::vector<float> got(all.begin() + start * n_rows,
+                                       all.begin() + ends[s] * n_rows);
+          ASSERT_EQ(F32Sha256(got), F32Sha256(want)) << name << " matrix " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST(MatMul, HasNothingToDoWithoutRowsOrTokens) {
   ThreadPool pool(2);
   const Matrix none = Matrix::Pack(DType::kQ4_0, 0, 64, {}, pool);

@@ -53,6 +53,12 @@ void Scale(float s, std::span<float> y) {
   ActiveFloatKernels().scale(s, Size(y), y.data());
 }
 
+void AddScaled(float s, std::span<const float> x, std::span<float> y) {
+  TATARA_CHECK(x.size() == y.size());
+  const FpGuard guard;
+  ActiveFloatKernels().add_scaled(s, x.data(), Size(x), y.data());
+}
+
 void SiluMul(std::span<const float> gate, std::span<const float> up, std::span<float> y) {
   TATARA_CHECK(gate.size() == y.size() && up.size() == y.size());
   const FpGuard guard;

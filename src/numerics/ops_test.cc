@@ -58,6 +58,11 @@ std::vector<NamedCase> RowCases() {
                      k.scale(0.3F, n, y.data());
                      return y;
                    }});
+  cases.push_back({"add_scaled", [](const FloatKernels& k, int n, Inputs inputs) {
+                     auto y = TestValues(n, 20, inputs);
+                     k.add_scaled(0.7F, TestValues(n, 21, inputs).data(), n, y.data());
+                     return y;
+                   }});
   cases.push_back({"silu_mul", [](const FloatKernels& k, int n, Inputs inputs) {
                      std::vector<float> y(n);
                      k.silu_mul(TestValues(n, 8, inputs).data(), TestValues(n, 9, inputs).data(), n,
@@ -132,6 +137,7 @@ TEST(Ops, BitsAreTheGoldenOnes) {
       {"softmax", "7df525703810b649c849d90ec64cc7f8e46b4779aa1af371c7e7b14c56e40bf0"},
       {"add", "5e334d345c46ca11a45dbe53b0e064b32412aac98c91cba09df9718baf55d75d"},
       {"scale", "8cf54c0c989ce4d768f454318309d9a1b812a8d94db6204df4482b3b7b371de9"},
+      {"add_scaled", "0643027fe1318d087dd148592d1e2a2ab10e814a7da10e94fabf4ec23738a090"},
       {"silu_mul", "ce26b0b3a71489c292dd4461f6d6f7cf803f72602f368ab78621a9f77e453c94"},
       {"gelu_tanh_mul", "ddadd8449036925329c9da31e1fb5a9fad492f5157ffebbdd2295389f8679a15"},
       {"max, sum, sum of squares, position of the largest",

@@ -22,8 +22,26 @@ void ActivationRows::Set(const float* x, std::int64_t n_rows, std::int64_t n_col
   state_->x = x;
   state_->n_rows = n_rows;
   state_->n_cols = n_cols;
+  state_->segments.clear();
   state_->by_32.made_by = nullptr;
   state_->by_256.made_by = nullptr;
+}
+
+void ActivationRows::SetSegments(const float* x, std::span<const std::int64_t> ends,
+                                 std::int64_t n_cols) {
+  TATARA_CHECK(!ends.empty());
+  Set(x, ends.back(), n_cols);
+  state_->segments.reserve(ends.size());
+  state_->token_groups.clear();
+  state_->token_groups.reserve(static_cast<std::size_t>(ends.back()));  // one a row at most
+  std::int64_t first = 0;
+  for (const std::int64_t end : ends) {
+    TATARA_CHECK(end >= first);
+    state_->segments.push_back({first, end - first});
+    for (; first < end; first += std::min<std::int64_t>(kTokenGroup, end - first)) {
+      state_->token_groups.push_back({first, std::min<std::int64_t>(kTokenGroup, end - first)});
+    }
+  }
 }
 
 void Prepare(ActivationRows::State& state, int block, bool wide, const QuantKernels& kernels,
@@ -38,18 +56,16 @@ void Prepare(ActivationRows::State& state, int block, bool wide, const QuantKern
   rows.sums.Grow(n_rows * n_blocks * rows.sum_words * sizeof(std::int32_t));
   if (wide) rows.wide.Grow(n_rows * n_k * sizeof(std::int16_t));
 
-  const std::int64_t n_groups = (state.n_rows + kTokenGroup - 1) / kTokenGroup;
+  const std::int64_t n_groups = state.n_token_groups();
   const std::int64_t per_item = std::max<std::int64_t>(1, kItemValues / (kTokenGroup * n_k + 1));
   pool.For((n_groups + per_item - 1) / per_item, [&](std::int64_t item, int) {
     const std::int64_t end = std::min(n_groups, (item + 1) * per_item);
     for (std::int64_t group = item * per_item; group < end; ++group) {
-      const std::int64_t first = group * kTokenGroup;
-      const auto width =
-          static_cast<int>(std::min<std::int64_t>(kTokenGroup, state.n_rows - first));
+      const auto [first, width] = state.TokenGroup(group);
       kernels.quantise({.x = state.x + first * n_k,
                         .x_stride = n_k,
                         .n_k = n_k,
-                        .width = width,
+                        .width = static_cast<int>(width),
                         .block = block,
                         .q = rows.q.as<std::int8_t>() + first * n_k,
                         .d = rows.d.as<float>() + first * n_blocks,

@@ -104,6 +104,11 @@ void ScaleRow(float s, std::int64_t n, float* y) {
   MapRow(y, n, y, [factor](Lanes v) TATARA_INLINE_LAMBDA { return Mul(v, factor); });
 }
 
+void AddScaledRow(float s, const float* x, std::int64_t n, float* y) {
+  const Lanes factor = Broadcast(s);
+  MapRow(x, y, n, y, [factor](Lanes a, Lanes b) TATARA_INLINE_LAMBDA { return Fma(factor, a, b); });
+}
+
 void SiluMul(const float* gate, const float* up, std::int64_t n, float* y) {
   const Lanes one = Broadcast(1.0F);
   MapRow(gate, up, n, y, [one](Lanes g, Lanes u) TATARA_INLINE_LAMBDA {

@@ -18,6 +18,7 @@
       .softmax = Softmax,             \
       .add = AddRow,                  \
       .scale = ScaleRow,              \
+      .add_scaled = AddScaledRow,     \
       .silu_mul = SiluMul,            \
       .gelu_tanh_mul = GeluTanhMul,   \
       .max = Max,                     \

@@ -50,6 +50,7 @@ const FloatKernels kFloatKernelsScalar = {
     .softmax = oracle::Softmax,
     .add = oracle::Add,
     .scale = oracle::Scale,
+    .add_scaled = oracle::AddScaled,
     .silu_mul = oracle::SiluMul,
     .gelu_tanh_mul = oracle::GeluTanhMul,
     .max = oracle::Max,

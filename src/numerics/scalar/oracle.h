@@ -13,6 +13,7 @@ void RmsNorm(const float* x, const float* weight, std::int64_t n, float eps, flo
 void Softmax(float* x, std::int64_t n);
 void Add(const float* x, std::int64_t n, float* y);
 void Scale(float s, std::int64_t n, float* y);
+void AddScaled(float s, const float* x, std::int64_t n, float* y);
 void SiluMul(const float* gate, const float* up, std::int64_t n, float* y);
 void GeluTanhMul(const float* gate, const float* up, std::int64_t n, float* y);
 float Max(const float* x, std::int64_t n);

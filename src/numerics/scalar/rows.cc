@@ -88,6 +88,10 @@ void Scale(float s, std::int64_t n, float* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = y[i] * s;
 }
 
+void AddScaled(float s, const float* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = std::fma(s, x[i], y[i]);
+}
+
 void SiluMul(const float* gate, const float* up, std::int64_t n, float* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0F + Exp(-gate[i])) * up[i];
 }

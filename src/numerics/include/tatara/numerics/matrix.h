@@ -61,6 +61,9 @@ class ActivationRows {
 
   // x: n_rows x n_cols, row after row, borrowed until the next Set. Drops the prepared forms.
   void Set(const float* x, std::int64_t n_rows, std::int64_t n_cols);
+  // The same, cut into segments of consecutive rows, each of which a job may take alone: segment i
+  // ends before row ends[i], ascending; segments may be empty. `ends` is not kept.
+  void SetSegments(const float* x, std::span<const std::int64_t> ends, std::int64_t n_cols);
 
   struct State;
   State& state() { return *state_; }
@@ -75,6 +78,9 @@ struct MatMulJob {
   const Matrix* w;
   float* y;               // x.n_rows x w->n_rows
   std::int64_t y_stride;  // floats between rows of y, >= w->n_rows
+  // Only the rows of this segment of x are multiplied, into the same rows of y; -1: all rows. In
+  // one call either every job has a segment or none has.
+  int segment = -1;
 };
 
 // Every w has n_cols equal to x's. Overwrites y. Bias and residual are the caller's separate steps.

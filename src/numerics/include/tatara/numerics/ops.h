@@ -18,12 +18,13 @@ void RmsNorm(std::span<const float> x, std::span<const float> weight, float eps,
 // x[i] <- e[i] / Sum(e), e[i] = exp(x[i] - Max(x)). All -inf gives NaN. In place.
 void Softmax(std::span<float> x);
 
-// y[i] = y[i] + x[i];  y[i] = y[i] * s;
+// Add: y[i] = y[i] + x[i];  Scale: y[i] = y[i] * s;  AddScaled: y[i] = fma(s, x[i], y[i]);
 // SiluMul: y[i] = (g / (1 + exp(-g))) * up[i], g = gate[i];
 // GeluTanhMul: y[i] = ((0.5 * g) * (1 + tanh(c * fma((k * g) * g, g, g)))) * up[i], c = sqrt(2 /
 // pi) and k = 0.044715 rounded to f32. y may be gate or up.
 void Add(std::span<const float> x, std::span<float> y);
 void Scale(float s, std::span<float> y);
+void AddScaled(float s, std::span<const float> x, std::span<float> y);
 void SiluMul(std::span<const float> gate, std::span<const float> up, std::span<float> y);
 void GeluTanhMul(std::span<const float> gate, std::span<const float> up, std::span<float> y);
 
