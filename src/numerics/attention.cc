@@ -40,6 +40,9 @@ constexpr std::int64_t kSplitTilesMin = 8;
 // Most floats that the kept results of single tiles may take (64 MiB).
 constexpr std::int64_t kPartialFloatsMax = std::int64_t{1} << 24;
 
+// Distances are whole f32 numbers.
+constexpr std::int64_t kAlibiPositionsMax = std::int64_t{1} << 24;
+
 std::int64_t RoundUp16(std::int64_t n) {
   return (n + 15) / 16 * 16;
 }
@@ -68,7 +71,10 @@ struct Layout {
   std::int64_t tile_k, tile_v, rows_q, rows_o, rows_ml;  // floats of a thread's buffers
 
   // K, V, q; then o, m, l twice: the tile's own and the running ones.
-  std::int64_t thread_floats() const { return tile_k + tile_v + rows_q + 2 * result_floats(); }
+  // Then a slope, a position and one relative to a tile for each row.
+  std::int64_t thread_floats() const {
+    return tile_k + tile_v + rows_q + 2 * result_floats() + 3 * rows_ml;
+  }
   std::int64_t result_floats() const { return rows_o + 2 * rows_ml; }
   TileResult ResultAt(float* p) const { return {p + rows_o, p + rows_o + rows_ml, p}; }
 };
@@ -89,6 +95,7 @@ struct Call {
 struct Buffers {
   float *k, *v, *q;
   TileResult tile, running;
+  float *slopes, *positions, *relative;  // with ALiBi
   std::int32_t *lo, *hi;
 };
 
@@ -102,14 +109,25 @@ Buffers BuffersOf(const Call& call, int thread) {
   float* results = buffers.q + layout.rows_q;
   buffers.tile = layout.ResultAt(results);
   buffers.running = layout.ResultAt(results + layout.result_floats());
+  buffers.slopes = results + 2 * layout.result_floats();
+  buffers.positions = buffers.slopes + layout.rows_ml;
+  buffers.relative = buffers.positions + layout.rows_ml;
   buffers.lo = call.scratch.ranges.data() + thread * 2 * layout.block_rows;
   buffers.hi = buffers.lo + layout.block_rows;
   return buffers;
 }
 
-// First key that the query at `position` sees.
+// First key that the query at `position` sees, and the one after the last.
 std::int64_t FirstKey(const AttentionShape& shape, std::int64_t position) {
-  return shape.window == 0 ? 0 : std::max<std::int64_t>(0, position - shape.window + 1);
+  if (shape.window == 0) return 0;
+  const std::int64_t back = shape.bidirectional ? shape.window / 2 : shape.window - 1;
+  return std::max<std::int64_t>(0, position - back);
+}
+std::int64_t EndKey(const AttentionShape& shape, const AttentionSequence& sequence,
+                    std::int64_t position) {
+  if (!shape.bidirectional) return position + 1;
+  const std::int64_t end = sequence.position + sequence.n_tokens;
+  return shape.window == 0 ? end : std::min(end, position + shape.window / 2 + 1);
 }
 
 void GatherQueries(const Call& call, const Block& block, float* q) {
@@ -122,17 +140,34 @@ void GatherQueries(const Call& call, const Block& block, float* q) {
   }
 }
 
+// The slope and the position of each row.
+void GatherSlopes(const Call& call, const Block& block, const Buffers& buffers) {
+  const std::int64_t group = call.layout.group;
+  const std::int64_t position = call.sequences[block.sequence].position + block.first_token;
+  for (std::int64_t t = 0; t < block.n_tokens; ++t) {
+    std::copy_n(call.shape.alibi_slopes.data() + block.kv_head * group, group,
+                buffers.slopes + t * group);
+    std::fill_n(buffers.positions + t * group, group, static_cast<float>(position + t));
+  }
+}
+
+void GatherRows(const Call& call, const Block& block, const Buffers& buffers) {
+  GatherQueries(call, block, buffers.q);
+  if (!call.shape.alibi_slopes.empty()) GatherSlopes(call, block, buffers);
+}
+
 // The keys of a tile that each row sees. Returns those that some row sees.
 struct KeyRange {
   std::int32_t lo, hi;
 };
 KeyRange RangesOf(const Call& call, const Block& block, std::int64_t tile, const Buffers& buffers) {
   const std::int64_t base = tile * kPageTokens;
-  const std::int64_t position = call.sequences[block.sequence].position + block.first_token;
+  const AttentionSequence& sequence = call.sequences[block.sequence];
+  const std::int64_t position = sequence.position + block.first_token;
   KeyRange seen{kPageTokens, 0};
   for (std::int64_t t = 0; t < block.n_tokens; ++t) {
     const std::int64_t first = FirstKey(call.shape, position + t) - base;
-    const std::int64_t end = position + t + 1 - base;
+    const std::int64_t end = EndKey(call.shape, sequence, position + t) - base;
     const auto lo = static_cast<std::int32_t>(std::clamp<std::int64_t>(first, 0, kPageTokens));
     const auto hi = static_cast<std::int32_t>(std::clamp<std::int64_t>(end, 0, kPageTokens));
     if (lo < hi) seen = {std::min(seen.lo, lo), std::max(seen.hi, hi)};
@@ -187,14 +222,24 @@ void DoTile(const Call& call, const Block& block, std::int64_t tile, const Buffe
                     .v = ValuesOf(call, sequence.v_pages[tile], block, seen, buffers),
                     .head_dim = call.shape.head_dim,
                     .value_stride = static_cast<int>(call.layout.value_stride),
-                    .scale = call.shape.scale};
+                    .scale = call.shape.scale,
+                    .soft_cap = call.shape.soft_cap};
   const std::int64_t n_rows = block.n_tokens * call.layout.group;
+  const bool alibi = !call.shape.alibi_slopes.empty();
+  const auto first_key = static_cast<float>(tile * kPageTokens);
+  for (std::int64_t row = 0; alibi && row < n_rows; ++row) {
+    buffers.relative[row] = buffers.positions[row] - first_key;
+  }
   const int rows_at_once = call.kernels.attention_rows;
   for (std::int64_t row = 0; row < n_rows; row += rows_at_once) {
     job.n_rows = static_cast<int>(std::min<std::int64_t>(rows_at_once, n_rows - row));
     job.q = buffers.q + row * call.shape.head_dim;
     job.lo = buffers.lo + row;
     job.hi = buffers.hi + row;
+    if (alibi) {
+      job.slopes = buffers.slopes + row;
+      job.positions = buffers.relative + row;
+    }
     if (keep != nullptr) {
       call.kernels.attention_tile(job, RowsFrom(*keep, row, job.value_stride));
     } else {
@@ -212,8 +257,26 @@ void ResetRunning(const Call& call, const Block& block, const Buffers& buffers) 
   std::fill_n(buffers.running.o, n_rows * call.layout.value_stride, 0.0F);
 }
 
+// The sinks as the last tile of every row. Overwrites buffers.tile.
+void MergeSinks(const Call& call, const Block& block, const Buffers& buffers) {
+  const std::int64_t group = call.layout.group, n_rows = block.n_tokens * group;
+  for (std::int64_t t = 0; t < block.n_tokens; ++t) {
+    std::copy_n(call.shape.sinks.data() + block.kv_head * group, group, buffers.tile.m + t * group);
+  }
+  std::fill_n(buffers.tile.l, n_rows, 1.0F);
+  std::fill_n(buffers.tile.o, n_rows * call.layout.value_stride, 0.0F);
+  std::fill_n(buffers.lo, n_rows, 0);
+  std::fill_n(buffers.hi, n_rows, 1);
+  const AttentionTile job{.value_stride = static_cast<int>(call.layout.value_stride),
+                          .n_rows = static_cast<int>(n_rows),
+                          .lo = buffers.lo,
+                          .hi = buffers.hi};
+  call.kernels.attention_merge(job, buffers.tile, buffers.running);
+}
+
 void WriteOut(const Call& call, const Block& block, const Buffers& buffers) {
   const AttentionSequence& sequence = call.sequences[block.sequence];
+  if (!call.shape.sinks.empty()) MergeSinks(call, block, buffers);
   for (std::int64_t t = 0; t < block.n_tokens; ++t) {
     for (std::int64_t g = 0; g < call.layout.group; ++g) {
       const std::int64_t row = t * call.layout.group + g;
@@ -232,7 +295,7 @@ TileResult PartialOf(const Call& call, const Block& block, std::int64_t tile) {
 
 void WholeBlock(const Call& call, const Block& block, int thread) {
   const Buffers buffers = BuffersOf(call, thread);
-  GatherQueries(call, block, buffers.q);
+  GatherRows(call, block, buffers);
   ResetRunning(call, block, buffers);
   for (std::int64_t tile = block.first_tile; tile < block.end_tile; ++tile) {
     DoTile(call, block, tile, buffers, nullptr);
@@ -243,7 +306,7 @@ void WholeBlock(const Call& call, const Block& block, int thread) {
 void SomeTiles(const Call& call, const Work& work, int thread) {
   const Block& block = call.scratch.blocks[work.block];
   const Buffers buffers = BuffersOf(call, thread);
-  GatherQueries(call, block, buffers.q);
+  GatherRows(call, block, buffers);
   for (std::int64_t tile = work.first_tile; tile < work.end_tile; ++tile) {
     const TileResult keep = PartialOf(call, block, tile);
     DoTile(call, block, tile, buffers, &keep);
@@ -274,6 +337,7 @@ std::int64_t ListBlocks(const Call& call) {
     const AttentionSequence& sequence = call.sequences[s];
     TATARA_CHECK(sequence.position >= 0 && sequence.n_tokens >= 0);
     const std::int64_t end = sequence.position + sequence.n_tokens;
+    TATARA_CHECK(call.shape.alibi_slopes.empty() || end <= kAlibiPositionsMax);
     const auto pages = static_cast<std::size_t>((end + kPageTokens - 1) / kPageTokens);
     TATARA_CHECK(sequence.n_tokens == 0 ||
                  (sequence.k_pages.size() >= pages && sequence.v_pages.size() >= pages));
@@ -282,11 +346,12 @@ std::int64_t ListBlocks(const Call& call) {
          first >= 0 && sequence.n_tokens > 0; first -= step) {
       const std::int64_t n_tokens = std::min(step, sequence.n_tokens - first);
       const std::int64_t position = sequence.position + first;
+      const std::int64_t last_end = EndKey(call.shape, sequence, position + n_tokens - 1);
       for (int kv_head = 0; kv_head < call.shape.n_kv_heads; ++kv_head) {
         blocks.push_back({.first_token = first,
                           .n_tokens = n_tokens,
                           .first_tile = FirstKey(call.shape, position) / kPageTokens,
-                          .end_tile = (position + n_tokens - 1) / kPageTokens + 1,
+                          .end_tile = (last_end - 1) / kPageTokens + 1,
                           .partial = 0,
                           .sequence = static_cast<std::int32_t>(s),
                           .kv_head = kv_head});
@@ -360,6 +425,10 @@ void Attention(const AttentionShape& shape, std::span<const AttentionSequence> s
                AttentionScratch& scratch, ThreadPool& pool) {
   TATARA_CHECK(shape.n_kv_heads > 0 && shape.n_heads > 0 && shape.n_heads % shape.n_kv_heads == 0);
   TATARA_CHECK(shape.head_dim > 0 && shape.value_dim > 0 && shape.window >= 0);
+  const auto per_head = [&](std::span<const float> values) {
+    return values.empty() || values.size() == static_cast<std::size_t>(shape.n_heads);
+  };
+  TATARA_CHECK(shape.soft_cap >= 0 && per_head(shape.sinks) && per_head(shape.alibi_slopes));
   const Call call{shape, sequences, scratch, Layout(shape), ActiveFloatKernels()};
   const std::int64_t n_tiles = ListBlocks(call);
   const auto n_floats = static_cast<std::size_t>(pool.n_threads() * call.layout.thread_floats());

@@ -95,7 +95,8 @@ struct Run {
   int threads = 1;
 };
 
-void RunAttention(const AttentionShape& shape, std::vector<Sequence*> sequences, const Run& run) {
+void RunAttention(const AttentionShape& shape, std::vector<Sequence*> sequences, Run run) {
+  if (shape.bidirectional) run.chunk = 1 << 20;  // a sequence is one call
   ThreadPool pool(run.threads);
   AttentionScratch scratch;
   for (;;) {
@@ -112,24 +113,38 @@ float Rounded(const AttentionShape& shape, float x) {
   return shape.cache == CacheType::kF32 ? x : F16ToF32(F32ToF16(x));
 }
 
+struct Seen {
+  int first, end;
+};
+Seen KeysSeen(const AttentionShape& shape, int t, int n_tokens) {
+  if (!shape.bidirectional) {
+    return {shape.window == 0 ? 0 : std::max(0, t - shape.window + 1), t + 1};
+  }
+  if (shape.window == 0) return {0, n_tokens};
+  return {std::max(0, t - shape.window / 2), std::min(n_tokens, t + shape.window / 2 + 1)};
+}
+
 // softmax(q k / ...) v over the keys that the query sees, in f64.
 std::vector<double> Reference(const AttentionShape& shape, Sequence& sequence, int t, int head) {
   const int kv_head = head / (shape.n_heads / shape.n_kv_heads);
-  const int first = shape.window == 0 ? 0 : std::max(0, t - shape.window + 1);
+  const auto [first, end] = KeysSeen(shape, t, sequence.n_tokens());
   std::vector<double> weights;
-  for (int key = first; key <= t; ++key) {
+  for (int key = first; key < end; ++key) {
     double score = 0;
     for (int d = 0; d < shape.head_dim; ++d) {
       score += static_cast<double>(sequence.query(t, head)[d]) *
                Rounded(shape, sequence.key(key)[kv_head * shape.head_dim + d]);
     }
-    weights.push_back(score * shape.scale);
+    score *= shape.scale;
+    if (shape.soft_cap != 0) score = shape.soft_cap * std::tanh(score / shape.soft_cap);
+    if (!shape.alibi_slopes.empty()) score -= shape.alibi_slopes[head] * std::abs(t - key);
+    weights.push_back(score);
   }
   const double max = *std::max_element(weights.begin(), weights.end());
-  double sum = 0;
+  double sum = shape.sinks.empty() ? 0 : std::exp(shape.sinks[head] - max);
   for (double& w : weights) sum += w = std::exp(w - max);
   std::vector<double> out(shape.value_dim);
-  for (int key = first; key <= t; ++key) {
+  for (int key = first; key < end; ++key) {
     for (int d = 0; d < shape.value_dim; ++d) {
       out[d] += weights[key - first] / sum *
                 Rounded(shape, sequence.value(key)[kv_head * shape.value_dim + d]);
@@ -137,6 +152,9 @@ std::vector<double> Reference(const AttentionShape& shape, Sequence& sequence, i
   }
   return out;
 }
+
+constexpr float kSinks[] = {0.5F, -3.0F, 12.0F, 0.0F, -40.0F, 2.0F};
+constexpr float kSlopes[] = {0.5F, 0.25F, 0.125F, 0.7071F, 0.0625F, 0.35355F};
 
 std::vector<AttentionShape> Shapes() {
   std::vector<AttentionShape> shapes;
@@ -181,6 +199,50 @@ std::vector<AttentionShape> Shapes() {
                       .value_dim = 16,
                       .scale = 0.25F,
                       .cache = cache});
+    // Soft cap; sinks; both directions, whole and in a window, with ALiBi; everything at once.
+    const std::span<const float> sinks = kSinks, slopes = kSlopes;
+    shapes.push_back({.n_heads = 8,
+                      .n_kv_heads = 4,
+                      .head_dim = 16,
+                      .value_dim = 16,
+                      .scale = 0.5F,
+                      .window = 40,
+                      .cache = cache,
+                      .soft_cap = 2.5F});
+    shapes.push_back({.n_heads = 6,
+                      .n_kv_heads = 2,
+                      .head_dim = 20,
+                      .value_dim = 24,
+                      .scale = 0.2F,
+                      .cache = cache,
+                      .sinks = sinks.first(6)});
+    shapes.push_back({.n_heads = 5,
+                      .n_kv_heads = 5,
+                      .head_dim = 12,
+                      .value_dim = 12,
+                      .scale = 0.3F,
+                      .bidirectional = true,
+                      .cache = cache,
+                      .alibi_slopes = slopes.first(5)});
+    shapes.push_back({.n_heads = 2,
+                      .n_kv_heads = 2,
+                      .head_dim = 32,
+                      .value_dim = 32,
+                      .scale = 0.2F,
+                      .window = 70,
+                      .bidirectional = true,
+                      .cache = cache});
+    shapes.push_back({.n_heads = 6,
+                      .n_kv_heads = 3,
+                      .head_dim = 8,
+                      .value_dim = 40,
+                      .scale = 0.4F,
+                      .window = 33,
+                      .bidirectional = true,
+                      .cache = cache,
+                      .soft_cap = 4.0F,
+                      .sinks = sinks,
+                      .alibi_slopes = slopes});
   }
   return shapes;
 }
@@ -188,7 +250,10 @@ std::vector<AttentionShape> Shapes() {
 std::string Describe(const AttentionShape& s) {
   return std::to_string(s.n_heads) + "/" + std::to_string(s.n_kv_heads) + " heads, dims " +
          std::to_string(s.head_dim) + ", " + std::to_string(s.value_dim) + ", window " +
-         std::to_string(s.window) + (s.cache == CacheType::kF16 ? ", f16" : ", f32");
+         std::to_string(s.window) + (s.bidirectional ? ", both directions" : "") +
+         (s.soft_cap != 0 ? ", soft cap" : "") + (s.sinks.empty() ? "" : ", sinks") +
+         (s.alibi_slopes.empty() ? "" : ", ALiBi") +
+         (s.cache == CacheType::kF16 ? ", f16" : ", f32");
 }
 
 TEST(Attention, AgreesWithAStraightforwardDoublePrecisionForm) {
@@ -209,34 +274,40 @@ TEST(Attention, AgreesWithAStraightforwardDoublePrecisionForm) {
 
 // The mask by itself: with a query of zeros all scores are equal, so the output is the mean of the
 // values seen; values are powers that name their position.
-TEST(Attention, AQuerySeesItsWindowAndNothingElse) {
-  for (const int window : {0, 1, 2, 3, 63, 64, 65, 66, 127, 128, 129, 500}) {
-    const AttentionShape shape{.n_heads = 2,
-                               .n_kv_heads = 1,
-                               .head_dim = 3,
-                               .value_dim = 200,
-                               .window = window,
-                               .cache = CacheType::kF32};
-    Sequence sequence(shape, 200, 200);
-    for (int t = 0; t < 200; ++t) {
-      std::fill_n(sequence.query(t, 0), 2 * shape.head_dim, 0.0F);
-      std::fill_n(sequence.value(t), 200, 0.0F);
-      sequence.value(t)[t] = 1.0F;
-    }
-    RunAttention(shape, {&sequence}, {});
-    for (int t = 0; t < 200; ++t) {
-      const int first = window == 0 ? 0 : std::max(0, t - window + 1);
-      for (int key = 0; key < 200; ++key) {
-        const bool seen = key >= first && key <= t;
-        const float weight = sequence.out_of(t, 1)[key];
-        if (!seen) {
-          ASSERT_EQ(weight, 0.0F) << "window " << window << ": query " << t << " sees key " << key;
-        } else {
-          ASSERT_NEAR(weight * static_cast<float>(t - first + 1), 1.0F, 1e-5F)
-              << "window " << window << ": query " << t << " key " << key;
-        }
+void ExpectOnlyTheWindowIsSeen(bool bidirectional, int window) {
+  const AttentionShape shape{.n_heads = 2,
+                             .n_kv_heads = 1,
+                             .head_dim = 3,
+                             .value_dim = 200,
+                             .window = window,
+                             .bidirectional = bidirectional,
+                             .cache = CacheType::kF32};
+  Sequence sequence(shape, 200, 200);
+  for (int t = 0; t < 200; ++t) {
+    std::fill_n(sequence.query(t, 0), 2 * shape.head_dim, 0.0F);
+    std::fill_n(sequence.value(t), 200, 0.0F);
+    sequence.value(t)[t] = 1.0F;
+  }
+  RunAttention(shape, {&sequence}, {});
+  for (int t = 0; t < 200; ++t) {
+    const auto [first, end] = KeysSeen(shape, t, 200);
+    for (int key = 0; key < 200; ++key) {
+      const bool seen = key >= first && key < end;
+      const float weight = sequence.out_of(t, 1)[key];
+      if (!seen) {
+        ASSERT_EQ(weight, 0.0F) << "window " << window << ": query " << t << " sees key " << key;
+      } else {
+        ASSERT_NEAR(weight * static_cast<float>(end - first), 1.0F, 1e-5F)
+            << "window " << window << ": query " << t << " key " << key;
       }
     }
+  }
+}
+
+TEST(Attention, AQuerySeesItsWindowAndNothingElse) {
+  for (const int window : {0, 1, 2, 3, 63, 64, 65, 66, 127, 128, 129, 500}) {
+    ExpectOnlyTheWindowIsSeen(false, window);
+    ExpectOnlyTheWindowIsSeen(true, window);
   }
 }
 
@@ -247,6 +318,7 @@ TEST(Attention, ChunksBatchesThreadsAndSetsChangeNoBit) {
       SetActiveIsa(isa);
       for (const int threads : {1, 2, 3, 8}) {
         for (const int chunk : {1, 7, 64, 1 << 20}) {
+          if (shape.bidirectional && chunk != 1 << 20) continue;
           if (chunk == 1 && threads == 8) continue;  // mostly waiting on two processors
           // The oracle is slow: each chunking with one number of threads.
           if (isa == Isa::kScalar && threads != 1 + chunk % 3) continue;
@@ -265,6 +337,28 @@ TEST(Attention, ChunksBatchesThreadsAndSetsChangeNoBit) {
   }
 }
 
+// The sink's weight is what the values' weights lack: with values of one, the output is 1 less it.
+TEST(Attention, ASinkTakesItsPartOfTheWeightAndGivesNoValue) {
+  const AttentionShape shape{.n_heads = 6,
+                             .n_kv_heads = 6,
+                             .head_dim = 3,
+                             .value_dim = 1,
+                             .cache = CacheType::kF32,
+                             .sinks = kSinks};
+  Sequence sequence(shape, 100, 250);
+  for (int t = 0; t < 100; ++t) {
+    std::fill_n(sequence.query(t, 0), 6 * shape.head_dim, 0.0F);  // every score is 0
+    std::fill_n(sequence.value(t), 6, 1.0F);
+  }
+  RunAttention(shape, {&sequence}, {});
+  for (int t = 0; t < 100; ++t) {
+    for (int head = 0; head < 6; ++head) {
+      const double keys = t + 1, sink = std::exp(static_cast<double>(kSinks[head]));
+      EXPECT_NEAR(sequence.out_of(t, head)[0], keys / (keys + sink), 1e-6);
+    }
+  }
+}
+
 TEST(Attention, OneQueryOverALongContextIsDealtToThreadsWithTheSameBits) {
   const AttentionShape shape{
       .n_heads = 3, .n_kv_heads = 1, .head_dim = 32, .value_dim = 32, .scale = 0.2F};
@@ -273,6 +367,9 @@ TEST(Attention, OneQueryOverALongContextIsDealtToThreadsWithTheSameBits) {
   RunAttention(shape, {&many}, {.chunk = 1999, .threads = 8});
   EXPECT_EQ(test::FirstDifference(one.out(), many.out()), "");
 }
+
+constexpr float kGoldenPerHead[14] = {0.5F, 1.0F, 0.25F, 2.0F, 0.125F, 0.75F, 0.0625F,
+                                      0.0F, 1.5F, 3.0F,  0.1F, 0.2F,   0.3F,  0.01F};
 
 TEST(Attention, BitsAreTheGoldenOnes) {
   const AttentionShape qwen{
@@ -285,10 +382,18 @@ TEST(Attention, BitsAreTheGoldenOnes) {
                              .window = 100};
   AttentionShape exact = qwen;
   exact.cache = CacheType::kF32;
+  AttentionShape gpt = qwen, bert = exact;
+  gpt.soft_cap = 3.0F;
+  gpt.sinks = kGoldenPerHead;
+  bert.bidirectional = true;
+  bert.window = 128;
+  bert.alibi_slopes = kGoldenPerHead;
   const struct {
     AttentionShape shape;
     const char* sha256;
   } cases[] = {
+      {gpt, "e741188b5184f14b757f9ff03d13b8552bd8a7e587362e1be2c8a405e542a3de"},
+      {bert, "91d2a1a49a2b3985d0bf2ef0c5b53e905ceb3773d621404f093a93e8a29cb48b"},
       {qwen, "737a4dfe37501a5950224ef020f5e119865724b99d2b48b5e4b2007650de1839"},
       {gemma, "dbe4912c668edb89672809563808cd75422d38f537d216534384117d28d61504"},
       {exact, "becb608dfb625649b2016a2180ad508842ef32d03571eeb459d668dfafb01eff"},
@@ -312,6 +417,9 @@ TEST(Attention, EverySetsTileMergeAndDivisionMatchTheOracle) {
         const auto k = TestValues(head_dim * 64, 801 + i, inputs);
         const auto v = TestValues(value_stride * 64, 901 + i, inputs);
         const auto q = TestValues(head_dim * n_rows, 1001 + i, inputs);
+        const auto slopes = TestValues(n_rows, 1101 + i, inputs);
+        std::vector<float> positions(n_rows);
+        for (int r = 0; r < n_rows; ++r) positions[r] = static_cast<float>(7 * r + i - 150);
         std::vector<std::int32_t> lo(n_rows), hi(n_rows);
         for (int r = 0; r < n_rows; ++r) {
           const auto draw =
@@ -324,10 +432,13 @@ TEST(Attention, EverySetsTileMergeAndDivisionMatchTheOracle) {
                                  .head_dim = head_dim,
                                  .value_stride = value_stride,
                                  .scale = 0.3F,
+                                 .soft_cap = i % 4 < 2 ? 0.0F : 1.5F,
                                  .n_rows = n_rows,
                                  .q = q.data(),
                                  .lo = lo.data(),
-                                 .hi = hi.data()};
+                                 .hi = hi.data(),
+                                 .slopes = i % 5 < 3 ? nullptr : slopes.data(),
+                                 .positions = positions.data()};
         const auto run = [&](const FloatKernels& with) {
           std::vector<float> all(2 * n_rows * (value_stride + 2) + n_rows * value_stride);
           float* p = all.data();

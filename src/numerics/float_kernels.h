@@ -19,10 +19,15 @@ struct AttentionTile {
   int head_dim = 0;
   int value_stride = 0;  // value_dim rounded up to a multiple of 16; the padding holds zeros
   float scale = 1;
+  float soft_cap = 0;  // 0: none
   int n_rows = 0;
   const float* q = nullptr;  // n_rows x head_dim
   const std::int32_t* lo = nullptr;
   const std::int32_t* hi = nullptr;
+  // ALiBi where not null: n_rows slopes, and the rows' positions less that of the tile's first key,
+  // whole numbers below 2^24.
+  const float* slopes = nullptr;
+  const float* positions = nullptr;
 };
 
 // The tile's own results: m and l of n_rows, o of n_rows x value_stride.
@@ -39,19 +44,30 @@ struct FloatKernels {
   void (*panel_product)(const float* panel, std::int64_t n_k, const float* x, std::int64_t x_stride,
                         std::int64_t n_tokens, float* acc, std::int64_t acc_stride);
 
-  // y[i] = Exp(x[i]), Tanh(x[i]) of functions.h; y may be x.
+  // y[i] = Exp(x[i]), Tanh(x[i]), Erf(x[i]) of functions.h; y may be x.
   void (*exp)(const float* x, std::int64_t n, float* y);
   void (*tanh)(const float* x, std::int64_t n, float* y);
+  void (*erf)(const float* x, std::int64_t n, float* y);
   void (*exp_f64)(const double* x, std::int64_t n, double* y);  // ExpF64
 
   // ops.h, with n values; weight may be null.
   void (*rms_norm)(const float* x, const float* weight, std::int64_t n, float eps, float* y);
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, std::int64_t n,
+                     float eps, float* y);  // weight is there, bias may be null
   void (*softmax)(float* x, std::int64_t n);
   void (*add)(const float* x, std::int64_t n, float* y);
   void (*scale)(float s, std::int64_t n, float* y);
   void (*add_scaled)(float s, const float* x, std::int64_t n, float* y);
   void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* y);
   void (*gelu_tanh_mul)(const float* gate, const float* up, std::int64_t n, float* y);
+  void (*gelu_erf_mul)(const float* gate, const float* up, std::int64_t n, float* y);
+  void (*relu_mul)(const float* gate, const float* up, std::int64_t n, float* y);
+  void (*sigmoid)(const float* x, std::int64_t n, float* y);
+  void (*silu)(const float* x, std::int64_t n, float* y);
+  void (*gelu_tanh)(const float* x, std::int64_t n, float* y);
+  void (*gelu_erf)(const float* x, std::int64_t n, float* y);
+  void (*relu)(const float* x, std::int64_t n, float* y);
+  void (*soft_cap)(float cap, std::int64_t n, float* y);
   float (*max)(const float* x, std::int64_t n);
   float (*sum)(const float* x, std::int64_t n);
   float (*sum_of_squares)(const float* x, std::int64_t n);

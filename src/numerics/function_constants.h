@@ -31,5 +31,7 @@ constexpr float kTanhP4 = -0x1.745d5cp-8F;
 // gelu_tanh: sqrt(2/pi) and the cubic's coefficient (Hendrycks and Gimpel, arXiv:1606.08415).
 constexpr float kGeluC = 0x1.988454p-1F;
 constexpr float kGeluK = 0x1.6e4e26p-5F;
+// gelu_erf: sqrt(1/2).
+constexpr float kSqrtHalf = 0x1.6a09e6p-1F;
 
 }  // namespace tatara::numerics

@@ -229,10 +229,11 @@ void ExpectSameOverF32(RowFunction want, RowFunction got, const std::string& nam
   for (const std::string& difference : differences) ASSERT_EQ(difference, "") << name;
 }
 
-TEST(Functions, EverySetsExpAndTanhEqualTheScalarForms) {
+TEST(Functions, EverySetsExpTanhAndErfEqualTheScalarForms) {
   for (const auto& [name, kernels] : test::FloatKernelsUnderTest()) {
     ExpectSameOverF32(kFloatKernelsScalar.exp, kernels->exp, name + " exp");
     ExpectSameOverF32(kFloatKernelsScalar.tanh, kernels->tanh, name + " tanh");
+    ExpectSameOverF32(kFloatKernelsScalar.erf, kernels->erf, name + " erf");
   }
 }
 

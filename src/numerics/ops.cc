@@ -37,6 +37,15 @@ void RmsNorm(std::span<const float> x, std::span<const float> weight, float eps,
                                 y.data());
 }
 
+void LayerNorm(std::span<const float> x, std::span<const float> weight, std::span<const float> bias,
+               float eps, std::span<float> y) {
+  TATARA_CHECK(x.size() == y.size() && weight.size() == x.size() &&
+               (bias.empty() || bias.size() == x.size()));
+  const FpGuard guard;
+  ActiveFloatKernels().layer_norm(x.data(), weight.data(), bias.empty() ? nullptr : bias.data(),
+                                  Size(x), eps, y.data());
+}
+
 void Softmax(std::span<float> x) {
   const FpGuard guard;
   ActiveFloatKernels().softmax(x.data(), Size(x));
@@ -69,6 +78,54 @@ void GeluTanhMul(std::span<const float> gate, std::span<const float> up, std::sp
   TATARA_CHECK(gate.size() == y.size() && up.size() == y.size());
   const FpGuard guard;
   ActiveFloatKernels().gelu_tanh_mul(gate.data(), up.data(), Size(y), y.data());
+}
+
+void GeluErfMul(std::span<const float> gate, std::span<const float> up, std::span<float> y) {
+  TATARA_CHECK(gate.size() == y.size() && up.size() == y.size());
+  const FpGuard guard;
+  ActiveFloatKernels().gelu_erf_mul(gate.data(), up.data(), Size(y), y.data());
+}
+
+void ReluMul(std::span<const float> gate, std::span<const float> up, std::span<float> y) {
+  TATARA_CHECK(gate.size() == y.size() && up.size() == y.size());
+  const FpGuard guard;
+  ActiveFloatKernels().relu_mul(gate.data(), up.data(), Size(y), y.data());
+}
+
+void Silu(std::span<float> y) {
+  const FpGuard guard;
+  ActiveFloatKernels().silu(y.data(), Size(y), y.data());
+}
+
+void GeluTanh(std::span<float> y) {
+  const FpGuard guard;
+  ActiveFloatKernels().gelu_tanh(y.data(), Size(y), y.data());
+}
+
+void GeluErf(std::span<float> y) {
+  const FpGuard guard;
+  ActiveFloatKernels().gelu_erf(y.data(), Size(y), y.data());
+}
+
+void Relu(std::span<float> y) {
+  const FpGuard guard;
+  ActiveFloatKernels().relu(y.data(), Size(y), y.data());
+}
+
+void Sigmoid(std::span<float> y) {
+  const FpGuard guard;
+  ActiveFloatKernels().sigmoid(y.data(), Size(y), y.data());
+}
+
+void TanhRow(std::span<float> y) {
+  const FpGuard guard;
+  ActiveFloatKernels().tanh(y.data(), Size(y), y.data());
+}
+
+void SoftCap(float cap, std::span<float> y) {
+  TATARA_CHECK(cap > 0);
+  const FpGuard guard;
+  ActiveFloatKernels().soft_cap(cap, Size(y), y.data());
 }
 
 float Max(std::span<const float> x) {

@@ -75,6 +75,40 @@ std::vector<NamedCase> RowCases() {
                                      TestValues(n, 11, inputs).data(), n, y.data());
                      return y;
                    }});
+  cases.push_back({"layer_norm", [](const FloatKernels& k, int n, Inputs inputs) {
+                     auto y = TestValues(n, 30, inputs);
+                     k.layer_norm(TestValues(n, 31, inputs).data(),
+                                  TestValues(n, 32, inputs).data(),
+                                  TestValues(n, 33, inputs).data(), n, 1e-12F, y.data());
+                     return y;
+                   }});
+  cases.push_back(
+      {"layer_norm in place without bias", [](const FloatKernels& k, int n, Inputs inputs) {
+         auto y = TestValues(n, 30, inputs);
+         k.layer_norm(y.data(), TestValues(n, 32, inputs).data(), nullptr, n, 1e-5F, y.data());
+         return y;
+       }});
+  cases.push_back({"gelu_erf_mul, relu_mul", [](const FloatKernels& k, int n, Inputs inputs) {
+                     const auto gate = TestValues(n, 34, inputs), up = TestValues(n, 35, inputs);
+                     std::vector<float> y(2 * n);
+                     k.gelu_erf_mul(gate.data(), up.data(), n, y.data());
+                     k.relu_mul(gate.data(), up.data(), n, y.data() + n);
+                     return y;
+                   }});
+  cases.push_back({"sigmoid, silu, gelu_tanh, gelu_erf, relu, erf, soft_cap",
+                   [](const FloatKernels& k, int n, Inputs inputs) {
+                     std::vector<float> all;
+                     for (const auto op :
+                          {k.sigmoid, k.silu, k.gelu_tanh, k.gelu_erf, k.relu, k.erf}) {
+                       auto y = TestValues(n, 36, inputs);
+                       op(y.data(), n, y.data());
+                       all.insert(all.end(), y.begin(), y.end());
+                     }
+                     auto y = TestValues(n, 37, inputs);
+                     k.soft_cap(1.5F, n, y.data());
+                     all.insert(all.end(), y.begin(), y.end());
+                     return all;
+                   }});
   cases.push_back({"max, sum, sum of squares, position of the largest",
                    [](const FloatKernels& k, int n, Inputs inputs) {
                      const auto x = TestValues(n, 12, inputs);
@@ -140,6 +174,13 @@ TEST(Ops, BitsAreTheGoldenOnes) {
       {"add_scaled", "0643027fe1318d087dd148592d1e2a2ab10e814a7da10e94fabf4ec23738a090"},
       {"silu_mul", "ce26b0b3a71489c292dd4461f6d6f7cf803f72602f368ab78621a9f77e453c94"},
       {"gelu_tanh_mul", "ddadd8449036925329c9da31e1fb5a9fad492f5157ffebbdd2295389f8679a15"},
+      {"layer_norm", "5abe22c44f2786957c56f559f1aace0c2e7a8ff8a4262e1388fba415482eefad"},
+      {"layer_norm in place without bias",
+       "15fdc9efdefe504e2390f3e0fb73178bd4b036e0639671b258b1858857df5e4b"},
+      {"gelu_erf_mul, relu_mul",
+       "fc4dcb0d906d0b16168f097c08b9797d7896b4d64715a4422bc6cc5cb20e92d0"},
+      {"sigmoid, silu, gelu_tanh, gelu_erf, relu, erf, soft_cap",
+       "fef43cc704ccd11986b7388c7f63e2a6b4ef4ec83312934ac3d165129a3e3630"},
       {"max, sum, sum of squares, position of the largest",
        "e09acd1cd3a320fda6d1b0b545d25b50bde21ba321b231042109f53807b49f52"},
       {"rope_pairs", "5efb006afc0e9618155a34a0d8f14398e949fe599a488c3fc6ebfd3a73f071f0"},
@@ -225,6 +266,44 @@ TEST(Ops, NormSoftmaxAndGatesAgreeWithDoublePrecision) {
     EXPECT_NEAR(silu[i], v / (1 + std::exp(-v)) * w[i], 4e-6);
     const double inner = std::sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v);
     EXPECT_NEAR(gelu[i], 0.5 * v * (1 + std::tanh(inner)) * w[i], 4e-6);
+  }
+}
+
+TEST(Ops, LayerNormAndActivationsAgreeWithDoublePrecision) {
+  const int n = 577;
+  auto x = test::TestValues(n, 22);
+  const auto w = test::TestValues(n, 23), b = test::TestValues(n, 24);
+  for (float& v : x) v += 100.0F;  // one pass over x and x^2 would lose the variance's digits
+  double mean = 0, variance = 0;
+  for (const float v : x) mean += v;
+  mean /= n;
+  for (const float v : x) variance += (v - mean) * (v - mean);
+  variance /= n;
+  std::vector<float> norm(n);
+  LayerNorm(x, w, b, 1e-5F, norm);
+  for (int i = 0; i < n; ++i) {
+    EXPECT_NEAR(norm[i], (x[i] - mean) / std::sqrt(variance + 1e-5) * w[i] + b[i], 5e-5);
+  }
+  const auto z = test::TestValues(n, 25);
+  std::vector<float> silu(z), gelu_tanh(z), gelu_erf(z), relu(z), sigmoid(z), tanh(z), cap(z),
+      gelu_gate(n), relu_gate(n);
+  Silu(silu), GeluTanh(gelu_tanh), GeluErf(gelu_erf), Relu(relu), Sigmoid(sigmoid), TanhRow(tanh);
+  SoftCap(1.25F, cap);
+  GeluErfMul(z, w, gelu_gate);
+  ReluMul(z, w, relu_gate);
+  for (int i = 0; i < n; ++i) {
+    const double v = z[i],
+                 inner = std::sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v);
+    const double exact = 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
+    EXPECT_NEAR(silu[i], v / (1 + std::exp(-v)), 1e-6);
+    EXPECT_NEAR(gelu_tanh[i], 0.5 * v * (1 + std::tanh(inner)), 1e-6);
+    EXPECT_NEAR(gelu_erf[i], exact, 1e-6);
+    EXPECT_NEAR(gelu_gate[i], exact * w[i], 4e-6);
+    EXPECT_EQ(relu[i], v < 0 ? 0 : v);
+    EXPECT_NEAR(relu_gate[i], std::max(v, 0.0) * w[i], 1e-6);
+    EXPECT_NEAR(sigmoid[i], 1 / (1 + std::exp(-v)), 1e-6);
+    EXPECT_NEAR(tanh[i], std::tanh(v), 1e-6);
+    EXPECT_NEAR(cap[i], 1.25 * std::tanh(v / 1.25), 1e-6);
   }
 }
 

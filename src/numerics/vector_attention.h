@@ -57,6 +57,23 @@ inline float ScaleRowOfScores(float* p, float scale, int lo, int hi) {
   return Bits(nan) != 0 ? __builtin_nanf("") : TreeLarger(max);
 }
 
+// Scores that more than a scale applies to: scaled, capped, and less ALiBi's slope times distance,
+// in place. Not inlined: it would take registers of the common path.
+[[gnu::noinline]] void AdjustRowOfScores(const AttentionTile& tile, int row, float* p) {
+  static constexpr float kLane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Lanes scale = Broadcast(tile.scale), cap = Broadcast(tile.soft_cap);
+  for (int v = 0; v < kKeyVectors; ++v) {
+    Lanes s = Mul(Load(p + 16 * v), scale);
+    if (tile.soft_cap != 0) s = SoftCapLanes(s, cap);
+    if (tile.slopes != nullptr) {
+      const Lanes distance =
+          Abs(Sub(Broadcast(tile.positions[row] - static_cast<float>(16 * v)), Load(kLane)));
+      s = Fma(Broadcast(-tile.slopes[row]), distance, s);
+    }
+    Store(p + 16 * v, s);
+  }
+}
+
 // From scaled scores to weights exp(s - m), in place; returns their sum. A masked key's weight is
 // +0, or NaN where all are.
 inline float WeighRow(float* p, float m) {
@@ -123,9 +140,14 @@ void TileRows(const AttentionTile& tile, int row, const TileResult& result) {
   ProductRows<kRows, Start::kFromZero>(
       tile.k, kKeys, tile.head_dim, tile.q + static_cast<std::int64_t>(row) * tile.head_dim,
       tile.head_dim, p, kKeys, first_key / 16, (end_key + 15) / 16);
+  float scale = tile.scale;
+  if (tile.soft_cap != 0 || tile.slopes != nullptr) {
+    for (int r = 0; r < kRows; ++r) AdjustRowOfScores(tile, row + r, p + r * kKeys);
+    scale = 1;  // is in already, and times one changes no bit
+  }
   float m[kRows];
   for (int r = 0; r < kRows; ++r) {
-    m[r] = ScaleRowOfScores(p + r * kKeys, tile.scale, tile.lo[row + r], tile.hi[row + r]);
+    m[r] = ScaleRowOfScores(p + r * kKeys, scale, tile.lo[row + r], tile.hi[row + r]);
   }
   for (int r = 0; r < kRows; ++r) {
     if (tile.hi[row + r] <= tile.lo[row + r]) continue;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "vector_erf.h"
 #include "vector_functions.h"
 #include "vector_map.h"
 
@@ -16,6 +17,10 @@ void ExpRow(const float* x, std::int64_t n, float* y) {
 }
 void TanhRow(const float* x, std::int64_t n, float* y) {
   MapRow(x, n, y, [](Lanes v) TATARA_INLINE_LAMBDA { return TanhLanes(v); });
+}
+
+void ErfRow(const float* x, std::int64_t n, float* y) {
+  MapRow(x, n, y, [](Lanes v) TATARA_INLINE_LAMBDA { return ErfLanes(v); });
 }
 
 float Sum(const float* x, std::int64_t n) {
@@ -88,15 +93,42 @@ void RmsNorm(const float* x, const float* weight, std::int64_t n, float eps, flo
   }
 }
 
+void AddRow(const float* x, std::int64_t n, float* y) {
+  MapRow(y, x, n, y, [](Lanes a, Lanes b) TATARA_INLINE_LAMBDA { return Add(a, b); });
+}
+
+// The sum over (x[i] - mean)^2.
+inline float SumOfSquaredDeviations(const float* x, std::int64_t n, Lanes mean) {
+  Lanes sum = Zero();
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const Lanes v = Sub(Load(x + i), mean);
+    sum = Fma(v, v, sum);
+  }
+  if (i < n) {
+    const Mask rest = FirstLanes(n - i);
+    const Lanes v = Select(rest, Sub(LoadMasked(x + i, rest), mean), Zero());
+    sum = Fma(v, v, sum);
+  }
+  return TreeSum(sum);
+}
+
+void LayerNorm(const float* x, const float* weight, const float* bias, std::int64_t n, float eps,
+               float* y) {
+  const auto count = static_cast<float>(n);
+  const Lanes mean = Broadcast(Sum(x, n) / count);
+  const float variance = SumOfSquaredDeviations(x, n, mean) / count;
+  const Lanes r = Broadcast(1.0F / __builtin_sqrtf(variance + eps));
+  MapRow(x, weight, n, y,
+         [r, mean](Lanes v, Lanes w) TATARA_INLINE_LAMBDA { return Mul(Mul(Sub(v, mean), r), w); });
+  if (bias != nullptr) AddRow(bias, n, y);
+}
+
 void Softmax(float* x, std::int64_t n) {
   const Lanes max = Broadcast(Max(x, n));
   MapRow(x, n, x, [max](Lanes v) TATARA_INLINE_LAMBDA { return ExpLanes(Sub(v, max)); });
   const Lanes sum = Broadcast(Sum(x, n));
   MapRow(x, n, x, [sum](Lanes v) TATARA_INLINE_LAMBDA { return Div(v, sum); });
-}
-
-void AddRow(const float* x, std::int64_t n, float* y) {
-  MapRow(y, x, n, y, [](Lanes a, Lanes b) TATARA_INLINE_LAMBDA { return Add(a, b); });
 }
 
 void ScaleRow(float s, std::int64_t n, float* y) {
@@ -122,6 +154,58 @@ void GeluTanhMul(const float* gate, const float* up, std::int64_t n, float* y) {
     const Lanes tanh = TanhLanes(Mul(Broadcast(kGeluC), cubic));
     return Mul(Mul(Mul(Broadcast(0.5F), g), Add(Broadcast(1.0F), tanh)), u);
   });
+}
+
+[[gnu::always_inline]] inline Lanes SigmoidLanes(Lanes x) {
+  const Lanes one = Broadcast(1.0F);
+  return Div(one, Add(one, ExpLanes(Negate(x))));
+}
+[[gnu::always_inline]] inline Lanes SiluLanes(Lanes x) {
+  return Div(x, Add(Broadcast(1.0F), ExpLanes(Negate(x))));
+}
+[[gnu::always_inline]] inline Lanes GeluTanhLanes(Lanes g) {
+  const Lanes cubic = Fma(Mul(Mul(Broadcast(kGeluK), g), g), g, g);
+  const Lanes tanh = TanhLanes(Mul(Broadcast(kGeluC), cubic));
+  return Mul(Mul(Broadcast(0.5F), g), Add(Broadcast(1.0F), tanh));
+}
+[[gnu::always_inline]] inline Lanes GeluErfLanes(Lanes g) {
+  const Lanes erf = ErfLanes(Mul(g, Broadcast(kSqrtHalf)));
+  return Mul(Mul(Broadcast(0.5F), g), Add(Broadcast(1.0F), erf));
+}
+[[gnu::always_inline]] inline Lanes ReluLanes(Lanes x) {
+  return Select(LessThan(x, Zero()), Zero(), x);
+}
+
+void SigmoidRow(const float* x, std::int64_t n, float* y) {
+  MapRow(x, n, y, [](Lanes v) TATARA_INLINE_LAMBDA { return SigmoidLanes(v); });
+}
+void SiluRow(const float* x, std::int64_t n, float* y) {
+  MapRow(x, n, y, [](Lanes v) TATARA_INLINE_LAMBDA { return SiluLanes(v); });
+}
+void GeluTanhRow(const float* x, std::int64_t n, float* y) {
+  MapRow(x, n, y, [](Lanes v) TATARA_INLINE_LAMBDA { return GeluTanhLanes(v); });
+}
+void GeluErfRow(const float* x, std::int64_t n, float* y) {
+  MapRow(x, n, y, [](Lanes v) TATARA_INLINE_LAMBDA { return GeluErfLanes(v); });
+}
+void ReluRow(const float* x, std::int64_t n, float* y) {
+  MapRow(x, n, y, [](Lanes v) TATARA_INLINE_LAMBDA { return ReluLanes(v); });
+}
+void GeluErfMul(const float* gate, const float* up, std::int64_t n, float* y) {
+  MapRow(gate, up, n, y,
+         [](Lanes g, Lanes u) TATARA_INLINE_LAMBDA { return Mul(GeluErfLanes(g), u); });
+}
+void ReluMul(const float* gate, const float* up, std::int64_t n, float* y) {
+  MapRow(gate, up, n, y,
+         [](Lanes g, Lanes u) TATARA_INLINE_LAMBDA { return Mul(ReluLanes(g), u); });
+}
+
+[[gnu::always_inline]] inline Lanes SoftCapLanes(Lanes x, Lanes cap) {
+  return Mul(cap, TanhLanes(Div(x, cap)));
+}
+void SoftCapRow(float cap, std::int64_t n, float* y) {
+  const Lanes limit = Broadcast(cap);
+  MapRow(y, n, y, [limit](Lanes v) TATARA_INLINE_LAMBDA { return SoftCapLanes(v, limit); });
 }
 
 // Eight pairs (a, b) in neighbouring lanes: even lanes fma(a, cos, -(b * sin)), odd ones fma(a,

@@ -1,5 +1,5 @@
-// Eight f64 lanes as two AVX2 registers: what vector_exp_f64.h is written in. Every function has
-// internal linkage.
+// Eight f64 lanes as two AVX2 registers: what vector_exp_f64.h and vector_erf.h are written in.
+// Every function has internal linkage.
 #pragma once
 
 #include <immintrin.h>
@@ -20,6 +20,14 @@ inline Doubles LoadF64(const double* p) {
 inline void StoreF64(double* p, Doubles a) {
   _mm256_storeu_pd(p, a.lo);
   _mm256_storeu_pd(p + 4, a.hi);
+}
+// Eight f32 values as f64, and back, rounded once.
+inline Doubles LoadWidened(const float* p) {
+  return {_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
+}
+inline void StoreNarrowed(float* p, Doubles a) {
+  _mm_storeu_ps(p, _mm256_cvtpd_ps(a.lo));
+  _mm_storeu_ps(p + 4, _mm256_cvtpd_ps(a.hi));
 }
 inline Doubles Sub(Doubles a, Doubles b) {
   return {_mm256_sub_pd(a.lo, b.lo), _mm256_sub_pd(a.hi, b.hi)};

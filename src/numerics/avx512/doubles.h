@@ -1,5 +1,5 @@
-// Eight f64 lanes as one AVX-512 register: what vector_exp_f64.h is written in. Every function has
-// internal linkage.
+// Eight f64 lanes as one AVX-512 register: what vector_exp_f64.h and vector_erf.h are written in.
+// Every function has internal linkage.
 #pragma once
 
 #include "simd_avx512.h"
@@ -19,6 +19,13 @@ inline Doubles LoadF64(const double* p) {
 }
 inline void StoreF64(double* p, Doubles a) {
   _mm512_storeu_pd(p, a.v);
+}
+// Eight f32 values as f64, and back, rounded once.
+inline Doubles LoadWidened(const float* p) {
+  return {_mm512_cvtps_pd(_mm256_loadu_ps(p))};
+}
+inline void StoreNarrowed(float* p, Doubles a) {
+  _mm256_storeu_ps(p, _mm512_cvtpd_ps(a.v));
 }
 inline Doubles Sub(Doubles a, Doubles b) {
   return {_mm512_sub_pd(a.v, b.v)};

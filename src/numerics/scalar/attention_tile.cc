@@ -14,6 +14,13 @@ float MaxNaNWins(float a, float b) {
   return b > a ? b : a;
 }
 
+float Adjusted(const AttentionTile& tile, int row, int key, float score) {
+  if (tile.soft_cap != 0) score = tile.soft_cap * Tanh(score / tile.soft_cap);
+  if (tile.slopes == nullptr) return score;
+  const float distance = std::fabs(tile.positions[row] - static_cast<float>(key));
+  return std::fma(-tile.slopes[row], distance, score);
+}
+
 }  // namespace
 
 void AttendTile(const AttentionTile& tile, const TileResult& result) {
@@ -29,7 +36,7 @@ void AttendTile(const AttentionTile& tile, const TileResult& result) {
       float score = 0;
       for (int d = 0; d < tile.head_dim; ++d)
         score = std::fma(tile.k[d * kKeys + key], q[d], score);
-      p[key] = score * tile.scale;
+      p[key] = Adjusted(tile, r, key, score * tile.scale);
       m = MaxNaNWins(m, p[key]);
     }
     float lanes[16] = {};

@@ -29,6 +29,9 @@ void ExpRow(const float* x, std::int64_t n, float* y) {
 void TanhRow(const float* x, std::int64_t n, float* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = Tanh(x[i]);
 }
+void ErfRow(const float* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = Erf(x[i]);
+}
 void ExpRowF64(const double* x, std::int64_t n, double* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = ExpF64(x[i]);
 }
@@ -45,14 +48,24 @@ const FloatKernels kFloatKernelsScalar = {
     .panel_product = PanelProduct,
     .exp = ExpRow,
     .tanh = TanhRow,
+    .erf = ErfRow,
     .exp_f64 = ExpRowF64,
     .rms_norm = oracle::RmsNorm,
+    .layer_norm = oracle::LayerNorm,
     .softmax = oracle::Softmax,
     .add = oracle::Add,
     .scale = oracle::Scale,
     .add_scaled = oracle::AddScaled,
     .silu_mul = oracle::SiluMul,
     .gelu_tanh_mul = oracle::GeluTanhMul,
+    .gelu_erf_mul = oracle::GeluErfMul,
+    .relu_mul = oracle::ReluMul,
+    .sigmoid = oracle::Sigmoid,
+    .silu = oracle::Silu,
+    .gelu_tanh = oracle::GeluTanh,
+    .gelu_erf = oracle::GeluErf,
+    .relu = oracle::Relu,
+    .soft_cap = oracle::SoftCap,
     .max = oracle::Max,
     .sum = oracle::Sum,
     .sum_of_squares = oracle::SumOfSquares,

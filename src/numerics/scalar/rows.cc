@@ -12,6 +12,19 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
+float SiluOf(float x) {
+  return x / (1.0F + Exp(-x));
+}
+float GeluTanhOf(float x) {
+  return 0.5F * x * (1.0F + Tanh(kGeluC * std::fma(kGeluK * x * x, x, x)));
+}
+float GeluErfOf(float x) {
+  return 0.5F * x * (1.0F + Erf(x * kSqrtHalf));
+}
+float ReluOf(float x) {
+  return x < 0 ? 0.0F : x;
+}
+
 void Rotate(float& a, float& b, float cosine, float sine) {
   const float rotated_a = std::fma(a, cosine, -(b * sine));
   const float rotated_b = std::fma(a, sine, b * cosine);
@@ -73,6 +86,21 @@ void RmsNorm(const float* x, const float* weight, std::int64_t n, float eps, flo
   }
 }
 
+void LayerNorm(const float* x, const float* weight, const float* bias, std::int64_t n, float eps,
+               float* y) {
+  const float mean = Sum(x, n) / static_cast<float>(n);
+  float lanes[16] = {};
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float deviation = x[i] - mean;
+    lanes[i % 16] = std::fma(deviation, deviation, lanes[i % 16]);
+  }
+  const float r = 1.0F / std::sqrt(TreeSum(lanes) / static_cast<float>(n) + eps);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float scaled = (x[i] - mean) * r * weight[i];
+    y[i] = bias == nullptr ? scaled : scaled + bias[i];
+  }
+}
+
 void Softmax(float* x, std::int64_t n) {
   const float max = Max(x, n);
   for (std::int64_t i = 0; i < n; ++i) x[i] = Exp(x[i] - max);
@@ -93,15 +121,35 @@ void AddScaled(float s, const float* x, std::int64_t n, float* y) {
 }
 
 void SiluMul(const float* gate, const float* up, std::int64_t n, float* y) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0F + Exp(-gate[i])) * up[i];
+  for (std::int64_t i = 0; i < n; ++i) y[i] = SiluOf(gate[i]) * up[i];
+}
+void GeluTanhMul(const float* gate, const float* up, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = GeluTanhOf(gate[i]) * up[i];
+}
+void GeluErfMul(const float* gate, const float* up, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = GeluErfOf(gate[i]) * up[i];
+}
+void ReluMul(const float* gate, const float* up, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = ReluOf(gate[i]) * up[i];
 }
 
-void GeluTanhMul(const float* gate, const float* up, std::int64_t n, float* y) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float x = gate[i];
-    const float inner = kGeluC * std::fma(kGeluK * x * x, x, x);
-    y[i] = 0.5F * x * (1.0F + Tanh(inner)) * up[i];
-  }
+void Sigmoid(const float* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = 1.0F / (1.0F + Exp(-x[i]));
+}
+void Silu(const float* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = SiluOf(x[i]);
+}
+void GeluTanh(const float* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = GeluTanhOf(x[i]);
+}
+void GeluErf(const float* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = GeluErfOf(x[i]);
+}
+void Relu(const float* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = ReluOf(x[i]);
+}
+void SoftCap(float cap, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = cap * Tanh(y[i] / cap);
 }
 
 void RopePairs(float* x, std::int64_t n_pairs, const float* cosines, const float* sines) {

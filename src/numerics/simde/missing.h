@@ -83,6 +83,17 @@ inline simde__m512i Cvtps2Epi32(__m512 v) {
   return simde__m512i_from_private(to);
 }
 
+inline simde__m512d WidenFloats(__m256 v) {
+  simde__m512d_private to;
+  to.m256d[0] = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
+  to.m256d[1] = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+  return simde__m512d_from_private(to);
+}
+inline __m256 NarrowDoubles(simde__m512d v) {
+  const simde__m512d_private from = simde__m512d_to_private(v);
+  return _mm256_set_m128(_mm256_cvtpd_ps(from.m256d[1]), _mm256_cvtpd_ps(from.m256d[0]));
+}
+
 }  // namespace simde_missing
 }  // namespace
 }  // namespace tatara::numerics
@@ -109,4 +120,8 @@ inline simde__m512i Cvtps2Epi32(__m512 v) {
 #define _mm512_cvtepi32_ps(v) tatara::numerics::simde_missing::Cvtepi32Ps(v)
 #define _mm512_srai_epi32(v, bits) tatara::numerics::simde_missing::SraiEpi32(v, bits)
 #define _mm512_cvtepu16_epi32(v) tatara::numerics::simde_missing::Cvtepu16Epi32(v)
+#undef _mm512_cvtps_pd
+#undef _mm512_cvtpd_ps
+#define _mm512_cvtps_pd(v) tatara::numerics::simde_missing::WidenFloats(v)
+#define _mm512_cvtpd_ps(v) tatara::numerics::simde_missing::NarrowDoubles(v)
 #define _mm512_cvtps_epi32(v) tatara::numerics::simde_missing::Cvtps2Epi32(v)

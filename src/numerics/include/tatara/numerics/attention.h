@@ -7,14 +7,18 @@
 //   V: n_kv_heads x kPageTokens x value_dim
 //
 // For a query at position p (rule 5; every operation rounded once):
-//   tile t, for keys of it with max(0, p - window + 1) <= key <= p, and for no others:
+//   tile t, for the keys of it that the query sees (AttentionShape), and for no others:
 //     score[key] = scale * chain over d of fma(k[d][key], q[d], .) from +0;
+//     with a soft cap: score[key] = cap * tanh(score[key] / cap), tanh of functions.h;
+//     with ALiBi: score[key] = fma(-slope of the head, |p - key|, score[key]);
 //     m_t = their maximum, NaN wins;  w[key] = exp(score[key] - m_t);
 //     l_t = sum of w over 16 lanes by key mod 16, ascending, then the tree +8, +4, +2, +1;
 //     o_t[d] = chain over keys ascending of fma(v[key][d], w[key], .) from +0.
 //   tiles with such keys, ascending, from M = -inf, L = 0, O = 0:
 //     M' = max(M, m_t), NaN wins;  a = exp(M - M');  b = exp(m_t - M');
 //     L = fma(L, a, l_t * b);  O[d] = fma(O[d], a, o_t[d] * b);  M = M'.
+//   with sinks, after the last tile: one more with m = the head's sink, l = 1 and o = 0, merged by
+//   the same operations: a key without a value, that takes its part of the weight.
 //   out[d] = O[d] / L.
 // So nothing depends on chunks, batches, threads or what the cache already held. A tile whose
 // scores are all -inf gives NaN.
@@ -42,8 +46,15 @@ struct AttentionShape {
   int head_dim = 0;
   int value_dim = 0;
   float scale = 1;  // multiplies a score after its chain
-  int window = 0;   // a query at p sees keys p - window + 1 .. p; 0: all keys up to p
+  // A query at p sees keys p - window + 1 .. p; 0: all keys up to p. Bidirectional: all keys up to
+  // the last query of the call, so a sequence is one call; with a window those at a distance of at
+  // most window / 2, rounded down.
+  int window = 0;
+  bool bidirectional = false;
   CacheType cache = CacheType::kF16;
+  float soft_cap = 0;                   // 0: none
+  std::span<const float> sinks;         // n_heads, or none
+  std::span<const float> alibi_slopes;  // n_heads, or none; positions stay below 2^24
 };
 
 // Writes the keys and values of one token (n_kv_heads x head_dim, n_kv_heads x value_dim) into slot

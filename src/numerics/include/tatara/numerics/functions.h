@@ -9,7 +9,7 @@
 
 namespace tatara::numerics {
 
-// Scalar forms; the vector kernels compute the same bits of Exp and Tanh.
+// Scalar forms; the vector kernels compute the same bits of Exp, Tanh and Erf.
 float Exp(float x);   // < 0.9 ulp; subnormal results are right
 float Tanh(float x);  // < 1.5 ulp; keeps the sign of zero
 float Log(float x);   // < 0.501 ulp, as the four below: f64 inside, rounded once

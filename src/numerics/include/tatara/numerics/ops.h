@@ -15,18 +15,38 @@ namespace tatara::numerics {
 void RmsNorm(std::span<const float> x, std::span<const float> weight, float eps,
              std::span<float> y);
 
+// y[i] = ((x[i] - mean) * r) * weight[i] + bias[i], mean = Sum(x) / n, r = 1 / sqrt((sum of squares
+// of x[i] - mean) / n + eps), both sums by rule 4. bias may be empty: then nothing is added. y may
+// be x.
+void LayerNorm(std::span<const float> x, std::span<const float> weight, std::span<const float> bias,
+               float eps, std::span<float> y);
+
 // x[i] <- e[i] / Sum(e), e[i] = exp(x[i] - Max(x)). All -inf gives NaN. In place.
 void Softmax(std::span<float> x);
 
 // Add: y[i] = y[i] + x[i];  Scale: y[i] = y[i] * s;  AddScaled: y[i] = fma(s, x[i], y[i]);
 // SiluMul: y[i] = (g / (1 + exp(-g))) * up[i], g = gate[i];
 // GeluTanhMul: y[i] = ((0.5 * g) * (1 + tanh(c * fma((k * g) * g, g, g)))) * up[i], c = sqrt(2 /
-// pi) and k = 0.044715 rounded to f32. y may be gate or up.
+// pi) and k = 0.044715 rounded to f32;
+// GeluErfMul: y[i] = ((0.5 * g) * (1 + erf(g * h))) * up[i], h = sqrt(1/2) rounded to f32;
+// ReluMul: y[i] = (g < 0 ? +0 : g) * up[i], so NaN and -0 stay. y may be gate or up.
 void Add(std::span<const float> x, std::span<float> y);
 void Scale(float s, std::span<float> y);
 void AddScaled(float s, std::span<const float> x, std::span<float> y);
 void SiluMul(std::span<const float> gate, std::span<const float> up, std::span<float> y);
 void GeluTanhMul(std::span<const float> gate, std::span<const float> up, std::span<float> y);
+void GeluErfMul(std::span<const float> gate, std::span<const float> up, std::span<float> y);
+void ReluMul(std::span<const float> gate, std::span<const float> up, std::span<float> y);
+
+// The same without up, in place; Sigmoid: y[i] = 1 / (1 + exp(-y[i])); TanhRow: tanh(y[i]) of
+// functions.h; SoftCap: y[i] = cap * tanh(y[i] / cap), cap above 0.
+void Silu(std::span<float> y);
+void GeluTanh(std::span<float> y);
+void GeluErf(std::span<float> y);
+void Relu(std::span<float> y);
+void Sigmoid(std::span<float> y);
+void TanhRow(std::span<float> y);
+void SoftCap(float cap, std::span<float> y);
 
 // Rule 4: lane j of 16 takes the elements i = j mod 16, ascending; lanes j and j + 8, then + 4, +
 // 2, + 1. Sums start from +0, squares are added by fma. Max takes b > a ? b : a from -inf on (of
