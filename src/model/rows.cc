@@ -84,6 +84,14 @@ void NormHeads(ThreadPool& pool, Rows x, std::span<const float> weight, float ep
   });
 }
 
+void LayerNormRows(ThreadPool& pool, Rows x, std::span<const float> weight,
+                   std::span<const float> bias, float eps, Rows y) {
+  TATARA_CHECK(SameShape(x, y));
+  ForRows(pool, x.n_rows, 3 * x.n_cols, [&](std::int64_t row) {
+    numerics::LayerNorm(x.Row(row), weight, bias, eps, y.Row(row));
+  });
+}
+
 void AddRows(ThreadPool& pool, Rows x, Rows y) {
   TATARA_CHECK(SameShape(x, y));
   ForPieces(pool, x.size(), [&](std::int64_t start, std::int64_t length) {
@@ -115,6 +123,38 @@ void GeluTanhMulRows(ThreadPool& pool, Rows gate, Rows up) {
   ForPieces(pool, gate.size(), [&](std::int64_t start, std::int64_t length) {
     const std::span<float> g = Piece(gate, start, length);
     numerics::GeluTanhMul(g, Piece(up, start, length), g);
+  });
+}
+
+void GeluErfMulRows(ThreadPool& pool, Rows gate, Rows up) {
+  TATARA_CHECK(SameShape(gate, up));
+  ForPieces(pool, gate.size(), [&](std::int64_t start, std::int64_t length) {
+    const std::span<float> g = Piece(gate, start, length);
+    numerics::GeluErfMul(g, Piece(up, start, length), g);
+  });
+}
+
+void GeluTanhRows(ThreadPool& pool, Rows y) {
+  ForPieces(pool, y.size(), [&](std::int64_t start, std::int64_t length) {
+    numerics::GeluTanh(Piece(y, start, length));
+  });
+}
+
+void GeluErfRows(ThreadPool& pool, Rows y) {
+  ForPieces(pool, y.size(), [&](std::int64_t start, std::int64_t length) {
+    numerics::GeluErf(Piece(y, start, length));
+  });
+}
+
+void TanhRows(ThreadPool& pool, Rows y) {
+  ForPieces(pool, y.size(), [&](std::int64_t start, std::int64_t length) {
+    numerics::TanhRow(Piece(y, start, length));
+  });
+}
+
+void SoftCapRows(ThreadPool& pool, float cap, Rows y) {
+  ForPieces(pool, y.size(), [&](std::int64_t start, std::int64_t length) {
+    numerics::SoftCap(cap, Piece(y, start, length));
   });
 }
 

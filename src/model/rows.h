@@ -48,6 +48,9 @@ void ForRows(ThreadPool& pool, std::int64_t n_rows, std::int64_t work_per_row,
 void NormRows(ThreadPool& pool, Rows x, std::span<const float> weight, float eps, Rows y);
 // The same over every head: x is (T, heads x weight.size()), normed in place.
 void NormHeads(ThreadPool& pool, Rows x, std::span<const float> weight, float eps);
+// y = LayerNorm(x) * weight + bias, row by row; bias may be empty. y may be x.
+void LayerNormRows(ThreadPool& pool, Rows x, std::span<const float> weight,
+                   std::span<const float> bias, float eps, Rows y);
 // y += x.
 void AddRows(ThreadPool& pool, Rows x, Rows y);
 // Every row of y += bias.
@@ -56,5 +59,11 @@ void ScaleRows(ThreadPool& pool, float s, Rows y);
 // gate = silu(gate) * up; gate = gelu_tanh(gate) * up.
 void SiluMulRows(ThreadPool& pool, Rows gate, Rows up);
 void GeluTanhMulRows(ThreadPool& pool, Rows gate, Rows up);
+void GeluErfMulRows(ThreadPool& pool, Rows gate, Rows up);
+// y = f(y), numerics/ops.h.
+void GeluTanhRows(ThreadPool& pool, Rows y);
+void GeluErfRows(ThreadPool& pool, Rows y);
+void TanhRows(ThreadPool& pool, Rows y);
+void SoftCapRows(ThreadPool& pool, float cap, Rows y);
 
 }  // namespace tatara::model
