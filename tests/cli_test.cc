@@ -64,6 +64,34 @@ TEST(CommandLine, AForcedInstructionSetThatDoesNotExistIsRefused) {
   EXPECT_THAT(outcome.err, HasSubstr("sse9"));
 }
 
+TEST(CommandLine, WrongArgumentsAreNamedInTheUsersLanguage) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char *english, *japanese;
+  } kCases[] = {
+      {{"chta"}, "'chta' is no command of tatara", "コマンドではありません"},
+      {{"documents", "ad", "x"}, "did you mean 'add'?", "'add' のことですか"},
+      {{"run", "x", "--max-token", "3"}, "did you mean --max-tokens?", "オプションではありません"},
+      {{"run", "x", "--max-tokens", "abc"}, "found 'abc', expected a number", "'abc' が指定"},
+      {{"run", "x", "--activations", "f31"}, "expected one of int8,f32", "int8,f32 のいずれか"},
+      {{"run"}, "'model' is missing", "'model' が指定されていません"},
+      {{"documents"}, "a command is missing", "コマンドがありません"},
+      {{"run", "x", "--prompt"}, "--prompt: a value is missing", "値が続いていません"},
+      {{"logits", "x", "--tokens", "a,b"}, "--tokens: 'a,b'", "--tokens: 'a,b'"},
+      {{"ask", "q", "extra"}, "'extra': one argument more", "引数が多すぎます"},
+      {{"run", "x", "--prompt", "a", "--chat", "b"}, "given together", "同時に指定できません"},
+  };
+  for (const auto& c : kCases) {
+    for (const bool japanese : {false, true}) {
+      Program tatara;
+      tatara.environment()["LC_ALL"] = japanese ? "ja_JP.UTF-8" : "C";
+      const Outcome outcome = tatara(c.arguments);
+      EXPECT_EQ(outcome.status, 2) << outcome.err;
+      EXPECT_THAT(outcome.err, HasSubstr(japanese ? c.japanese : c.english));
+    }
+  }
+}
+
 TEST(CommandLine, DeeplyNestedJsonAndOverlongNamesAreRefusedNotCrashed) {
   TATARA_REQUIRE_MODEL(model, "smollm2-135m");
   Program tatara;

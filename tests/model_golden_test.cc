@@ -25,7 +25,8 @@ constexpr Tolerances kExact = {Activations::kF32, 2e-3, 1e-4, 1e-4, 4e-3};
 constexpr Tolerances kRounded = {Activations::kInt8, 1.0, 0.1, 0.02, 0.5};
 // K types round activations per 256 values, the README's simulation per 32. On this model's
 // outliers that makes the noise of a logit half as large again (0.42 against 0.27 on `code`, found
-// alike by that simulation with blocks of 256), and one choice turns at a lead of 0.55.
+// alike by that simulation with blocks of 256), and one choice turns at a lead of 0.55
+// (docs/decisions/0004-gemma-greedy-margin.md).
 constexpr Tolerances kRoundedGemma = {Activations::kInt8, 1.0, 0.1, 0.02, 0.6};
 constexpr std::size_t kChunk = 96;  // logits of this many positions at once
 

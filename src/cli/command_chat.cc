@@ -106,15 +106,17 @@ Result<int> Chat(const ChatOptions& options) {
       chat.Clear();
       continue;
     }
+    bool begun = false;
     const auto reply = chat.Say(
         *line, sampling,
-        [](std::string_view text) {
+        [&](std::string_view text) {
+          begun = true;
           Out(text);
           std::fflush(stdout);
           return !StopRequested().IsSet();
         },
         SayWhatWasDropped);
-    Out("\n");
+    if (begun || reply.ok()) Out("\n");
     if (!reply.ok()) {
       if (!reader.interactive()) return reply.error();
       ReportError(reply.error());

@@ -71,7 +71,7 @@ Result<int> Add(search::Index& index, const DocumentsOptions& options) {
   TATARA_TRY(const search::AddReport report, index.Add(paths, &progress, &StopRequested()));
   progress.Clear();
   PrintReport(report, options.collection, options.json);
-  return report.refused == 0 ? 0 : 1;
+  return report.refused == 0 ? 0 : 2;  // refused input, as everywhere
 }
 
 Result<int> List(search::Index& index, const DocumentsOptions& options) {
@@ -96,6 +96,7 @@ Result<int> List(search::Index& index, const DocumentsOptions& options) {
                     FormatBytes(static_cast<double>(d.bytes)), d.title));
   }
   Out(Tr("{0} documents in collection '{1}'", documents.size(), options.collection) + "\n");
+  if (documents.empty()) Out(Tr("add some: tatara documents add FOLDER") + "\n");
   return 0;
 }
 

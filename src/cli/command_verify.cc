@@ -27,8 +27,11 @@ std::string KeyText(const ledger::VerifyReport& report) {
 }
 
 void PrintVerdict(const ledger::VerifyReport& report) {
-  for (const std::string& problem : report.problems)
-    Out(Tr("not as it was signed: {0}", problem) + "\n");
+  for (const std::string& problem : report.problems) {
+    Out((report.receipt ? Tr("not as it was signed: {0}", problem)
+                        : Tr("no receipt that can be read: {0}", problem)) +
+        "\n");
+  }
   if (!report.ok) return;
   Out(Tr("unchanged since it was signed: kind {0}, {1}, program {2}, numerics contract {3}",
          report.receipt->kind, report.receipt->created_utc, report.receipt->program_version,

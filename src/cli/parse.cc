@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <span>
 
+#include "argument_errors.h"
 #include "messages.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/version.h"
@@ -14,16 +15,6 @@
 namespace tatara::cli {
 namespace {
 
-// What the parser refuses, in the user's language. The parser's own words name the option.
-int RefuseArguments(const CLI::App& app, const CLI::ParseError& error) {
-  std::string command = "tatara";
-  for (const CLI::App* chosen : app.get_subcommands()) {
-    command += " " + chosen->get_name();
-    for (const CLI::App* inner : chosen->get_subcommands()) command += " " + inner->get_name();
-  }
-  return ReportError(Refuse("{0} (see: {1} --help)", error.what(), command));
-}
-
 void SetLabels(CLI::App& app) {
   const auto formatter = app.get_formatter();
   formatter->label("Usage", Tr("Usage"));
@@ -33,6 +24,10 @@ void SetLabels(CLI::App& app) {
   formatter->label("Subcommands", Tr("Commands"));
   formatter->label("SUBCOMMAND", Tr("COMMAND"));
   formatter->label("REQUIRED", Tr("(required)"));
+  formatter->label("TEXT", Tr("TEXT"));
+  formatter->label("INT", Tr("NUMBER"));
+  formatter->label("UINT", Tr("NUMBER"));
+  formatter->label("FLOAT", Tr("NUMBER"));
   formatter->column_width(34);
   app.option_defaults()->group(Tr("Options"));  // inherited by every command
 }
@@ -86,7 +81,7 @@ int Main(int argc, char** argv) {
       std::fputs(app.help().c_str(), stderr);
       return 2;
     }
-    return RefuseArguments(app, error);
+    return ReportError(ArgumentError(app, error));
   }
   const Result<int> status = RunChosen(chosen);
   return status.ok() ? *status : ReportError(status.error());

@@ -4,8 +4,8 @@
 
 #include "catalogue_text.h"
 #include "model_name.h"
-#include "nearest.h"
 #include "tatara/base/files.h"
+#include "tatara/base/nearest.h"
 
 namespace tatara::weights {
 
@@ -43,7 +43,7 @@ const CatalogueEntry* Catalogue::Find(std::string_view name) const {
 std::string Catalogue::Nearest(std::string_view name) const {
   std::vector<std::string_view> names;
   for (const CatalogueEntry& model : models) names.push_back(model.name);
-  return weights::Nearest(name, names);
+  return tatara::Nearest(name, names);
 }
 
 Result<Catalogue> LoadCatalogue(const std::filesystem::path& home) {

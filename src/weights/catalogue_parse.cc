@@ -5,9 +5,9 @@
 #include <set>
 
 #include "model_name.h"
-#include "nearest.h"
 #include "source_spec.h"
 #include "tatara/base/localise.h"
+#include "tatara/base/nearest.h"
 #include "tatara/weights/catalogue.h"
 #include "utf8.h"
 

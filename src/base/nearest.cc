@@ -1,10 +1,10 @@
-#include "nearest.h"
+#include "tatara/base/nearest.h"
 
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
-namespace tatara::weights {
+namespace tatara {
 namespace {
 
 std::size_t EditDistance(std::string_view a, std::string_view b) {
@@ -39,4 +39,4 @@ std::string Nearest(std::string_view name, std::span<const std::string_view> can
   return best;
 }
 
-}  // namespace tatara::weights
+}  // namespace tatara
