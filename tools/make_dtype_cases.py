@@ -2,6 +2,8 @@
 """Digests of dequantised blocks by the `gguf` package, an independent decoder: the constants of
 src/numerics/dtype_test.cc. Needs numpy and gguf; not part of the build.
 
+The package has no decoder for Q8_1 and Q8_K; theirs is one product, written out here.
+
 Every type decodes the same stream of bytes: a 64-bit linear congruential generator (Knuth's MMIX
 constants) from state 1, one byte a step, the top 8 bits. Scales are thus any f16, infinities and NaN
 included; NaN counts as 0x7fc00000. BF16 and F16 widen every pattern of 16 bits.
@@ -12,7 +14,9 @@ import gguf
 import numpy as np
 
 N_BLOCKS = 256
-TYPES = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"]
+TYPES = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "MXFP4", "NVFP4", "Q2_K", "Q3_K",
+         "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS", "TQ1_0",
+         "TQ2_0"]
 
 
 def stream(n):
@@ -38,6 +42,14 @@ def main():
             blocks = stream(N_BLOCKS * block_bytes)
             values = gguf.quants.dequantize(blocks.reshape(1, -1), qtype).reshape(-1)
             print(f'    {{DType::k{name}, "{digest(values)}"}},')
+        q8_1 = stream(N_BLOCKS * 36).reshape(-1, 36)
+        d = q8_1[:, :2].copy().view(np.float16).astype(np.float32)
+        values = d * q8_1[:, 4:].view(np.int8).astype(np.float32)
+        print(f'    {{DType::kQ8_1, "{digest(values)}"}},')
+        q8_k = stream(N_BLOCKS * 292).reshape(-1, 292)
+        d = q8_k[:, :4].copy().view(np.float32)
+        values = d * q8_k[:, 4:260].view(np.int8).astype(np.float32)
+        print(f'    {{DType::kQ8_K, "{digest(values)}"}},')
         patterns = np.arange(65536, dtype=np.uint16)
         print(f'    {{DType::kF16, "{digest(patterns.view(np.float16).astype(np.float32))}"}},')
         wide = patterns.astype(np.uint32) << 16

@@ -3,133 +3,26 @@
 #include <array>
 #include <bit>
 
-#include "raw_blocks.h"
+#include "decode.h"
 #include "tatara/base/check.h"
 
 namespace tatara::numerics {
 namespace {
 
 constexpr std::array<DTypeTraits, kDTypeCount> kTraits = {{
-    {"F32", 1, 4, false},
-    {"F16", 1, 2, false},
-    {"BF16", 1, 2, false},
-    {"Q8_0", 32, 34, true},
-    {"Q4_0", 32, 18, true},
-    {"Q4_1", 32, 20, true},
-    {"Q5_0", 32, 22, true},
-    {"Q5_1", 32, 24, true},
-    {"Q4_K", 256, 144, true},
-    {"Q5_K", 256, 176, true},
-    {"Q6_K", 256, 210, true},
+    {"F32", 1, 4, false},      {"F16", 1, 2, false},        {"BF16", 1, 2, false},
+    {"Q8_0", 32, 34, true},    {"Q4_0", 32, 18, true},      {"Q4_1", 32, 20, true},
+    {"Q5_0", 32, 22, true},    {"Q5_1", 32, 24, true},      {"Q4_K", 256, 144, true},
+    {"Q5_K", 256, 176, true},  {"Q6_K", 256, 210, true},    {"MXFP4", 32, 17, false},
+    {"NVFP4", 64, 36, false},  {"Q8_1", 32, 36, false},     {"Q2_K", 256, 84, false},
+    {"Q3_K", 256, 110, false}, {"Q8_K", 256, 292, false},   {"IQ1_S", 256, 50, false},
+    {"IQ1_M", 256, 56, false}, {"IQ2_XXS", 256, 66, false}, {"IQ2_XS", 256, 74, false},
+    {"IQ2_S", 256, 82, false}, {"IQ3_XXS", 256, 98, false}, {"IQ3_S", 256, 110, false},
+    {"IQ4_NL", 32, 18, false}, {"IQ4_XS", 256, 136, false}, {"TQ1_0", 256, 54, false},
+    {"TQ2_0", 256, 66, false}, {"F64", 1, 8, false},        {"I8", 1, 1, false},
+    {"I16", 1, 2, false},      {"I32", 1, 4, false},        {"I64", 1, 8, false},
+    {"F8_E4M3", 1, 1, false},  {"F8_E5M2", 1, 1, false},
 }};
-
-// Each decoder writes one block; `y` holds the type's block_elements values.
-
-void Decode(const RawQ8_0& b, float* y) {
-  const float d = F16ToF32(b.d);
-  for (int i = 0; i < 32; ++i) y[i] = d * static_cast<float>(b.q[i]);
-}
-
-void Decode(const RawQ4_0& b, float* y) {
-  const float d = F16ToF32(b.d);
-  for (int i = 0; i < 16; ++i) {
-    y[i] = d * static_cast<float>((b.q[i] & 15) - 8);
-    y[i + 16] = d * static_cast<float>((b.q[i] >> 4) - 8);
-  }
-}
-
-void Decode(const RawQ4_1& b, float* y) {
-  const float d = F16ToF32(b.d);
-  const float m = F16ToF32(b.m);
-  for (int i = 0; i < 16; ++i) {
-    y[i] = d * static_cast<float>(b.q[i] & 15) + m;
-    y[i + 16] = d * static_cast<float>(b.q[i] >> 4) + m;
-  }
-}
-
-// The unsigned 5-bit values of a block of 32.
-template <typename Block>
-void FiveBits(const Block& b, int* q) {
-  const auto high = LoadLe<std::uint32_t>(b.high);
-  for (int i = 0; i < 16; ++i) {
-    q[i] = (b.q[i] & 15) | static_cast<int>((high >> i) & 1) << 4;
-    q[i + 16] = (b.q[i] >> 4) | static_cast<int>((high >> (i + 16)) & 1) << 4;
-  }
-}
-
-void Decode(const RawQ5_0& b, float* y) {
-  const float d = F16ToF32(b.d);
-  int q[32];
-  FiveBits(b, q);
-  for (int i = 0; i < 32; ++i) y[i] = d * static_cast<float>(q[i] - 16);
-}
-
-void Decode(const RawQ5_1& b, float* y) {
-  const float d = F16ToF32(b.d);
-  const float m = F16ToF32(b.m);
-  int q[32];
-  FiveBits(b, q);
-  for (int i = 0; i < 32; ++i) y[i] = d * static_cast<float>(q[i]) + m;
-}
-
-struct ScaleAndMin {
-  int scale, min;
-};
-ScaleAndMin SubBlockScale(const std::uint8_t* scales, int j) {
-  if (j < 4) return {scales[j] & 63, scales[j + 4] & 63};
-  return {(scales[j + 4] & 15) | (scales[j - 4] >> 6) << 4, (scales[j + 4] >> 4) | (scales[j] >> 6)
-                                                                                       << 4};
-}
-
-// One sub-block of a K type with minima; q(i) is its unsigned value i.
-template <typename Block, typename Values>
-void DecodeSubBlock(const Block& b, int j, Values q, float* y) {
-  const auto [scale, min] = SubBlockScale(b.scales, j);
-  const float d = F16ToF32(b.d) * static_cast<float>(scale);
-  const float m = F16ToF32(b.dmin) * static_cast<float>(min);
-  for (int i = 0; i < 32; ++i) y[32 * j + i] = d * static_cast<float>(q(i)) - m;
-}
-
-void Decode(const RawQ4_K& b, float* y) {
-  for (int j = 0; j < 8; ++j) {
-    const auto q = [&](int i) { return (b.q[j / 2 * 32 + i] >> (j % 2 * 4)) & 15; };
-    DecodeSubBlock(b, j, q, y);
-  }
-}
-
-void Decode(const RawQ5_K& b, float* y) {
-  for (int j = 0; j < 8; ++j) {
-    const auto q = [&](int i) {
-      return ((b.q[j / 2 * 32 + i] >> (j % 2 * 4)) & 15) | ((b.high[i] >> j) & 1) << 4;
-    };
-    DecodeSubBlock(b, j, q, y);
-  }
-}
-
-// Value i (0..31) of the j-th 32 values (0..7): half h = j / 4, quarter c = j % 4 of that half. Its
-// low nibble is in byte 64 h + 32 (c % 2) + i, low for c < 2; its two high bits at bit 2 c of byte
-// 32 h + i.
-int SixBits(const RawQ6_K& b, int j, int i) {
-  const int h = j / 4;
-  const int c = j % 4;
-  const int low = (b.low[64 * h + 32 * (c % 2) + i] >> (c / 2 * 4)) & 15;
-  return low | ((b.high[32 * h + i] >> (2 * c)) & 3) << 4;
-}
-
-void Decode(const RawQ6_K& b, float* y) {
-  const float d = F16ToF32(b.d);
-  for (int k = 0; k < 256; ++k) {
-    const float scale = d * static_cast<float>(b.scales[k / 16]);
-    y[k] = scale * static_cast<float>(SixBits(b, k / 32, k % 32) - 32);
-  }
-}
-
-template <typename Block>
-void DecodeAll(ByteSpan blocks, int block_elements, std::span<float> out) {
-  for (std::size_t i = 0; i * block_elements < out.size(); ++i) {
-    Decode(LoadLe<Block>(blocks.data() + i * sizeof(Block)), out.data() + i * block_elements);
-  }
-}
 
 }  // namespace
 
@@ -147,37 +40,7 @@ void Dequantize(DType dtype, ByteSpan blocks, std::span<float> out) {
   const auto n = static_cast<std::int64_t>(out.size());
   TATARA_CHECK(n % traits.block_elements == 0);
   TATARA_CHECK(static_cast<std::int64_t>(blocks.size()) == StorageBytes(dtype, n));
-  switch (dtype) {
-    case DType::kF32:
-      std::memcpy(out.data(), blocks.data(), blocks.size());
-      return;
-    case DType::kF16:
-      for (std::int64_t i = 0; i < n; ++i) {
-        out[i] = F16ToF32(LoadLe<std::uint16_t>(blocks.data() + 2 * i));
-      }
-      return;
-    case DType::kBF16:
-      for (std::int64_t i = 0; i < n; ++i) {
-        out[i] = BF16ToF32(LoadLe<std::uint16_t>(blocks.data() + 2 * i));
-      }
-      return;
-    case DType::kQ8_0:
-      return DecodeAll<RawQ8_0>(blocks, traits.block_elements, out);
-    case DType::kQ4_0:
-      return DecodeAll<RawQ4_0>(blocks, traits.block_elements, out);
-    case DType::kQ4_1:
-      return DecodeAll<RawQ4_1>(blocks, traits.block_elements, out);
-    case DType::kQ5_0:
-      return DecodeAll<RawQ5_0>(blocks, traits.block_elements, out);
-    case DType::kQ5_1:
-      return DecodeAll<RawQ5_1>(blocks, traits.block_elements, out);
-    case DType::kQ4_K:
-      return DecodeAll<RawQ4_K>(blocks, traits.block_elements, out);
-    case DType::kQ5_K:
-      return DecodeAll<RawQ5_K>(blocks, traits.block_elements, out);
-    case DType::kQ6_K:
-      return DecodeAll<RawQ6_K>(blocks, traits.block_elements, out);
-  }
+  DecoderOf(dtype)(blocks.data(), n / traits.block_elements, out.data());
 }
 
 float F16ToF32(std::uint16_t half) {

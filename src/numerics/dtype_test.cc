@@ -37,6 +37,23 @@ TEST(Dequantize, EqualsAnIndependentDecoderBitForBit) {
       {DType::kQ4_K, "0633af5b2c8086dea292258746dbf6bbe66fc4ef68445a964f26c1116119b053"},
       {DType::kQ5_K, "c036168c31bc8b5cb86c9ba8d8eb77e120fe081e7b196604f8f47a721b84a413"},
       {DType::kQ6_K, "c924937db6df772721b0f32b70c43c0bb9933c293d975d25fda39c639b9bd814"},
+      {DType::kMXFP4, "80c81a33b68dc65e178d18ef1133ec17d6e1bc222da2e54671e8d141a3f10e76"},
+      {DType::kNVFP4, "c4416ee2f2cee4a75dcc2d62a74aae86b73984725dafe3efd80afad6c1564eda"},
+      {DType::kQ2_K, "1de732d8eab2890fd82130d636ddce82468c5eee7725d81fd87d63bca197dc20"},
+      {DType::kQ3_K, "73a23175c400ec0dfcf7d82694e679092b19017e6ad342e5f96731e156822ab6"},
+      {DType::kIQ1_S, "f5edbc7d5864a919caf46c5dac98278192ce1b6329be4fe2d7b417e9693d9c4e"},
+      {DType::kIQ1_M, "24a3e28324e2e9fce771112c64c99779e64c8f63aad19ca2fdda3900766b0dab"},
+      {DType::kIQ2_XXS, "a74a7959a42da6b5121e283d159ad2097f62e162bb155126a4d53bd5c175be4e"},
+      {DType::kIQ2_XS, "2017f5e586b643d3b0d461e6f2a680bccd33d1c00cabde08284d84592047e0c9"},
+      {DType::kIQ2_S, "a48a511071425a1797b445c171de7c1efe80e0958ab3c34c2cf36aa06851a43b"},
+      {DType::kIQ3_XXS, "578f2e9f777a98a587ee0a57f2fa1bcdd3156b1525306699cbebf2fa71b199c2"},
+      {DType::kIQ3_S, "da3ea12f28d72ffb259312c3be17d07063b8001f4dc729f43475e629f4290fa4"},
+      {DType::kIQ4_NL, "9a9183ccbde39afa093f0d4ffcc8e78312eb23dc27ced8a286acacdc58c5eafe"},
+      {DType::kIQ4_XS, "2aa9c7cc2f0d79cde8acc39e07e318021f37ae04ea3cbb1e4490bd326bf7d4ce"},
+      {DType::kTQ1_0, "5989224701c92b6f2fdaa52fc879f97d9105600a147db90d60791089f98eca96"},
+      {DType::kTQ2_0, "f12b3a2e0cf9f9b97ed8022ecf83d6ebe4f116b3e3ae9c66ae6130a256936963"},
+      {DType::kQ8_1, "aea9d32f43328d2c1c77deb075007e9553760c21159e07dd7d3550abc0c25b95"},
+      {DType::kQ8_K, "3e363a0071f5a626bb65c6e645101731bb4af61ded24e3f869ef7eb1e7d56bf0"},
   };
   for (const auto& [dtype, digest] : cases) {
     std::vector<float> out(256 * static_cast<std::size_t>(TraitsOf(dtype).block_elements));
@@ -53,6 +70,53 @@ TEST(Dequantize, WidensEveryPatternOf16Bits) {
   EXPECT_EQ(F32Sha256(out), "385ff5fe69182797cda5f1827e20cf423f4416bc9246f27d0eec27cac9039259");
   Dequantize(DType::kBF16, std::as_bytes(std::span(patterns)), out);
   EXPECT_EQ(F32Sha256(out), "f12e27efe34841dfd6391497b86f389096b03a376586e1d9691bba0a8de3980a");
+}
+
+// Every number of e4m3 and e5m2 by the words of the OFP8 specification, in doubles.
+TEST(Dequantize, WidensEveryPatternOf8Bits) {
+  std::vector<std::uint8_t> patterns(256);
+  for (std::size_t i = 0; i < 256; ++i) patterns[i] = static_cast<std::uint8_t>(i);
+  const auto expected = [](int bits, int mantissa_bits, int bias) {
+    const int exponent = (bits & 127) >> mantissa_bits;
+    const double fraction = std::ldexp(bits & ((1 << mantissa_bits) - 1), -mantissa_bits);
+    const double size =
+        exponent == 0 ? std::ldexp(fraction, 1 - bias) : std::ldexp(1 + fraction, exponent - bias);
+    return static_cast<float>(bits >= 128 ? -size : size);
+  };
+  std::vector<float> out(256);
+  Dequantize(DType::kF8_E4M3, std::as_bytes(std::span(patterns)), out);
+  for (int i = 0; i < 256; ++i) {
+    if ((i & 127) == 127) {
+      EXPECT_TRUE(std::isnan(out[i]));
+    } else {
+      EXPECT_EQ(out[i], expected(i, 3, 7)) << i;
+    }
+    EXPECT_EQ(std::signbit(out[i]), i >= 128 && (i & 127) != 127) << i;
+  }
+  EXPECT_EQ(out[0x7e], 448.0F);
+  Dequantize(DType::kF8_E5M2, std::as_bytes(std::span(patterns)), out);
+  for (int i = 0; i < 256; ++i) {
+    const int size = i & 127;
+    EXPECT_EQ(std::isinf(out[i]), size == 0x7c);
+    EXPECT_EQ(std::isnan(out[i]), size > 0x7c);
+    if (size < 0x7c) {
+      EXPECT_EQ(out[i], expected(i, 2, 15)) << i;
+    }
+  }
+}
+
+TEST(Dequantize, RoundsWideNumbersToNearest) {
+  const double wide[] = {0.1, 16777217.0, -1e300, 1e-46};
+  std::vector<float> out(4);
+  Dequantize(DType::kF64, std::as_bytes(std::span(wide)), out);
+  EXPECT_EQ(out,
+            (std::vector<float>{0.1F, 16777216.0F, -std::numeric_limits<float>::infinity(), 0}));
+  const std::int64_t whole[] = {-3, 16777219, std::numeric_limits<std::int64_t>::min(), 0};
+  Dequantize(DType::kI64, std::as_bytes(std::span(whole)), out);
+  EXPECT_EQ(out, (std::vector<float>{-3, 16777220, -0x1p63F, 0}));
+  const std::int16_t narrow[] = {-32768, 32767, 1, 0};
+  Dequantize(DType::kI16, std::as_bytes(std::span(narrow)), out);
+  EXPECT_EQ(out, (std::vector<float>{-32768, 32767, 1, 0}));
 }
 
 TEST(Dequantize, CopiesF32AtAnyAlignment) {

@@ -8,6 +8,7 @@
 #include "packed_matrix.h"
 #include "prepared_rows.h"
 #include "quant_dispatch.h"
+#include "raw_unpack.h"
 #include "tatara/base/check.h"
 
 namespace tatara::numerics {
@@ -79,7 +80,7 @@ int TileTokens(std::int64_t left, int tile_tokens) {
 // L1.
 std::int64_t ChunkBlocks(const Matrix::Packed& w, std::int64_t n_tokens, int row_groups) {
   if (n_tokens <= kFewTokens) return w.n_blocks();
-  const PackedTraits& traits = w.traits();
+  const PackedTraits traits = w.traits();
   const std::int64_t block_bytes = traits.quant_bytes + traits.scale_bytes;
   return std::max<std::int64_t>(1, kChunkBytes / (row_groups * block_bytes));
 }
@@ -109,7 +110,7 @@ void MultiplyStrip(const Item& item, const PreparedRows& rows, const QuantKernel
 
 void QuantisedItem(const Item& item, const PreparedRows& rows, const QuantKernels& kernels) {
   const Matrix::Packed& w = *item.w;
-  const PackedTraits& traits = w.traits();
+  const PackedTraits traits = w.traits();
   const std::int64_t n_blocks = w.n_blocks();
   const std::int64_t chunk = ChunkBlocks(w, item.strip.n, kernels.row_groups);
   ProductArgs args = {};
@@ -136,8 +137,8 @@ void QuantisedItem(const Item& item, const PreparedRows& rows, const QuantKernel
 
 void FloatItem(const Item& item, const ActivationRows::State& x, const KernelSet& kernels) {
   const Matrix::Packed& w = *item.w;
-  const PackedTraits& traits = w.traits();
-  const auto unpack = kernels.quant->unpack[static_cast<int>(w.dtype)];
+  const PackedTraits traits = w.traits();
+  const auto unpack = IsRaw(w.dtype) ? nullptr : kernels.quant->unpack[static_cast<int>(w.dtype)];
   alignas(64) float unpacked[kPanel * kGroupRows];
   Accumulators acc(item);
   for (std::int64_t g = item.group; g < item.group + item.n_groups; ++g) {
@@ -146,7 +147,10 @@ void FloatItem(const Item& item, const ActivationRows::State& x, const KernelSet
       const std::int64_t b = k / traits.block_elements;
       const std::uint8_t* quants = w.quants(g) + b * traits.quant_bytes;
       const float* panel = reinterpret_cast<const float*>(quants);
-      if (unpack != nullptr) {
+      if (IsRaw(w.dtype)) {
+        UnpackRaw(w.dtype, quants, n_k, unpacked);
+        panel = unpacked;
+      } else if (unpack != nullptr) {
         unpack(quants, w.scales(g) + b * traits.scale_bytes, n_k, unpacked);
         panel = unpacked;
       }

@@ -119,10 +119,12 @@ TEST(F32Product, IsOneChainPerOutputOverTheDecodedWeights) {
 // Types that are not quantised do not depend on the path.
 TEST(F32Product, IsTheDefaultOfTypesThatAreNotQuantised) {
   ThreadPool pool(1);
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-    const auto raw = RandomWeights(dtype, 20, 70, Weights::kOrdinary, 1);
-    const Matrix w = Matrix::Pack(dtype, 20, 70, raw, pool);
-    const auto x = RandomInputs(3 * 70, Inputs8::kOrdinary, 2);
+  for (const DType dtype : AllTypes()) {
+    if (TraitsOf(dtype).quantised) continue;
+    const std::int64_t n_cols = TraitsOf(dtype).block_elements == 1 ? 70 : 512;
+    const auto raw = RandomWeights(dtype, 20, n_cols, Weights::kOrdinary, 1);
+    const Matrix w = Matrix::Pack(dtype, 20, n_cols, raw, pool);
+    const auto x = RandomInputs(3 * n_cols, Inputs8::kOrdinary, 2);
     EXPECT_EQ(Multiply(OracleKernels(), w, x, Activations::kInt8, pool),
               Multiply(OracleKernels(), w, x, Activations::kF32, pool));
   }

@@ -139,7 +139,7 @@ void PutRow(const RawQ6_K& b, std::uint8_t* quants, std::uint8_t* scales) {
 template <typename Block>
 void PackGroup(const Matrix::Packed& m, std::int64_t group, const std::byte* raw, std::int64_t rows,
                std::uint8_t* out) {
-  const PackedTraits& traits = m.traits();
+  const PackedTraits traits = m.traits();
   const std::int64_t n_blocks = m.n_blocks();
   const std::int64_t row_bytes = n_blocks * static_cast<std::int64_t>(sizeof(Block));
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -165,9 +165,22 @@ void PackPlainGroup(const Matrix::Packed& m, std::int64_t group, const std::byte
   }
 }
 
+void PackRawGroup(const Matrix::Packed& m, std::int64_t group, const std::byte* raw,
+                  std::int64_t rows, std::uint8_t* out) {
+  const std::int64_t n_blocks = m.n_blocks();
+  const auto block_bytes = static_cast<std::int64_t>(m.traits().quant_bytes / kGroupRows);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::byte* from = raw + (group * kGroupRows + r) * n_blocks * block_bytes;
+    for (std::int64_t b = 0; b < n_blocks; ++b) {
+      std::memcpy(out + (b * kGroupRows + r) * block_bytes, from + b * block_bytes,
+                  static_cast<std::size_t>(block_bytes));
+    }
+  }
+}
+
 using PackGroupFn = void (*)(const Matrix::Packed&, std::int64_t, const std::byte*, std::int64_t,
                              std::uint8_t*);
-constexpr PackGroupFn kPackGroup[kDTypeCount] = {
+constexpr PackGroupFn kPackGroup[kRelaidTypes] = {
     PackPlainGroup<std::uint32_t>,
     PackPlainGroup<std::uint16_t>,
     PackPlainGroup<std::uint16_t>,
@@ -180,6 +193,10 @@ constexpr PackGroupFn kPackGroup[kDTypeCount] = {
     PackGroup<RawQ5_K>,
     PackGroup<RawQ6_K>,
 };
+
+PackGroupFn PackerOf(DType dtype) {
+  return IsRaw(dtype) ? PackRawGroup : kPackGroup[static_cast<int>(dtype)];
+}
 
 }  // namespace
 
@@ -206,7 +223,7 @@ bool Matrix::empty() const {
 
 Matrix Matrix::Pack(DType dtype, std::int64_t n_rows, std::int64_t n_cols, ByteSpan raw,
                     ThreadPool& pool) {
-  const PackedTraits& traits = kPackedTraits[static_cast<int>(dtype)];
+  const PackedTraits traits = PackedTraitsOf(dtype);
   TATARA_CHECK(n_rows >= 0 && n_cols >= 0 && n_cols % traits.block_elements == 0);
   TATARA_CHECK(static_cast<std::int64_t>(raw.size()) == n_rows * StorageBytes(dtype, n_cols));
   Matrix matrix;
@@ -223,7 +240,7 @@ Matrix Matrix::Pack(DType dtype, std::int64_t n_rows, std::int64_t n_cols, ByteS
     auto* out = m.data.as<std::uint8_t>() + group * m.group_bytes;
     const std::int64_t rows = std::min<std::int64_t>(kGroupRows, n_rows - group * kGroupRows);
     if (rows < kGroupRows) std::memset(out, 0, static_cast<std::size_t>(m.group_bytes));
-    kPackGroup[static_cast<int>(dtype)](m, group, raw.data(), rows, out);
+    PackerOf(dtype)(m, group, raw.data(), rows, out);
   });
   return matrix;
 }

@@ -18,6 +18,9 @@
 //
 // F32, F16 and BF16 have neither blocks nor scales: value k of the 16 rows, k ascending.
 //
+// All other types are kept as the file has them (raw): block by block, the blocks of the 16 rows
+// one after another. Products decode a panel at a time (raw_unpack.h) and go the f32 way.
+//
 // This header is included by files compiled with extra ISA flags: constants and plain structs only.
 #pragma once
 
@@ -48,5 +51,6 @@ constexpr PackedTraits kPackedTraits[] = {
     {256, 3 * kLineBytes + 8 * 5 * kLineBytes, 64},  // Q5_K
     {256, 4 * kLineBytes + 8 * 6 * kLineBytes, 32},  // Q6_K
 };
+constexpr int kRelaidTypes = 11;  // the types from here on are raw
 
 }  // namespace tatara::numerics

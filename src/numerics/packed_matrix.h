@@ -9,6 +9,17 @@
 
 namespace tatara::numerics {
 
+inline bool IsRaw(DType dtype) {
+  return static_cast<int>(dtype) >= kRelaidTypes;
+}
+inline PackedTraits PackedTraitsOf(DType dtype) {
+  if (!IsRaw(dtype)) return kPackedTraits[static_cast<int>(dtype)];
+  const DTypeTraits& raw = TraitsOf(dtype);
+  return {.block_elements = raw.block_elements,
+          .quant_bytes = raw.block_bytes * kGroupRows,
+          .scale_bytes = 0};
+}
+
 struct Matrix::Packed {
   DType dtype = DType::kF32;
   std::int64_t n_rows = 0;
@@ -17,7 +28,7 @@ struct Matrix::Packed {
   std::int64_t group_bytes = 0;  // a multiple of 64
   AlignedBuffer data;
 
-  const PackedTraits& traits() const { return kPackedTraits[static_cast<int>(dtype)]; }
+  PackedTraits traits() const { return PackedTraitsOf(dtype); }
   std::int64_t n_blocks() const { return n_cols / traits().block_elements; }
   const std::uint8_t* quants(std::int64_t group) const {
     return data.as<const std::uint8_t>() + group * group_bytes;

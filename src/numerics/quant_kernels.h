@@ -53,7 +53,7 @@ struct ProductArgs {
   std::int64_t acc_stride;
 };
 
-constexpr int kMatrixTypes = 11;  // by DType
+constexpr int kMatrixTypes = 11;  // by DType; the types behind are raw and shared by all sets
 
 struct QuantKernels {
   int tile_tokens;  // a multiple of 4

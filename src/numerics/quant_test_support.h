@@ -4,13 +4,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "packed_layout.h"
 #include "quant_dispatch.h"
+#include "tatara/base/check.h"
 #include "tatara/numerics/dtype.h"
 #include "tatara/numerics/matrix.h"
 
@@ -72,6 +76,20 @@ inline std::vector<std::byte> RandomWeights(DType dtype, std::int64_t n_rows, st
     for (std::size_t i = 0; i < block_bytes; ++i) block[i] = static_cast<std::byte>(random.Next());
     if (!traits.quantised) {
       if (kind == Weights::kWild) continue;
+      if (static_cast<int>(dtype) >= kRelaidTypes) {
+        std::vector<float> values(static_cast<std::size_t>(traits.block_elements));
+        Dequantize(dtype, {block, block_bytes}, values);
+        const auto is_tame = [](float v) { return std::fabs(v) < 1e20F; };
+        for (int tries = 0; !std::all_of(values.begin(), values.end(), is_tame); ++tries) {
+          TATARA_CHECK(tries < 10'000);
+          for (std::size_t i = 0; i < block_bytes; ++i) {
+            block[i] = static_cast<std::byte>(random.Next());
+          }
+          if (dtype == DType::kQ8_K) std::memset(block, 0x3c, 4);
+          Dequantize(dtype, {block, block_bytes}, values);
+        }
+        continue;
+      }
       const float value = random.Unit() * 2 - 1;
       const std::uint16_t narrow = dtype == DType::kF16 ? F32ToF16(value) : F32ToBF16(value);
       if (dtype == DType::kF32) std::memcpy(block, &value, 4);

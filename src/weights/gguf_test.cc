@@ -345,7 +345,7 @@ TEST(Gguf, OurTypesAreLaidOutAsNumericsReadsThem) {
     EXPECT_EQ(static_cast<std::uint32_t>(traits.block_elements), type.block_elements) << type.name;
     EXPECT_EQ(static_cast<std::uint32_t>(traits.block_bytes), type.block_bytes) << type.name;
   }
-  EXPECT_EQ(n_types, numerics::kDTypeCount);
+  EXPECT_EQ(n_types, numerics::kDTypeCount - 2);  // the 8-bit floats are not ggml's
 }
 
 TEST(Gguf, APartOfASplitModelIsRefused) {
@@ -368,11 +368,6 @@ TEST(Gguf, OpensTheTinyModelsOfEveryArchitecture) {
     if (entry.path().extension() != ".gguf") continue;
     ++n_files;
     const auto opened = OpenTensorStore(entry.path());
-    if (entry.path().stem() == "gpt-oss_mxfp4") {
-      ASSERT_FALSE(opened.ok());
-      EXPECT_THAT(opened.error().text(), HasSubstr("has the type MXFP4"));
-      continue;
-    }
     ASSERT_TRUE(opened.ok()) << opened.error().text();
     EXPECT_GT((*opened)->tensors().size(), 3u);
     EXPECT_TRUE((*opened)->metadata().String("general.architecture").ok());
