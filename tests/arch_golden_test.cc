@@ -56,5 +56,9 @@ INSTANTIATE_TEST_SUITE_P(Models, TinyArchitecture,
                                            "qwen2", "qwen2_tied"),
                          [](const auto& info) { return std::string(info.param); });
 
+// Latent attention, recurrent states, sinks, shared keys and values.
+INSTANTIATE_TEST_SUITE_P(UnusualModels, TinyArchitecture, ::testing::Values("qwen35"),
+                         [](const auto& info) { return std::string(info.param); });
+
 }  // namespace
 }  // namespace tatara::test

@@ -285,7 +285,7 @@ TEST_P(TinyModels, AllPositionsHaveOneDigestForEveryChunkSize) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, TinyModels,
-                         ::testing::Values("llama", "qwen2", "gemma3", "llama_q8_0"),
+                         ::testing::Values("llama", "qwen2", "gemma3", "llama_q8_0", "qwen35"),
                          [](const auto& info) { return std::string(info.param); });
 
 std::vector<Setting> ChosenSettings() {

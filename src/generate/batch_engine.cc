@@ -60,8 +60,9 @@ Result<std::unique_ptr<BatchEngine>> BatchEngine::Make(EngineParts parts,
   }
   if (options.cache_tokens == 0) options.cache_tokens = 2 * options.context_tokens;
   const auto n_pages =
-      static_cast<int>((options.cache_tokens + numerics::kPageTokens - 1) / numerics::kPageTokens);
-  TATARA_TRY(auto kv, model::KvPool::Make(info.cache, parts.model->cache_type(), n_pages));
+      static_cast<int>((options.cache_tokens + info.page_tokens - 1) / info.page_tokens);
+  TATARA_TRY(auto kv,
+             model::KvPool::Make(info.cache, parts.model->cache_type(), n_pages, info.page_tokens));
   return std::unique_ptr<BatchEngine>(new BatchEngine(std::move(parts), options, std::move(kv)));
 }
 
@@ -71,6 +72,7 @@ BatchEngine::BatchEngine(EngineParts parts, const EngineOptions& options,
       options_(options),
       clock_(options.clock != nullptr ? *options.clock : SystemClock()),
       kv_(std::move(kv)),
+      page_tokens_(kv_->page_tokens()),
       page_cache_(kv_->n_pages()) {
   const model::ModelInfo& info = parts_.model->info();
   facts_ = {.path = parts_.path,
@@ -81,9 +83,9 @@ BatchEngine::BatchEngine(EngineParts parts, const EngineOptions& options,
             .n_vocab = info.n_vocab,
             .n_parameters = info.n_parameters,
             .weight_bytes = info.weight_bytes,
-            .cache_bytes =
-                static_cast<std::int64_t>(model::KvPool::BytesPerPage(info.cache, kv_->type()) *
-                                          static_cast<std::size_t>(kv_->n_pages())),
+            .cache_bytes = static_cast<std::int64_t>(
+                model::KvPool::BytesPerPage(info.cache, kv_->type(), info.page_tokens) *
+                static_cast<std::size_t>(kv_->n_pages())),
             .has_chat_template = !parts_.format->template_source().empty()};
   const auto n_sequences = static_cast<std::size_t>(options_.sequences_max);
   const auto n_threads = static_cast<std::size_t>(parts_.pool->n_threads());
@@ -144,10 +146,9 @@ Result<> BatchEngine::CheckRequest(const Request& request) const {
     return Refuse("prompt of {0} tokens + at most {1} to generate > context of {2} tokens",
                   n_prompt, request.tokens_max, facts_.context_tokens);
   }
-  const std::int64_t cache_tokens = std::int64_t{kv_->n_pages()} * numerics::kPageTokens;
-  if (n_prompt + request.tokens_max > cache_tokens) {
+  if (n_prompt + request.tokens_max > cache_tokens()) {
     return Refuse("prompt of {0} tokens + at most {1} to generate > cache of {2} tokens", n_prompt,
-                  request.tokens_max, cache_tokens);
+                  request.tokens_max, cache_tokens());
   }
   return CheckTokens(request.prompt);
 }

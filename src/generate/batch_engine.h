@@ -115,6 +115,10 @@ class BatchEngine final : public Engine {
   Result<> Score(std::span<const std::int32_t> tokens, bool every_position,
                  std::vector<float>& out);
 
+  std::int64_t PagesFor(std::int64_t n_positions) const {
+    return (n_positions + page_tokens_ - 1) / page_tokens_;
+  }
+  std::int64_t cache_tokens() const { return kv_->n_pages() * page_tokens_; }
   std::size_t vocabulary() const { return static_cast<std::size_t>(facts_.n_vocab); }
   std::int64_t Now() const { return clock_.MonotonicNanoseconds(); }
 
@@ -122,6 +126,7 @@ class BatchEngine final : public Engine {
   EngineOptions options_;
   const Clock& clock_;
   std::unique_ptr<model::KvPool> kv_;
+  std::int64_t page_tokens_;
   PageCache page_cache_;
   ModelFacts facts_;
   mutable EngineCounters counters_;

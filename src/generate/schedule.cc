@@ -8,12 +8,6 @@
 namespace tatara::generate {
 namespace {
 
-constexpr std::int64_t kPage = numerics::kPageTokens;
-
-std::int64_t PagesFor(std::int64_t n_positions) {
-  return (n_positions + kPage - 1) / kPage;
-}
-
 bool ById(const std::unique_ptr<Sequence>& sequence, RequestId id) {
   return sequence->id < id;
 }
@@ -33,7 +27,8 @@ void BatchEngine::Admit() {
     Sequence& next = *waiting_.front();
     std::int64_t need = PagesFor(static_cast<std::int64_t>(next.tokens.size()) + 1);
     if (options_.prefix_cache) {
-      const std::int64_t n_reusable = (static_cast<std::int64_t>(next.tokens.size()) - 1) / kPage;
+      const std::int64_t n_reusable =
+          (static_cast<std::int64_t>(next.tokens.size()) - 1) / page_tokens_;
       for (std::int64_t p = 0; p < n_reusable; ++p, --need) {
         if (!page_cache_.IsHeld(KeyOfPage(next, static_cast<std::size_t>(p)))) break;
       }
@@ -70,16 +65,16 @@ void BatchEngine::PlanPass() {
 // Takes over published pages that follow what the sequence has. The last token is always computed:
 // its logits are wanted.
 void BatchEngine::AdoptPrefix(Sequence& s) {
-  if (!options_.prefix_cache || s.computed % kPage != 0) return;
-  TATARA_CHECK(static_cast<std::int64_t>(s.pages.size()) * kPage == s.computed);
+  if (!options_.prefix_cache || s.computed % page_tokens_ != 0) return;
+  TATARA_CHECK(static_cast<std::int64_t>(s.pages.size()) * page_tokens_ == s.computed);
   std::int64_t adopted = 0;
-  while (s.n_pending() > kPage) {
+  while (s.n_pending() > page_tokens_) {
     const int page = page_cache_.Acquire(KeyOfPage(s, s.pages.size()));
     if (page == PageCache::kNone) break;
     s.pages.push_back(page);
     s.n_published = s.pages.size();
-    s.computed += kPage;
-    adopted += kPage;
+    s.computed += page_tokens_;
+    adopted += page_tokens_;
   }
   if (adopted == 0) return;
   ++counters_.prefix_hits;
@@ -91,12 +86,13 @@ void BatchEngine::AdoptPrefix(Sequence& s) {
 // it is computed once, and taken over when it is full.
 bool BatchEngine::WaitsForTwin(std::size_t index) const {
   const Sequence& s = *running_[index];
-  if (!options_.prefix_cache || s.computed % kPage != 0 || s.n_pending() <= kPage) return false;
-  const auto page = static_cast<std::size_t>(s.computed / kPage);
+  if (!options_.prefix_cache || s.computed % page_tokens_ != 0 || s.n_pending() <= page_tokens_)
+    return false;
+  const auto page = static_cast<std::size_t>(s.computed / page_tokens_);
   for (std::size_t i = 0; i < index; ++i) {
     const Sequence& older = *running_[i];
-    if (older.computed / kPage <= static_cast<std::int64_t>(page) && older.keys.size() > page &&
-        s.keys.size() > page && older.keys[page] == s.keys[page]) {
+    if (older.computed / page_tokens_ <= static_cast<std::int64_t>(page) &&
+        older.keys.size() > page && s.keys.size() > page && older.keys[page] == s.keys[page]) {
       return true;
     }
   }
@@ -131,7 +127,8 @@ std::int64_t BatchEngine::GivePages(std::size_t index) {
   if (s.pass_tokens == 0) return 0;
   while (!GrowPages(s, s.computed + s.pass_tokens)) {
     if (running_.size() == index + 1) {
-      const std::int64_t room = static_cast<std::int64_t>(s.pages.size()) * kPage - s.computed;
+      const std::int64_t room =
+          static_cast<std::int64_t>(s.pages.size()) * page_tokens_ - s.computed;
       return std::min(room, s.pass_tokens);
     }
     PreemptYoungest();
@@ -204,14 +201,14 @@ const PageKey& BatchEngine::KeyOfPage(Sequence& s, std::size_t page) {
   while (s.keys.size() <= page) {
     const std::size_t next = s.keys.size();
     const PageKey before = next == 0 ? ScopeKey(s.request.cache_scope) : s.keys.back();
-    s.keys.push_back(
-        NextPageKey(before, std::span<const std::int32_t>(s.tokens).subspan(next * kPage, kPage)));
+    s.keys.push_back(NextPageKey(before, std::span<const std::int32_t>(s.tokens).subspan(
+                                             next * page_tokens_, page_tokens_)));
   }
   return s.keys[page];
 }
 
 void BatchEngine::PublishPages(Sequence& s) {
-  while ((static_cast<std::int64_t>(s.n_published) + 1) * kPage <= s.computed) {
+  while ((static_cast<std::int64_t>(s.n_published) + 1) * page_tokens_ <= s.computed) {
     page_cache_.Publish(s.pages[s.n_published], KeyOfPage(s, s.n_published));
     ++s.n_published;
   }

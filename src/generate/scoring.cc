@@ -27,8 +27,7 @@ Result<> BatchEngine::Score(std::span<const std::int32_t> tokens, bool every_pos
   TATARA_CHECK(!in_step_);
   TATARA_RETURN_IF_ERROR(CheckTokens(tokens));
   const auto n_tokens = static_cast<std::int64_t>(tokens.size());
-  const std::int64_t cache_tokens = std::int64_t{kv_->n_pages()} * numerics::kPageTokens;
-  const std::int64_t most = std::min(facts_.context_tokens, cache_tokens);
+  const std::int64_t most = std::min(facts_.context_tokens, cache_tokens());
   if (n_tokens > most) return Refuse("{0} tokens > context of {1} tokens", n_tokens, most);
   const std::size_t n_rows = every_position ? tokens.size() : 1;
   try {

@@ -25,6 +25,7 @@ struct Architecture {
 Result<std::unique_ptr<Model>> LoadGemma3(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadLlama(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen2(const LoadContext& context);
+Result<std::unique_ptr<Model>> LoadQwen35(const LoadContext& context);
 
 std::span<const Architecture> Architectures();
 // The known name with the smallest edit distance.

@@ -149,6 +149,13 @@ numerics::AttentionShape Decoder::AttentionOf(float scale, int window) const {
           .cache = cache_type()};
 }
 
+void Decoder::KeepStates(const std::vector<bool>& layer_is_recurrent, std::int64_t n_state) {
+  for (std::size_t i = 0; i < info_.cache.size(); ++i) {
+    if (layer_is_recurrent[i]) info_.cache[i] = {.n_state = n_state};
+  }
+  info_.page_tokens = PageTokensFor(info_.cache, cache_type());
+}
+
 void Decoder::Logits(Pass& pass, Rows x, std::span<float> logits) {
   const Rows out{logits.data(), x.n_rows, info_.n_vocab};
   TATARA_CHECK(x.n_rows == pass.n_wanted() &&

@@ -74,6 +74,9 @@ class Decoder : public Model {
   Result<> FinishLoading(const TensorLoader& tensors, std::string_view architecture);
   numerics::AttentionShape AttentionOf(float scale, int window) const;
 
+  // After FinishLoading: these layers keep n_state values of state a page, and no keys.
+  void KeepStates(const std::vector<bool>& layer_is_recurrent, std::int64_t n_state);
+
   // logits = head(norm(x)); x: (wanted rows, E). Overwrites x.
   void Logits(Pass& pass, Rows x, std::span<float> logits);
 

@@ -23,6 +23,16 @@ std::size_t TileBytes(int n_kv_heads, int dim, numerics::CacheType type) {
                  numerics::kPageTokens * numerics::CacheElementBytes(type));
 }
 
+std::size_t StateBytes(const LayerCacheShape& layer) {
+  return RoundUp(static_cast<std::size_t>(layer.n_state) * sizeof(float));
+}
+
+// A page with more tokens shares its state among more of them, but a prompt is reused in whole
+// pages only: 512 tokens are the end of that bargain, and state worth up to four times the keys and
+// values is not worth it.
+constexpr int kPageTokensMax = 512;
+constexpr std::size_t kStateSharesMax = 4;
+
 std::size_t PhysicalMemoryBytes() {
   const long pages = sysconf(_SC_PHYS_PAGES);
   const long page_bytes = sysconf(_SC_PAGESIZE);
@@ -32,28 +42,57 @@ std::size_t PhysicalMemoryBytes() {
 
 }  // namespace
 
+int PageTokensFor(const std::vector<LayerCacheShape>& layers, numerics::CacheType type) {
+  std::size_t tile = 0, state = 0;
+  for (const LayerCacheShape& layer : layers) {
+    tile += TileBytes(layer.n_kv_heads, layer.head_dim, type);
+    tile += TileBytes(layer.n_kv_heads, layer.value_dim, type);
+    state += StateBytes(layer);
+  }
+  int page_tokens = numerics::kPageTokens;
+  for (std::size_t page = tile; page_tokens < kPageTokensMax && state > kStateSharesMax * page;
+       page *= 2) {
+    page_tokens *= 2;
+  }
+  return page_tokens;
+}
+
 std::size_t KvPool::BytesPerPage(const std::vector<LayerCacheShape>& layers,
-                                 numerics::CacheType type) {
+                                 numerics::CacheType type, int page_tokens) {
+  const auto n_tiles = static_cast<std::size_t>(page_tokens / numerics::kPageTokens);
   std::size_t bytes = 0;
   for (const LayerCacheShape& layer : layers) {
-    bytes += TileBytes(layer.n_kv_heads, layer.head_dim, type);
-    bytes += TileBytes(layer.n_kv_heads, layer.value_dim, type);
+    bytes += n_tiles * TileBytes(layer.n_kv_heads, layer.head_dim, type);
+    bytes += n_tiles * TileBytes(layer.n_kv_heads, layer.value_dim, type);
+    bytes += StateBytes(layer);
   }
   return bytes;
 }
 
 Result<std::unique_ptr<KvPool>> KvPool::Make(std::vector<LayerCacheShape> layers,
-                                             numerics::CacheType type, int n_pages) {
-  TATARA_CHECK(n_pages >= 1 && !layers.empty());
+                                             numerics::CacheType type, int n_pages,
+                                             int page_tokens) {
+  TATARA_CHECK(n_pages >= 1 && !layers.empty() && page_tokens >= 1 &&
+               page_tokens % numerics::kPageTokens == 0);
   auto pool = std::unique_ptr<KvPool>(new KvPool);
   pool->type_ = type;
+  pool->page_tokens_ = page_tokens;
+  const auto n_tiles = static_cast<std::size_t>(pool->tiles_per_page());
+  const auto place = [&](std::vector<std::size_t>& offsets, std::size_t part_bytes) {
+    offsets.push_back(pool->bytes_per_page_);
+    pool->bytes_per_page_ += part_bytes;
+  };
   for (const LayerCacheShape& layer : layers) {
-    TATARA_CHECK(layer.n_kv_heads > 0 && layer.head_dim > 0 && layer.value_dim > 0);
-    pool->key_offset_.push_back(pool->bytes_per_page_);
-    pool->bytes_per_page_ += TileBytes(layer.n_kv_heads, layer.head_dim, type);
-    pool->value_offset_.push_back(pool->bytes_per_page_);
-    pool->bytes_per_page_ += TileBytes(layer.n_kv_heads, layer.value_dim, type);
+    TATARA_CHECK(layer.n_kv_heads >= 0 && layer.head_dim >= 0 && layer.value_dim >= 0 &&
+                 layer.n_state >= 0);
+    pool->key_tile_bytes_.push_back(TileBytes(layer.n_kv_heads, layer.head_dim, type));
+    pool->value_tile_bytes_.push_back(TileBytes(layer.n_kv_heads, layer.value_dim, type));
+    place(pool->key_offset_, n_tiles * pool->key_tile_bytes_.back());
+    place(pool->value_offset_, n_tiles * pool->value_tile_bytes_.back());
+    place(pool->state_offset_, StateBytes(layer));
+    pool->has_state_ |= layer.n_state > 0;
   }
+  TATARA_CHECK(pool->bytes_per_page_ > 0);
   const auto count = static_cast<std::size_t>(n_pages);
   const std::size_t memory = PhysicalMemoryBytes();
   // Linux would often promise more than there is and kill the process when it is written to.
@@ -77,6 +116,7 @@ Result<std::unique_ptr<KvPool>> KvPool::Make(std::vector<LayerCacheShape> layers
 #endif
   pool->memory_ = static_cast<std::byte*>(memory_start);
   pool->n_pages_ = n_pages;
+  pool->state_ends_.assign(pool->has_state_ ? count : 0, 0);
   return pool;
 }
 
@@ -84,16 +124,23 @@ KvPool::~KvPool() {
   if (memory_ != nullptr) munmap(memory_, static_cast<std::size_t>(n_pages_) * bytes_per_page_);
 }
 
-std::byte* KvPool::KeyPage(int page, int layer) const {
+std::byte* KvPool::Address(int page, std::size_t offset) const {
   TATARA_CHECK(page >= 0 && page < n_pages_);
-  return memory_ + static_cast<std::size_t>(page) * bytes_per_page_ +
-         key_offset_.at(static_cast<std::size_t>(layer));
+  return memory_ + static_cast<std::size_t>(page) * bytes_per_page_ + offset;
 }
 
-std::byte* KvPool::ValuePage(int page, int layer) const {
-  TATARA_CHECK(page >= 0 && page < n_pages_);
-  return memory_ + static_cast<std::size_t>(page) * bytes_per_page_ +
-         value_offset_.at(static_cast<std::size_t>(layer));
+std::byte* KvPool::KeyPage(int page, int layer, int tile) const {
+  const auto i = static_cast<std::size_t>(layer);
+  return Address(page, key_offset_.at(i) + static_cast<std::size_t>(tile) * key_tile_bytes_[i]);
+}
+
+std::byte* KvPool::ValuePage(int page, int layer, int tile) const {
+  const auto i = static_cast<std::size_t>(layer);
+  return Address(page, value_offset_.at(i) + static_cast<std::size_t>(tile) * value_tile_bytes_[i]);
+}
+
+float* KvPool::State(int page, int layer) const {
+  return reinterpret_cast<float*>(Address(page, state_offset_.at(static_cast<std::size_t>(layer))));
 }
 
 }  // namespace tatara::model

@@ -48,6 +48,47 @@ TEST(KvPool, PagesAreAlignedAndDoNotOverlap) {
   EXPECT_EQ(total, 3 * KvPool::BytesPerPage(kLayers, CacheType::kF16));
 }
 
+TEST(KvPool, PagesOfSeveralTilesHoldEachPartOnce) {
+  const std::vector<LayerCacheShape> layers = {{2, 8, 8, 0}, {0, 0, 0, 100}, {1, 24, 12, 7}};
+  for (const int page_tokens : {64, 256}) {
+    auto pool = KvPool::Make(layers, CacheType::kF32, 2, page_tokens);
+    ASSERT_TRUE(pool.ok()) << pool.error().text();
+    std::vector<std::pair<std::byte*, std::size_t>> parts;
+    for (int page = 0; page < 2; ++page) {
+      for (int layer = 0; layer < 3; ++layer) {
+        const LayerCacheShape& s = layers[static_cast<std::size_t>(layer)];
+        for (int tile = 0; tile < page_tokens / 64; ++tile) {
+          parts.emplace_back((*pool)->KeyPage(page, layer, tile), s.n_kv_heads * s.head_dim * 256);
+          parts.emplace_back((*pool)->ValuePage(page, layer, tile),
+                             s.n_kv_heads * s.value_dim * 256);
+        }
+        parts.emplace_back(reinterpret_cast<std::byte*>((*pool)->State(page, layer)),
+                           static_cast<std::size_t>(s.n_state) * 4);
+      }
+    }
+    std::size_t total = 0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(parts[i].first) % 64, 0U);
+      std::memset(parts[i].first, static_cast<int>(i + 1), parts[i].second);
+      total += (parts[i].second + 63) / 64 * 64;
+    }
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      for (std::size_t j = 0; j < parts[i].second; ++j) {
+        ASSERT_EQ(parts[i].first[j], static_cast<std::byte>(i + 1)) << "part " << i;
+      }
+    }
+    EXPECT_EQ(total, 2 * KvPool::BytesPerPage(layers, CacheType::kF32, page_tokens));
+  }
+}
+
+TEST(KvPool, PagesGrowWhereStateIsMostOfThem) {
+  EXPECT_EQ(PageTokensFor(kLayers, CacheType::kF16), 64);
+  EXPECT_EQ(PageTokensFor({{1, 16, 16, 0}, {0, 0, 0, 4096}}, CacheType::kF16), 64);
+  EXPECT_EQ(PageTokensFor({{1, 16, 16, 0}, {0, 0, 0, 4097}}, CacheType::kF16), 128);
+  EXPECT_EQ(PageTokensFor({{1, 16, 16, 0}, {0, 0, 0, 1 << 24}}, CacheType::kF16), 512);
+  EXPECT_EQ(PageTokensFor({{0, 0, 0, 10}}, CacheType::kF16), 512);
+}
+
 TEST(KvPool, F32PagesAreTwiceAsLarge) {
   EXPECT_EQ(KvPool::BytesPerPage(kLayers, CacheType::kF32),
             2 * KvPool::BytesPerPage(kLayers, CacheType::kF16));

@@ -17,6 +17,7 @@ constexpr std::array kArchitectures = {
     Architecture{"gemma3", LoadGemma3},
     Architecture{"llama", LoadLlama},
     Architecture{"qwen2", LoadQwen2},
+    Architecture{"qwen35", LoadQwen35},
 };
 
 constexpr std::size_t kNameBytesMax = 64;

@@ -25,13 +25,18 @@
 
 namespace tatara::model {
 
-// Up to kPageTokens consecutive tokens of one slice that fall into one page.
+// Up to kPageTokens consecutive tokens of one slice that fall into one tile of a page.
 struct PageRun {
   std::int64_t row = 0;       // of the first token
   std::int64_t position = 0;  // of the first token
   std::int64_t n_tokens = 0;
   int page = 0;  // of the pool
+  int tile = 0;  // of the page
+  // The page whose state the run starts from: its own, or where it is the first of its page the one
+  // before; kNoPage where the sequence begins.
+  int state_page = 0;
 };
+inline constexpr int kNoPage = -1;
 
 // One of the experts that work on a row.
 struct ChosenExpert {
@@ -55,8 +60,9 @@ struct MixtureScratch {
 struct PassScratch {
   std::vector<std::int32_t> tokens;
   std::vector<std::int64_t> positions;
-  std::vector<std::int64_t> wanted;  // rows whose logits are asked for, ascending
-  std::vector<PageRun> runs;
+  std::vector<std::int64_t> wanted;     // rows whose logits are asked for, ascending
+  std::vector<PageRun> runs;            // slice after slice
+  std::vector<std::size_t> slice_runs;  // where each slice's runs begin, and the end
   std::vector<numerics::AttentionSequence> sequences;
   std::vector<const std::byte*> k_pages, v_pages;  // of all slices, one after the other
   numerics::AttentionScratch attention;
@@ -96,12 +102,23 @@ class Pass {
   // Stores k (T, K*D) and v (T, K*Dv) of the layer in the pages, then out (T, H*Dv) = attention of
   // q (T, H*D).
   void Attend(int layer, const numerics::AttentionShape& shape, Rows q, Rows k, Rows v, Rows out);
+  // The same over the keys and values that an earlier layer of this pass stored.
+  void AttendStored(int layer, const numerics::AttentionShape& shape, Rows q, Rows out);
+  // Of slice i: its runs in ascending order, for recurrent layers.
+  std::span<const PageRun> RunsOf(std::size_t slice) const {
+    return std::span(scratch_.runs)
+        .subspan(scratch_.slice_runs[slice],
+                 scratch_.slice_runs[slice + 1] - scratch_.slice_runs[slice]);
+  }
+  std::size_t n_slices() const { return slices_.size(); }
+  KvPool& kv() { return kv_; }
   // Keeps only the rows whose logits are wanted, in place: what comes after the last layer's
   // attention concerns no other row.
   void KeepWanted(std::initializer_list<Rows*> all) const;
 
  private:
   void Store(int layer, const numerics::AttentionShape& shape, Rows k, Rows v);
+  void FollowStates();
 
   const ScopedFpEnvironment environment_;
   PassScratch& scratch_;

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "tatara/base/check.h"
+#include "tatara/numerics/gated.h"
 #include "tatara/numerics/ops.h"
 
 namespace tatara::model {
@@ -115,6 +116,21 @@ void SiluMulRows(ThreadPool& pool, Rows gate, Rows up) {
   ForPieces(pool, gate.size(), [&](std::int64_t start, std::int64_t length) {
     const std::span<float> g = Piece(gate, start, length);
     numerics::SiluMul(g, Piece(up, start, length), g);
+  });
+}
+
+void MulRowsBySilu(ThreadPool& pool, Rows gate, Rows y) {
+  TATARA_CHECK(SameShape(gate, y));
+  ForPieces(pool, y.size(), [&](std::int64_t start, std::int64_t length) {
+    const std::span<float> out = Piece(y, start, length);
+    numerics::SiluMul(Piece(gate, start, length), out, out);
+  });
+}
+
+void MulRowsBySigmoid(ThreadPool& pool, Rows gate, Rows y) {
+  TATARA_CHECK(SameShape(gate, y));
+  ForPieces(pool, y.size(), [&](std::int64_t start, std::int64_t length) {
+    numerics::SigmoidMul(Piece(gate, start, length), Piece(y, start, length));
   });
 }
 

@@ -65,5 +65,8 @@ void GeluTanhRows(ThreadPool& pool, Rows y);
 void GeluErfRows(ThreadPool& pool, Rows y);
 void TanhRows(ThreadPool& pool, Rows y);
 void SoftCapRows(ThreadPool& pool, float cap, Rows y);
+// y = silu(gate) * y;  y = y / (1 + exp(-gate)).
+void MulRowsBySilu(ThreadPool& pool, Rows gate, Rows y);
+void MulRowsBySigmoid(ThreadPool& pool, Rows gate, Rows y);
 
 }  // namespace tatara::model

@@ -45,8 +45,13 @@ Result<Linear> TensorLoader::LoadLinear(const std::string& name, std::int64_t n_
 }
 
 Result<std::vector<float>> TensorLoader::LoadVector(const std::string& name, std::int64_t n) {
-  TATARA_TRY(const weights::TensorView view, store_.Get(name, 1, n));
-  std::vector<float> values(static_cast<std::size_t>(n));
+  return LoadTable(name, 1, n);
+}
+
+Result<std::vector<float>> TensorLoader::LoadTable(const std::string& name, std::int64_t n_rows,
+                                                   std::int64_t n_cols) {
+  TATARA_TRY(const weights::TensorView view, store_.Get(name, n_rows, n_cols));
+  std::vector<float> values(static_cast<std::size_t>(n_rows * n_cols));
   numerics::Dequantize(view.dtype, view.data, values);
   packed_bytes_ += static_cast<std::int64_t>(values.size() * sizeof(float));
   Count(name, view);

@@ -53,6 +53,9 @@ class TensorLoader {
   };
   Result<std::vector<Linear>> LoadExperts(const std::string& name, const ExpertRows& rows,
                                           Bias bias = Bias::kNone);
+  // A small matrix as it is read: n_rows x n_cols values.
+  Result<std::vector<float>> LoadTable(const std::string& name, std::int64_t n_rows,
+                                       std::int64_t n_cols);
   // Divisors of rotary frequencies: n finite values above 0.
   Result<std::vector<float>> LoadRopeFactors(const std::string& name, std::int64_t n);
   // Rows of the file itself, nothing copied. n_vocab comes from the tensor's own shape, at most

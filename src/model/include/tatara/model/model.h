@@ -26,6 +26,7 @@ struct ModelInfo {
   std::int64_t n_parameters = 0;
   std::int64_t weight_bytes = 0;  // packed, in memory
   std::vector<LayerCacheShape> cache;
+  int page_tokens = numerics::kPageTokens;  // of the pages that Forward expects
 };
 
 struct LoadOptions {
@@ -33,10 +34,11 @@ struct LoadOptions {
 };
 
 // Tokens of one sequence in a pass: consecutive positions that follow what its pages already hold.
+// No token is fed twice into a page, and none is left out: recurrent layers could not go back.
 struct SequenceSlice {
   std::span<const std::int32_t> tokens;
   std::int64_t position = 0;   // of tokens[0]
-  std::span<const int> pages;  // page i of the pool holds positions 64 i ... of this sequence
+  std::span<const int> pages;  // the i-th holds positions i * page_tokens ... of this sequence
   std::span<const std::int32_t>
       logit_rows;  // indices into `tokens`, ascending, whose logits are wanted
 };

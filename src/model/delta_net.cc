@@ -1,0 +1,214 @@
+#include "delta_net.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "blocks.h"
+#include "decoder.h"
+#include "tatara/base/check.h"
+#include "tatara/numerics/delta_rule.h"
+#include "tatara/numerics/functions.h"
+#include "tatara/numerics/gated.h"
+#include "tatara/numerics/ops.h"
+
+namespace tatara::model {
+namespace {
+
+constexpr std::int64_t kTapsMax = 16;
+constexpr std::int64_t kHeadSizeMax = 512;
+constexpr int kFullAttentionInterval = 4;
+
+}  // namespace
+
+Result<DeltaNetConfig> ReadDeltaNetConfig(Keys& keys, float norm_eps) {
+  DeltaNetConfig c;
+  c.norm_eps = norm_eps;
+  TATARA_TRY(c.n_taps, keys.Int("ssm.conv_kernel", {2, kTapsMax}));
+  TATARA_TRY(c.head_size, keys.Int("ssm.state_size", {1, kHeadSizeMax}));
+  TATARA_TRY(c.n_key_heads, keys.Int("ssm.group_count", {1, kHeadsMax}));
+  TATARA_TRY(c.n_value_heads, keys.Int("ssm.time_step_rank", {1, kHeadsMax}));
+  TATARA_TRY(const std::int64_t inner, keys.Int("ssm.inner_size", {1, kFfMax}));
+  if (c.n_value_heads % c.n_key_heads != 0) {
+    return Refuse("{0}: {1} value heads cannot share {2} key heads evenly (key '{3}')",
+                  keys.origin(), c.n_value_heads, c.n_key_heads,
+                  keys.FullName("ssm.time_step_rank"));
+  }
+  if (inner != std::int64_t{c.n_value_heads} * c.head_size) {
+    return Refuse("{0}: the key '{1}' is {2}, but {3} heads of {4} values are {5}", keys.origin(),
+                  keys.FullName("ssm.inner_size"), inner, c.n_value_heads, c.head_size,
+                  std::int64_t{c.n_value_heads} * c.head_size);
+  }
+  return c;
+}
+
+Result<std::vector<bool>> ReadRecurrentLayers(Keys& keys, int n_layers) {
+  const auto count = static_cast<std::size_t>(n_layers);
+  TATARA_TRY(const std::int64_t interval,
+             keys.IntOr("full_attention_interval", kFullAttentionInterval, {1, kLayersMax}));
+  TATARA_TRY(const std::vector<std::int64_t> said,
+             keys.IntsOrNone("attention.recurrent_layers", count, {0, 1}));
+  if (!said.empty() && said.size() != count) {
+    return Refuse("{0}: the key '{1}' has {2} values for {3} layers", keys.origin(),
+                  keys.FullName("attention.recurrent_layers"), said.size(), n_layers);
+  }
+  std::vector<bool> recurrent;
+  for (int i = 0; i < n_layers; ++i) {
+    recurrent.push_back(said.empty() ? (i + 1) % interval != 0
+                                     : said[static_cast<std::size_t>(i)] != 0);
+  }
+  return recurrent;
+}
+
+Result<DeltaNetWeights> LoadDeltaNet(TensorLoader& tensors, const DeltaNetConfig& c, int n_embd,
+                                     int layer) {
+  DeltaNetWeights w;
+  TATARA_TRY(w.qkv, tensors.LoadLinear(BlockName(layer, "attn_qkv"), c.n_channels(), n_embd));
+  TATARA_TRY(w.gate, tensors.LoadLinear(BlockName(layer, "attn_gate"), c.value_size(), n_embd));
+  TATARA_TRY(const std::vector<float> by_channel,
+             tensors.LoadTable(BlockName(layer, "ssm_conv1d.weight"), c.n_channels(), c.n_taps));
+  const auto n_taps = static_cast<std::size_t>(c.n_taps);
+  const auto n_channels = static_cast<std::size_t>(c.n_channels());
+  w.taps.resize(n_taps * n_channels);
+  for (std::size_t i = 0; i < w.taps.size(); ++i) {
+    w.taps[i] = by_channel[i % n_channels * n_taps + i / n_channels];
+  }
+  TATARA_TRY(w.dt_bias, tensors.LoadVector(BlockName(layer, "ssm_dt.bias"), c.n_value_heads));
+  TATARA_TRY(w.a, tensors.LoadVector(BlockName(layer, "ssm_a"), c.n_value_heads));
+  TATARA_TRY(w.norm, LoadNorm(tensors, layer, "ssm_norm", c.head_size));
+  TATARA_TRY(w.output, tensors.LoadLinear(BlockName(layer, "ssm_out"), n_embd, c.value_size()));
+  return w;
+}
+
+// Every token reads its own and the taps - 1 rows before it: of this slice, else as the state that
+// the slice starts from kept them.
+void DeltaNet::Convolve(Pass& pass, int layer, const DeltaNetWeights& w, Rows in, Rows out) const {
+  const int n_taps = config_.n_taps;
+  for (std::size_t slice = 0; slice < pass.n_slices(); ++slice) {
+    const std::span<const PageRun> runs = pass.RunsOf(slice);
+    const std::int64_t first = runs.front().row, end = runs.back().row + runs.back().n_tokens;
+    const float* kept = runs.front().state_page == kNoPage
+                            ? nullptr
+                            : pass.kv().State(runs.front().state_page, layer);
+    ForRows(pass.pool(), end - first, in.n_cols * (n_taps + 4), [&](std::int64_t t) {
+      std::array<const float*, kTapsMax> inputs;
+      for (int tap = 0; tap < n_taps; ++tap) {
+        const std::int64_t from = t - (n_taps - 1) + tap;
+        inputs[static_cast<std::size_t>(tap)] = from >= 0 ? in.Row(first + from).data()
+                                                : kept == nullptr
+                                                    ? nullptr
+                                                    : kept + (n_taps - 1 + from) * in.n_cols;
+      }
+      numerics::CausalConvSilu(std::span(inputs).first(static_cast<std::size_t>(n_taps)), w.taps,
+                               out.Row(first + t));
+    });
+  }
+}
+
+// The last taps - 1 rows up to the end of each run, into its page.
+void DeltaNet::KeepInputs(Pass& pass, int layer, Rows in) const {
+  const std::int64_t n_kept = config_.n_taps - 1;
+  const auto n_slices = static_cast<std::int64_t>(pass.n_slices());
+  ForRows(pass.pool(), n_slices, n_kept * in.n_cols, [&](std::int64_t slice) {
+    for (const PageRun& run : pass.RunsOf(static_cast<std::size_t>(slice))) {
+      float* const to = pass.kv().State(run.page, layer);
+      const float* const before =
+          run.state_page == kNoPage ? nullptr : pass.kv().State(run.state_page, layer);
+      // Ascending, so that within one page nothing is overwritten that is still needed.
+      for (std::int64_t i = 0; i < n_kept; ++i) {
+        const std::int64_t from = run.n_tokens - n_kept + i;
+        float* const row = to + i * in.n_cols;
+        if (from >= 0) {
+          std::copy_n(in.Row(run.row + from).data(), in.n_cols, row);
+        } else if (before != nullptr) {
+          std::copy_n(before + (n_kept + from) * in.n_cols, in.n_cols, row);
+        } else {
+          std::fill_n(row, in.n_cols, 0.0F);
+        }
+      }
+    }
+  });
+}
+
+// Token by token, in pieces of heads and columns.
+void DeltaNet::Recur(Pass& pass, int layer, Rows qkv, Rows decay, Rows beta, Rows a) const {
+  const DeltaNetConfig& c = config_;
+  const std::int64_t size = c.head_size;
+  const std::int64_t n_pieces = (size + numerics::kDeltaColumns - 1) / numerics::kDeltaColumns;
+  const auto n_slices = static_cast<std::int64_t>(pass.n_slices());
+  pass.pool().For(n_slices * c.n_value_heads * n_pieces, [&](std::int64_t item, int) {
+    const std::int64_t column = item % n_pieces * numerics::kDeltaColumns;
+    const std::int64_t head = item / n_pieces % c.n_value_heads;
+    const auto slice = static_cast<std::size_t>(item / n_pieces / c.n_value_heads);
+    const std::int64_t n_columns = std::min<std::int64_t>(numerics::kDeltaColumns, size - column);
+    const std::int64_t key_head =
+        c.neighbours_share_keys ? head / (c.n_value_heads / c.n_key_heads) : head % c.n_key_heads;
+    const std::int64_t in_state = c.n_conv_state() + head * size * size + column;
+    for (const PageRun& run : pass.RunsOf(slice)) {
+      float* const state = pass.kv().State(run.page, layer) + in_state;
+      if (run.state_page != run.page) {
+        const float* const before =
+            run.state_page == kNoPage ? nullptr : pass.kv().State(run.state_page, layer) + in_state;
+        for (std::int64_t i = 0; i < size; ++i) {
+          if (before == nullptr) {
+            std::fill_n(state + i * size, n_columns, 0.0F);
+          } else {
+            std::copy_n(before + i * size, n_columns, state + i * size);
+          }
+        }
+      }
+      const float* const row = qkv.Row(run.row).data();
+      numerics::DeltaRule({.state = state,
+                           .state_stride = size,
+                           .n_keys = c.head_size,
+                           .n_columns = static_cast<int>(n_columns),
+                           .n_tokens = run.n_tokens,
+                           .q = row + key_head * size,
+                           .k = row + (c.n_key_heads + key_head) * size,
+                           .key_stride = qkv.n_cols,
+                           .v = row + (2 * c.n_key_heads + head) * size + column,
+                           .value_stride = qkv.n_cols,
+                           .decay = decay.Row(run.row).data() + head,
+                           .beta = beta.Row(run.row).data() + head,
+                           .gate_stride = decay.n_cols,
+                           .out = a.Row(run.row).data() + head * size + column,
+                           .out_stride = a.n_cols});
+    }
+  });
+}
+
+void DeltaNet::Forward(Pass& pass, int layer, const DeltaNetWeights& w, Rows h, Rows alpha,
+                       Rows beta, Rows a) {
+  const DeltaNetConfig& c = config_;
+  ThreadPool& pool = pass.pool();
+  const std::int64_t n_tokens = pass.n_tokens();
+  const Rows mixed = mixed_.Make(n_tokens, c.n_channels());    // (T, C)
+  const Rows qkv = convolved_.Make(n_tokens, c.n_channels());  // (T, C)
+  const Rows gate = gate_.Make(n_tokens, c.value_size());      // (T, SV*S)
+
+  pass.Project(h, {{&w.qkv, mixed}, {&w.gate, gate}});
+  Convolve(pass, layer, w, mixed, qkv);
+  KeepInputs(pass, layer, mixed);
+  // q = q / |q| / sqrt(S), k = k / |k|, by head;
+  // decay = exp(a * softplus(alpha + dt)), beta = sigmoid(beta)
+  const float scale = 1.0F / std::sqrt(static_cast<float>(c.head_size));
+  const auto head_size = static_cast<std::size_t>(c.head_size);
+  ForRows(pool, n_tokens, 2 * qkv.n_cols, [&](std::int64_t t) {
+    for (std::size_t head = 0; head < static_cast<std::size_t>(2 * c.n_key_heads); ++head) {
+      const std::span<float> x = qkv.Row(t).subspan(head * head_size, head_size);
+      numerics::Scale(1.0F / std::sqrt(numerics::SumOfSquares(x) + c.norm_eps), x);
+      if (head < static_cast<std::size_t>(c.n_key_heads)) numerics::Scale(scale, x);
+    }
+    for (std::size_t head = 0; head < w.a.size(); ++head) {
+      float& decay = alpha.Row(t)[head];
+      decay = numerics::Exp(w.a[head] * numerics::Softplus(decay + w.dt_bias[head]));
+      float& b = beta.Row(t)[head];
+      b = 1.0F / (1.0F + numerics::Exp(-b));
+    }
+  });
+  Recur(pass, layer, qkv, alpha, beta, a);
+  NormHeads(pool, a, w.norm, c.norm_eps);
+  MulRowsBySilu(pool, gate, a);
+}
+
+}  // namespace tatara::model

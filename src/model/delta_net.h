@@ -1,0 +1,75 @@
+// A gated delta-net layer (Yang, Kautz, Hatamizadeh 2024, arXiv:2412.06464) as Qwen3-Next and
+// Qwen3.5 have it: a short causal convolution over queries, keys and values, keys and queries of
+// length 1, a state a head that each token decays and corrects, and a gated norm of what it reads.
+//
+// The state of a layer in a page (KvPool): first the last taps - 1 rows that went into the
+// convolution, (taps - 1, C), then the heads' states, (SV, S, S) with the keys as rows.
+//
+// Shapes: T tokens of the pass, E n_embd, SK key heads, SV value heads, S head size, C = (2 SK +
+// SV) S channels: queries, keys, values. Thread safety: as Pass.
+#pragma once
+
+#include <vector>
+
+#include "keys.h"
+#include "pass.h"
+#include "rows.h"
+#include "tensors.h"
+
+namespace tatara::model {
+
+struct DeltaNetConfig {
+  int n_key_heads = 0;    // SK
+  int n_value_heads = 0;  // SV, a multiple of SK
+  int head_size = 0;      // S, of keys and values
+  int n_taps = 0;
+  // Which key head value head h reads: h / (SV / SK), else h mod SK.
+  bool neighbours_share_keys = false;
+  float norm_eps = 0;
+
+  int n_channels() const { return (2 * n_key_heads + n_value_heads) * head_size; }
+  int value_size() const { return n_value_heads * head_size; }
+  std::int64_t n_conv_state() const { return std::int64_t{n_taps - 1} * n_channels(); }
+  std::int64_t n_state() const { return n_conv_state() + std::int64_t{value_size()} * head_size; }
+};
+// The keys "ssm.*".
+Result<DeltaNetConfig> ReadDeltaNetConfig(Keys& keys, float norm_eps);
+// Which of the layers are recurrent: as "attention.recurrent_layers" says, else all but every
+// "full_attention_interval"-th.
+Result<std::vector<bool>> ReadRecurrentLayers(Keys& keys, int n_layers);
+
+struct DeltaNetWeights {
+  Linear qkv;                     // (C, E)
+  Linear gate;                    // (SV*S, E)
+  std::vector<float> taps;        // (n_taps, C)
+  std::vector<float> dt_bias, a;  // (SV)
+  std::vector<float> norm;        // (S)
+  Linear output;                  // (E, SV*S)
+};
+// All of a layer but what alpha and beta come from.
+Result<DeltaNetWeights> LoadDeltaNet(TensorLoader& tensors, const DeltaNetConfig& config,
+                                     int n_embd, int layer);
+
+class DeltaNet {
+ public:
+  explicit DeltaNet(const DeltaNetConfig& config) : config_(config) {}
+
+  // Where the caller puts what gates the state, before biases: (T, SV) each.
+  Rows MakeAlpha(const Pass& pass) { return alpha_.Make(pass.n_tokens(), config_.n_value_heads); }
+  Rows MakeBeta(const Pass& pass) { return beta_.Make(pass.n_tokens(), config_.n_value_heads); }
+
+  // a = gated norm of what the states say, (T, SV*S), for w.output; h: (T, E). Overwrites alpha and
+  // beta.
+  void Forward(Pass& pass, int layer, const DeltaNetWeights& w, Rows h, Rows alpha, Rows beta,
+               Rows a);
+
+ private:
+  void Convolve(Pass& pass, int layer, const DeltaNetWeights& w, Rows in, Rows out) const;
+  void KeepInputs(Pass& pass, int layer, Rows in) const;
+  void Recur(Pass& pass, int layer, Rows qkv, Rows decay, Rows beta, Rows a) const;
+
+  DeltaNetConfig config_;
+  RowBuffer alpha_, beta_, mixed_, convolved_, gate_;
+};
+
+}  // namespace tatara::model
