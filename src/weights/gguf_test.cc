@@ -348,13 +348,6 @@ TEST(Gguf, OurTypesAreLaidOutAsNumericsReadsThem) {
   EXPECT_EQ(n_types, numerics::kDTypeCount - 2);  // the 8-bit floats are not ggml's
 }
 
-TEST(Gguf, APartOfASplitModelIsRefused) {
-  const test::ScratchDir dir;
-  test::WriteFile(dir.path() / "t.gguf",
-                  OneKey("split.count", 2, [](GgufBuilder& b) { b.Put<std::uint16_t>(3); }));
-  EXPECT_THAT(OpenTensorStore(dir.path() / "t.gguf").error().text(), HasSubstr("one of 3 parts"));
-}
-
 TEST(Gguf, WhatIsNoRegularFileIsRefused) {
   const test::ScratchDir dir;
   EXPECT_EQ(OpenTensorStore(dir.path() / "none").error().kind(), ErrorKind::kNotFound);

@@ -40,6 +40,27 @@ TEST(TensorStore, OpensTheRealModels) {
   }
 }
 
+TEST(TensorStore, OpensTheRealE5Container) {
+  TATARA_REQUIRE_MODEL(path, "e5-small");
+  const auto opened = OpenTensorStore(path);
+  ASSERT_TRUE(opened.ok()) << opened.error().text();
+  const TensorStore& store = **opened;
+  const Metadata& keys = store.metadata();
+  EXPECT_EQ(keys.String("general.architecture").value(), "bert");
+  EXPECT_EQ(keys.Int("bert.embedding_length").value(), 384);
+  EXPECT_EQ(keys.Float("bert.attention.layer_norm_epsilon").value(), double{1e-12F});
+  EXPECT_EQ(store.tensors().size(), 197u);
+  EXPECT_EQ(store.Get("token_embd.weight", 250037, 384)->dtype, numerics::DType::kQ4_0);
+  EXPECT_TRUE(store.Get("blk.11.ffn_down.weight", 384, 1536).ok());
+  const auto& tokens = *keys.Strings("tokenizer.ggml.tokens");
+  ASSERT_EQ(tokens.size(), 250002u);
+  EXPECT_EQ(tokens[0], "<s>");
+  EXPECT_EQ(tokens[3], "<unk>");
+  EXPECT_EQ(keys.Ints("tokenizer.ggml.token_type")->at(3), 2);
+  EXPECT_EQ(keys.Ints("tokenizer.ggml.token_type")->at(250001), 3);
+  EXPECT_EQ(keys.Ints("tokenizer.e5.charmap_from")->size(), 4837u);
+}
+
 TEST(TensorStore, GetNamesTheTensorAndBothShapes) {
   TATARA_REQUIRE_DATA(path, "golden/arch/llama.gguf");
   const auto opened = OpenTensorStore(path);

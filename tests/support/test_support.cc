@@ -19,6 +19,8 @@ std::optional<fs::path> ModelFile(const std::string& name) {
       {"qwen2.5-coder-0.5b", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"},
       {"qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"},
       {"gemma3-270m", "gemma-3-270m-q4_k_m.gguf"},
+      {"e5-small", "e5-small-q4.bin"},
+      {"minilm-l6", "all-MiniLM-L6-v2"},
   };
   const char* dir = std::getenv("TATARA_MODELS");
   const char* home = std::getenv("HOME");

@@ -25,7 +25,7 @@ struct TensorView {
   numerics::DType dtype = numerics::DType::kF32;
   int n_dims = 0;
   std::array<std::int64_t, 4> shape{1, 1, 1, 1};  // fastest dimension first, as GGUF writes them
-  ByteSpan data;                                  // aligned as the file says, to 8 bytes at least
+  ByteSpan data;  // aligned as the file says; safetensors need not be
 
   std::int64_t n_cols() const { return shape[0]; }
   std::int64_t n_rows() const { return shape[1] * shape[2] * shape[3]; }
@@ -44,7 +44,13 @@ class TensorStore {
   Result<TensorView> Get(std::string_view name, std::int64_t n_rows, std::int64_t n_cols) const;
 };
 
-// By content, not by name. GGUF v2 and v3 so far.
+// By content, not by name: a GGUF file (v2, v3; of a model in parts, any part), an E5S1 container,
+// a Hugging Face folder (config.json with model.safetensors, single or sharded), or one of these
+// two files. A folder's tensors and keys get the names and the layout that GGUF has for its
+// architecture; what has to be re-ordered for that is made in memory at opening. The texts of its
+// tokenizer files become the keys "tokenizer.huggingface.json", "tokenizer.huggingface.config",
+// "tokenizer.huggingface.generation" and "tokenizer.chat_template". "tatara.container" is "gguf",
+// "e5s1" or "safetensors".
 Result<std::unique_ptr<TensorStore>> OpenTensorStore(const std::filesystem::path& path);
 
 }  // namespace tatara::weights
