@@ -77,7 +77,7 @@ TEST(TextGolden, Gemma3IdsEqualTheReference) {
 
 // llama.cpp's vocabulary vectors: texts between "\n__ggml_vocab_test__\n", one line of ids for
 // each.
-void ExpectVocabularyVectors(const std::filesystem::path& vocabulary) {
+void ExpectVocabularyVectors(const std::filesystem::path& vocabulary, bool keeps_text = true) {
   const auto tokenizer = Open(vocabulary);
   ASSERT_NE(tokenizer, nullptr);
   const std::string texts = test::ReadFile(vocabulary.string() + ".inp");
@@ -95,7 +95,9 @@ void ExpectVocabularyVectors(const std::filesystem::path& vocabulary) {
     std::vector<std::int32_t> expected;
     for (std::int32_t id; numbers >> id;) expected.push_back(id);
     EXPECT_EQ(tokenizer->Encode(text, {.add_start = false}), expected) << '"' << text << '"';
-    EXPECT_EQ(tokenizer->Decode(expected), text);
+    if (keeps_text) {
+      EXPECT_EQ(tokenizer->Decode(expected), text);
+    }
   }
   EXPECT_EQ(n_texts, 46u);
 }
@@ -115,21 +117,16 @@ TEST(TextGolden, Phi3VocabularyEqualsItsVectors) {
   ExpectVocabularyVectors(vocabulary);
 }
 
-TEST(TextGolden, VocabulariesOfOtherKindsAreRefusedByName) {
-  const struct {
-    const char* file;
-    const char* named;
-  } kCases[] = {{"tokenizer/ggml-vocab-bert-bge.gguf", "'bert'"},
-                {"tokenizer/ggml-vocab-deepseek-llm.gguf", "'deepseek-llm'"},
-                {"tokenizer/ggml-vocab-deepseek-coder.gguf", "'deepseek-coder'"}};
-  for (const auto& test_case : kCases) {
-    TATARA_REQUIRE_DATA(vocabulary, test_case.file);
-    auto store = weights::OpenTensorStore(vocabulary);
-    ASSERT_TRUE(store.ok()) << store.error().text();
-    const auto tokenizer = text::Tokenizer::FromMetadata((*store)->metadata());
-    ASSERT_FALSE(tokenizer.ok());
-    EXPECT_THAT(tokenizer.error().text(), testing::HasSubstr(test_case.named));
-  }
+TEST(TextGolden, DeepSeekVocabulariesEqualTheirVectors) {
+  TATARA_REQUIRE_DATA(llm, "tokenizer/ggml-vocab-deepseek-llm.gguf");
+  ExpectVocabularyVectors(llm);
+  TATARA_REQUIRE_DATA(coder, "tokenizer/ggml-vocab-deepseek-coder.gguf");
+  ExpectVocabularyVectors(coder);
+}
+
+TEST(TextGolden, BertVocabularyEqualsItsVectors) {
+  TATARA_REQUIRE_DATA(vocabulary, "tokenizer/ggml-vocab-bert-bge.gguf");
+  ExpectVocabularyVectors(vocabulary, /*keeps_text=*/false);
 }
 
 TEST(TextGolden, AnswersEndWhereTheModelsEndThem) {

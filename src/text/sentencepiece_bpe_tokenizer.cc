@@ -91,8 +91,7 @@ SentencePieceBpeTokenizer::~SentencePieceBpeTokenizer() = default;
 
 Result<std::unique_ptr<Tokenizer>> SentencePieceBpeTokenizer::FromMetadata(
     const Metadata& metadata) {
-  TATARA_TRY(Vocabulary vocabulary,
-             Vocabulary::FromMetadata(metadata, /*adds_start_otherwise=*/true));
+  TATARA_TRY(Vocabulary vocabulary, Vocabulary::FromMetadata(metadata, {.adds_start = true}));
   std::unique_ptr<SentencePieceBpeTokenizer> made(
       new SentencePieceBpeTokenizer(std::move(vocabulary)));
   if (!metadata.Has(kTypes)) {
@@ -219,7 +218,7 @@ std::string_view SentencePieceBpeTokenizer::Prepare(std::string_view text,
   return changed;
 }
 
-void SentencePieceBpeTokenizer::EncodeRun(std::string_view text,
+void SentencePieceBpeTokenizer::EncodeRun(std::string_view text, bool /*at_start*/,
                                           std::vector<std::int32_t>& ids) const {
   auto loan = workspaces_.Borrow([] { return std::make_unique<Workspace>(); });
   Workspace& workspace = *loan;

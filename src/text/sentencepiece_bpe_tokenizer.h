@@ -27,7 +27,8 @@ class SentencePieceBpeTokenizer : public VocabularyTokenizer {
   ~SentencePieceBpeTokenizer() override;
 
  protected:
-  void EncodeRun(std::string_view text, std::vector<std::int32_t>& ids) const override;
+  void EncodeRun(std::string_view text, bool at_start,
+                 std::vector<std::int32_t>& ids) const override;
   std::string_view Prepare(std::string_view text, std::string& changed) const override;
   bool HasSpacePrefix() const override { return space_prefix_; }
 

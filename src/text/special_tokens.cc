@@ -48,20 +48,9 @@ void SpecialTokens::Build(const std::vector<std::pair<std::string_view, std::int
 }
 
 SpecialTokens::Match SpecialTokens::MatchAt(std::string_view text, std::size_t begin) const {
-  std::int32_t at = root_[static_cast<unsigned char>(text[begin])];
   Match longest;
-  for (std::size_t end = begin + 1; at >= 0; ++end) {
-    const Node& node = nodes_[at];
-    if (node.id >= 0) longest = {begin, end - begin, node.id};
-    if (end == text.size()) break;
-    const auto byte = static_cast<unsigned char>(text[end]);
-    const auto first = edges_.begin() + node.children_begin;
-    const auto last = edges_.begin() + node.children_end;
-    const auto edge = std::lower_bound(first, last, byte,
-                                       [](const Edge& e, unsigned char b) { return e.byte < b; });
-    if (edge == last || edge->byte != byte) break;
-    at = static_cast<std::int32_t>(edge->node);
-  }
+  ForEachAt(text, begin,
+            [&](std::size_t length, std::int32_t id) { longest = {begin, length, id}; });
   return longest;
 }
 

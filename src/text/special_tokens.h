@@ -3,6 +3,7 @@
 // immutable after construction; reading from any thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string_view>
@@ -24,6 +25,9 @@ class SpecialTokens {
 
   // The longest token at text[begin], in the same form.
   Match MatchAt(std::string_view text, std::size_t begin) const;
+  // Calls `found(length, id)` for every token at text[begin], the shortest first.
+  template <typename Found>
+  void ForEachAt(std::string_view text, std::size_t begin, const Found& found) const;
   // The first token in text[from...].
   Match Find(std::string_view text, std::size_t from) const;
 
@@ -42,5 +46,22 @@ class SpecialTokens {
   std::vector<Node> nodes_;
   std::vector<Edge> edges_;
 };
+
+template <typename Found>
+void SpecialTokens::ForEachAt(std::string_view text, std::size_t begin, const Found& found) const {
+  std::int32_t at = root_[static_cast<unsigned char>(text[begin])];
+  for (std::size_t end = begin + 1; at >= 0; ++end) {
+    const Node& node = nodes_[static_cast<std::size_t>(at)];
+    if (node.id >= 0) found(end - begin, node.id);
+    if (end == text.size()) return;
+    const auto byte = static_cast<unsigned char>(text[end]);
+    const auto first = edges_.begin() + node.children_begin;
+    const auto last = edges_.begin() + node.children_end;
+    const auto edge = std::lower_bound(first, last, byte,
+                                       [](const Edge& e, unsigned char b) { return e.byte < b; });
+    if (edge == last || edge->byte != byte) return;
+    at = static_cast<std::int32_t>(edge->node);
+  }
+}
 
 }  // namespace tatara::text

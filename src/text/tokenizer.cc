@@ -1,6 +1,6 @@
 #include "tatara/text/tokenizer.h"
 
-#include "byte_bpe_tokenizer.h"
+#include "gguf_tokenizer.h"
 #include "guard_marks.h"
 #include "sentencepiece_bpe_tokenizer.h"
 #include "utf8.h"
@@ -10,10 +10,13 @@ namespace tatara::text {
 Result<std::unique_ptr<Tokenizer>> Tokenizer::FromMetadata(const Metadata& metadata) {
   constexpr std::string_view kModel = "tokenizer.ggml.model";
   TATARA_TRY(const std::string model, metadata.String(kModel));
-  if (model == "gpt2") return ByteBpeTokenizer::FromMetadata(metadata);
+  if (model == "gpt2") return MakeBpeTokenizer(metadata);
   if (model == "llama") return SentencePieceBpeTokenizer::FromMetadata(metadata);
+  if (model == "bert") return MakeWordPieceTokenizer(metadata);
+  if (model == "t5") return MakeUnigramTokenizer(metadata);
+  if (model == "gemma4") return MakeGemma4Tokenizer(metadata);
   return Refuse("{0}: '{1}' is '{2}', which this program does not know (it knows {3})",
-                metadata.origin(), kModel, model, "gpt2, llama");
+                metadata.origin(), kModel, model, "gpt2, llama, bert, t5, gemma4");
 }
 
 std::string Tokenizer::Unguarded(std::string_view text) {

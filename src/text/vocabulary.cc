@@ -37,12 +37,12 @@ constexpr auto kTurnEnds = std::to_array<std::string_view>({
 
 }  // namespace
 
-Result<Vocabulary> Vocabulary::FromMetadata(const Metadata& metadata, bool adds_start_otherwise) {
+Result<Vocabulary> Vocabulary::FromMetadata(const Metadata& metadata, Otherwise otherwise) {
   Vocabulary vocabulary;
   vocabulary.origin_ = metadata.origin();
   TATARA_RETURN_IF_ERROR(vocabulary.ReadTokens(metadata));
   TATARA_RETURN_IF_ERROR(vocabulary.ReadTypes(metadata));
-  TATARA_RETURN_IF_ERROR(vocabulary.ReadSpecialIds(metadata, adds_start_otherwise));
+  TATARA_RETURN_IF_ERROR(vocabulary.ReadSpecialIds(metadata, otherwise));
   return vocabulary;
 }
 
@@ -107,7 +107,7 @@ Result<> Vocabulary::ReadTypes(const Metadata& metadata) {
   return Ok{};
 }
 
-Result<> Vocabulary::ReadSpecialIds(const Metadata& metadata, bool adds_start_otherwise) {
+Result<> Vocabulary::ReadSpecialIds(const Metadata& metadata, Otherwise otherwise) {
   const auto read = [&](std::string_view key) -> Result<std::int32_t> {
     if (!metadata.Has(key)) return -1;
     TATARA_TRY(const std::int64_t id, metadata.Int(key));
@@ -123,10 +123,17 @@ Result<> Vocabulary::ReadSpecialIds(const Metadata& metadata, bool adds_start_ot
   TATARA_TRY(const std::int32_t end_of_message, read("tokenizer.ggml.eom_token_id"));
 
   constexpr std::string_view kAddsStart = "tokenizer.ggml.add_bos_token";
-  TATARA_TRY(adds_start_, metadata.BoolOr(kAddsStart, adds_start_otherwise && start_id_ >= 0));
+  TATARA_TRY(adds_start_, metadata.BoolOr(kAddsStart, otherwise.adds_start && start_id_ >= 0));
   if (adds_start_ && start_id_ < 0) {
     return Refuse("{0}: '{1}' is true but '{2}' is missing", origin_, kAddsStart,
                   "tokenizer.ggml.bos_token_id");
+  }
+
+  constexpr std::string_view kAddsEnd = "tokenizer.ggml.add_eos_token";
+  TATARA_TRY(adds_end_, metadata.BoolOr(kAddsEnd, otherwise.adds_end && end_id_ >= 0));
+  if (adds_end_ && end_id_ < 0) {
+    return Refuse("{0}: '{1}' is true but '{2}' is missing", origin_, kAddsEnd,
+                  "tokenizer.ggml.eos_token_id");
   }
 
   ends_generation_.assign(types_.size(), false);

@@ -30,8 +30,12 @@ class Vocabulary {
   static constexpr std::size_t kTokenBytesMax = 1 << 16;
   static constexpr std::size_t kTextBytesMax = std::size_t{1} << 28;  // of all tokens together
 
-  // `adds_start_otherwise`: where the file does not say whether a text begins with the start token.
-  static Result<Vocabulary> FromMetadata(const Metadata& metadata, bool adds_start_otherwise);
+  // Where the file does not say whether a text begins with the start token, ends with the end
+  // token.
+  struct Otherwise {
+    bool adds_start = false, adds_end = false;
+  };
+  static Result<Vocabulary> FromMetadata(const Metadata& metadata, Otherwise otherwise);
 
   Vocabulary(Vocabulary&&) = default;
   Vocabulary& operator=(Vocabulary&&) = default;
@@ -51,13 +55,14 @@ class Vocabulary {
   std::int32_t end_id() const { return end_id_; }
   std::int32_t unknown_id() const { return unknown_id_; }
   bool adds_start() const { return adds_start_; }
+  bool adds_end() const { return adds_end_; }
   const std::string& origin() const { return origin_; }
 
  private:
   Vocabulary() = default;
   Result<> ReadTokens(const Metadata& metadata);
   Result<> ReadTypes(const Metadata& metadata);
-  Result<> ReadSpecialIds(const Metadata& metadata, bool adds_start_otherwise);
+  Result<> ReadSpecialIds(const Metadata& metadata, Otherwise otherwise);
 
   std::string origin_;
   std::string bytes_;                // all texts, one after the other; never changed once filled
@@ -66,7 +71,7 @@ class Vocabulary {
   std::vector<bool> ends_generation_;
   TextTable by_text_;  // borrows from bytes_, whose heap block moves with this object
   std::int32_t start_id_ = -1, end_id_ = -1, unknown_id_ = -1;
-  bool adds_start_ = false;
+  bool adds_start_ = false, adds_end_ = false;
 };
 
 }  // namespace tatara::text

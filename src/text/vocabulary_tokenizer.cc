@@ -3,13 +3,18 @@
 #include <algorithm>
 
 #include "guard_marks.h"
+#include "regex/code_point_set.h"
+#include "unicode_categories.h"
+#include "utf8.h"
 
 namespace tatara::text {
 namespace {
 
-SpecialTokens TokensOf(const Vocabulary& vocabulary, bool with_special) {
+SpecialTokens TokensOf(const Vocabulary& vocabulary, bool with_special,
+                       const std::vector<bool>& left_out) {
   std::vector<std::pair<std::string_view, std::int32_t>> tokens;
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (!left_out.empty() && left_out[static_cast<std::size_t>(id)]) continue;
     const TokenType type = vocabulary.type(id);
     const bool special = type == TokenType::kControl || type == TokenType::kUnknown;
     if (type == TokenType::kUserDefined || (special && with_special)) {
@@ -19,20 +24,73 @@ SpecialTokens TokensOf(const Vocabulary& vocabulary, bool with_special) {
   return SpecialTokens(std::move(tokens));
 }
 
+bool IsWordCharacter(char32_t c) {
+  static const CodePointSet word = CodePointSet::Word();
+  return word.Contains(c);
+}
+
+// Where the last character of `text` begins.
+std::size_t LastCharacter(std::string_view text) {
+  std::size_t begin = text.size() - 1;
+  while (begin > 0 && text.size() - begin < 4 && (text[begin] & '\xC0') == '\x80') --begin;
+  return begin;
+}
+
 }  // namespace
 
 VocabularyTokenizer::VocabularyTokenizer(Vocabulary vocabulary)
     : vocabulary_(std::move(vocabulary)),
-      always_(TokensOf(vocabulary_, false)),
-      with_special_(TokensOf(vocabulary_, true)) {}
+      always_(TokensOf(vocabulary_, false, {})),
+      with_special_(TokensOf(vocabulary_, true, {})) {
+  if (vocabulary_.adds_start()) surroundings_.before = {vocabulary_.start_id()};
+  if (vocabulary_.adds_end()) surroundings_.after = {vocabulary_.end_id()};
+}
+
+void VocabularyTokenizer::SetFinding(std::int32_t id, Finding finding) {
+  finding_.resize(static_cast<std::size_t>(vocabulary_.size()));
+  finding_[static_cast<std::size_t>(id)] = finding;
+}
+
+void VocabularyTokenizer::LeaveOut(const std::vector<bool>& left_out) {
+  always_ = TokensOf(vocabulary_, false, left_out);
+  with_special_ = TokensOf(vocabulary_, true, left_out);
+}
 
 std::vector<std::int32_t> VocabularyTokenizer::Encode(std::string_view text,
                                                       const EncodeOptions& options) const {
   std::vector<std::int32_t> ids;
   ids.reserve(text.size() / 3 + 2);
+  if (options.add_start) ids = surroundings_.before;
+  EncodeInside(text, options, options.add_start, ids);
+  if (options.add_end) {
+    ids.insert(ids.end(), surroundings_.after.begin(), surroundings_.after.end());
+  }
+  return ids;
+}
+
+PairIds VocabularyTokenizer::EncodePair(std::string_view first, std::string_view second) const {
+  PairIds pair;
+  if (!surroundings_.knows_pairs) return pair;
+  const auto append = [&](const std::vector<std::int32_t>& ids) {
+    pair.ids.insert(pair.ids.end(), ids.begin(), ids.end());
+  };
+  append(surroundings_.pair_before);
+  EncodeInside(first, {}, /*start_was_added=*/false, pair.ids);
+  append(surroundings_.between);
+  const std::size_t n_first = pair.ids.size();
+  EncodeInside(second, {}, /*start_was_added=*/false, pair.ids);
+  append(surroundings_.pair_after);
+  pair.segments.assign(pair.ids.size(), 0);
+  if (surroundings_.second_segment) {
+    std::fill(pair.segments.begin() + static_cast<std::ptrdiff_t>(n_first), pair.segments.end(), 1);
+  }
+  return pair;
+}
+
+void VocabularyTokenizer::EncodeInside(std::string_view text, const EncodeOptions& options,
+                                       bool start_was_added, std::vector<std::int32_t>& ids) const {
   const std::int32_t start =
-      options.add_start && vocabulary_.adds_start() ? vocabulary_.start_id() : -1;
-  if (start >= 0) ids.push_back(start);
+      start_was_added && !surroundings_.before.empty() ? surroundings_.before.front() : -1;
   std::string changed, unmarked;
   text = Prepare(text, changed);
   std::vector<std::size_t> barred;
@@ -40,17 +98,46 @@ std::vector<std::int32_t> VocabularyTokenizer::Encode(std::string_view text,
     unmarked = guard::TakeOut(text, &barred);
     text = unmarked;
   }
+  std::size_t done = 0;
   for (std::size_t at = 0; at < text.size();) {
-    const SpecialTokens::Match match =
+    SpecialTokens::Match match =
         options.parse_special ? FindUnbarred(text, at, barred) : always_.Find(text, at);
-    const std::size_t end = match.id < 0 ? text.size() : match.begin;
-    if (end > at) EncodeRun(text.substr(at, end - at), ids);
     if (match.id < 0) break;
+    at = match.begin + match.length;
+    if (!Settle(text, done, match)) continue;
+    if (match.begin > done) EncodeRun(text.substr(done, match.begin - done), done == 0, ids);
     const bool start_again = match.id == start && match.begin == 0;  // written by a template
     if (!start_again) ids.push_back(match.id);
-    at = match.begin + match.length;
+    done = at = match.begin + match.length;
   }
-  return ids;
+  if (done < text.size()) EncodeRun(text.substr(done), done == 0, ids);
+}
+
+bool VocabularyTokenizer::Settle(std::string_view text, std::size_t from,
+                                 SpecialTokens::Match& match) const {
+  if (finding_.empty()) return true;
+  const Finding& finding = finding_[static_cast<std::size_t>(match.id)];
+  std::size_t end = match.begin + match.length;
+  if (finding.whole_word) {
+    if (end < text.size() && IsWordCharacter(ReadUtf8(text.substr(end)).code_point)) return false;
+    if (match.begin > 0) {
+      const std::string_view before = text.substr(0, match.begin);
+      if (IsWordCharacter(ReadUtf8(before.substr(LastCharacter(before))).code_point)) return false;
+    }
+  }
+  while (finding.eats_before && match.begin > from) {
+    const std::size_t last = from + LastCharacter(text.substr(from, match.begin - from));
+    const Utf8Sequence sequence = ReadUtf8(text.substr(last));
+    if (!sequence.valid || !IsWhiteSpace(sequence.code_point)) break;
+    match.begin = last;
+  }
+  while (finding.eats_after && end < text.size()) {
+    const Utf8Sequence sequence = ReadUtf8(text.substr(end));
+    if (!sequence.valid || !IsWhiteSpace(sequence.code_point)) break;
+    end += sequence.length;
+  }
+  match.length = end - match.begin;
+  return true;
 }
 
 SpecialTokens::Match VocabularyTokenizer::FindUnbarred(std::string_view text, std::size_t from,

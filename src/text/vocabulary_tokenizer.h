@@ -21,6 +21,7 @@ class VocabularyTokenizer : public Tokenizer {
  public:
   std::vector<std::int32_t> Encode(std::string_view text,
                                    const EncodeOptions& options) const override;
+  PairIds EncodePair(std::string_view first, std::string_view second) const override;
   std::string Guard(std::string_view text) const override;
   std::string TokenBytes(std::int32_t id, bool show_special) const override;
   std::string Decode(std::span<const std::int32_t> ids, bool show_special) const override;
@@ -34,13 +35,36 @@ class VocabularyTokenizer : public Tokenizer {
  protected:
   explicit VocabularyTokenizer(Vocabulary vocabulary);
 
+  // What stands around a text, and around two.
+  struct Surroundings {
+    std::vector<std::int32_t> before, after;
+    // of pairs
+    std::vector<std::int32_t> pair_before, between, pair_after;
+    bool knows_pairs = false;
+    bool second_segment = false;  // the second text and what follows it are segment 1
+  };
+  // Without a call: the start and end tokens that the vocabulary adds.
+  void SetSurroundings(Surroundings surroundings) { surroundings_ = std::move(surroundings); }
+
+  // How a special token is found (tokenizer.json's added_tokens).
+  struct Finding {
+    bool eats_before = false, eats_after = false;  // white space beside it
+    bool whole_word = false;                       // not beside letters, digits or _
+  };
+  void SetFinding(std::int32_t id, Finding finding);
+  // Tokens left out here are not looked for before merging.
+  void LeaveOut(const std::vector<bool>& left_out);
+
   // Ids of running text appended to `ids`: the stretch between two special tokens, or the text's
-  // ends.
-  virtual void EncodeRun(std::string_view text, std::vector<std::int32_t>& ids) const = 0;
+  // ends. `at_start`: it begins the text.
+  virtual void EncodeRun(std::string_view text, bool at_start,
+                         std::vector<std::int32_t>& ids) const = 0;
   // The text as special tokens are looked for in it: `text`, or a changed copy of it in `changed`.
   virtual std::string_view Prepare(std::string_view text, std::string& /*changed*/) const {
     return text;
   }
+  // Widens a match by the white space it eats, not before `from`; false where it is no match.
+  bool Settle(std::string_view text, std::size_t from, SpecialTokens::Match& match) const;
   // True where the convention puts a space before a text, which decoding takes away again.
   virtual bool HasSpacePrefix() const { return false; }
 
@@ -52,6 +76,8 @@ class VocabularyTokenizer : public Tokenizer {
 
  private:
   void Append(std::int32_t id, bool show_special, std::string& to) const;
+  void EncodeInside(std::string_view text, const EncodeOptions& options, bool start_was_added,
+                    std::vector<std::int32_t>& ids) const;
   // The first special token in text[from...] that does not begin at one of `barred` (ascending), or
   // there the user-defined one.
   SpecialTokens::Match FindUnbarred(std::string_view text, std::size_t from,
@@ -60,7 +86,9 @@ class VocabularyTokenizer : public Tokenizer {
   Vocabulary vocabulary_;
   SpecialTokens always_;        // user-defined tokens
   SpecialTokens with_special_;  // those, and the control and unknown tokens
-  std::string token_bytes_;     // of all tokens, one after the other
+  Surroundings surroundings_;
+  std::vector<Finding> finding_;  // by id; empty where all are found as they are written
+  std::string token_bytes_;       // of all tokens, one after the other
   std::vector<std::uint32_t> token_ends_;
 };
 

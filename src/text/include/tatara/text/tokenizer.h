@@ -18,20 +18,38 @@ struct EncodeOptions {
   // The start token, where the model asks for one (add_bos_token). It is not doubled where the text
   // begins with it and special tokens are recognised, as in prompts that a chat template made.
   bool add_start = true;
+  // The end or separator token, where the model asks for one ([SEP], </s>); encoders want it,
+  // prompts do not.
+  bool add_end = false;
   bool parse_special = false;  // recognise special tokens written in the text; never for user text
   bool guarded = false;        // the text holds Guard's marks: heed them, then take them out
+};
+
+// Two texts for a cross-encoder, with what stands around and between them. Empty where the model
+// has no form for pairs.
+struct PairIds {
+  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> segments;  // 0 or 1 for each id
 };
 
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Refuses, naming the key, an unknown tokenizer model or pre-tokenizer, and broken vocabularies.
+  // From `tokenizer.huggingface.json` (the text of a tokenizer.json) where it is there, else from
+  // `tokenizer.ggml.*`. Refuses, naming the key or place, what this program does not know, and
+  // broken vocabularies.
   static Result<std::unique_ptr<Tokenizer>> FromMetadata(const Metadata& metadata);
 
-  // Invalid UTF-8 is encoded byte for byte where the vocabulary can, else as U+FFFD; never refused.
+  // Invalid UTF-8 is encoded byte for byte where the vocabulary is one of bytes, else as U+FFFD;
+  // never refused.
   virtual std::vector<std::int32_t> Encode(std::string_view text,
                                            const EncodeOptions& options) const = 0;
+
+  // Of plain texts; special tokens written in them stay text.
+  virtual PairIds EncodePair(std::string_view /*first*/, std::string_view /*second*/) const {
+    return {};
+  }
 
   // A prompt from a chat template mixes the template's special tokens with what users and documents
   // said. Guard marks the special tokens written out in such a text before it goes into the

@@ -1,4 +1,4 @@
-#include "byte_bpe_tokenizer.h"
+#include "bpe_model.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
