@@ -62,6 +62,32 @@ TEST(ThreadPool, RunsEveryItemOnceOnAnyNumberOfThreads) {
   }
 }
 
+// Loops of a few items, one after the other: workers come late, or not at all, and none may be left
+// inside when the caller goes on.
+TEST(ThreadPool, ManyShortLoopsAreEachWholeWhenTheCallReturns) {
+  ThreadPool pool(4);
+  std::vector<int> counts(3, 0);  // plain: a worker that stayed behind would be a data race
+  for (int round = 0; round < 20'000; ++round) {
+    pool.For(3, [&](std::int64_t item, int) { ++counts[static_cast<std::size_t>(item)]; });
+    for (int& count : counts) --count;
+  }
+  EXPECT_THAT(counts, testing::Each(0));
+}
+
+TEST(ThreadPool, ThreadsThatSleepAreWokenForTheNextLoop) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::atomic<int> together{0};
+    // Two items that wait for each other need two threads.
+    pool.For(2, [&](std::int64_t, int) {
+      ++together;
+      while (together < 2) std::this_thread::yield();
+    });
+    EXPECT_EQ(together, 2);
+  }
+}
+
 TEST(ThreadPool, BodiesRunInTheContractsFloatingPointEnvironment) {
   ThreadPool pool(3);
   std::atomic<int> wrong{0};

@@ -32,21 +32,47 @@ constexpr int kSpinsOversubscribed = 50;
 
 }  // namespace
 
-// A loop is published by raising `epoch`; each worker then drains items and counts itself off
-// `busy`.
+// One word says all about the loop: its number, whether it is open, and how many workers are in it.
+// A worker enters an open loop by counting itself in. The caller closes the loop when no item is
+// left and waits for those inside alone: a worker that another process keeps off its processor is
+// not missed, it only has not helped.
+namespace gate {
+constexpr std::uint32_t kInside = 0xFFF;     // mask of the count
+constexpr std::uint32_t kOpen = 0x1000;      // the loop takes workers
+constexpr std::uint32_t kNextLoop = 0x2000;  // the number, which may wrap
+static_assert(ThreadPool::kThreadsMax < kInside);
+
+std::uint32_t Number(std::uint32_t word) {
+  return word & ~(kInside | kOpen);
+}
+}  // namespace gate
+
 struct ThreadPool::Shared {
-  alignas(64) std::atomic<std::uint64_t> epoch{0};
+  alignas(64) std::atomic<std::uint32_t> word{0};
   alignas(64) std::atomic<std::int64_t> next{0};
-  alignas(64) std::atomic<int> busy{0};
   alignas(64) std::int64_t n_items = 0;
   const FunctionRef<void(std::int64_t, int)>* body = nullptr;
   int spins = kSpins;
-  bool stop = false;
+  std::atomic<bool> stop{false};
   std::vector<std::thread> workers;
 
   void Drain(int thread) {
     for (std::int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < n_items;) {
       (*body)(item, thread);
+    }
+  }
+
+  // Spins, then sleeps, until `wanted` holds for the word; returns it.
+  template <typename Wanted>
+  std::uint32_t WaitFor(Wanted wanted) {
+    for (int spin = 0;; ++spin) {
+      const std::uint32_t now = word.load(std::memory_order_acquire);
+      if (wanted(now)) return now;
+      if (spin < spins) {
+        Pause();
+      } else {
+        word.wait(now, std::memory_order_acquire);
+      }
     }
   }
 };
@@ -58,27 +84,30 @@ ThreadPool::ThreadPool(int n_threads)
 }
 
 ThreadPool::~ThreadPool() {
-  shared_->stop = true;
-  shared_->epoch.fetch_add(1, std::memory_order_release);
-  shared_->epoch.notify_all();
+  shared_->stop.store(true, std::memory_order_relaxed);
+  shared_->word.fetch_add(gate::kNextLoop, std::memory_order_release);
+  shared_->word.notify_all();
   for (std::thread& worker : shared_->workers) worker.join();
 }
 
 void ThreadPool::WorkerLoop(int thread) {
   SetFpEnvironment();
-  std::uint64_t seen = 0;
+  Shared& shared = *shared_;
+  std::uint32_t seen = 0;  // the last loop's number; the first one is not 0
   for (;;) {
-    for (int spin = 0; shared_->epoch.load(std::memory_order_acquire) == seen; ++spin) {
-      if (spin < shared_->spins) {
-        Pause();
-      } else {
-        shared_->epoch.wait(seen, std::memory_order_acquire);
-      }
+    std::uint32_t word = shared.WaitFor([&](std::uint32_t now) {
+      return gate::Number(now) != seen &&
+             ((now & gate::kOpen) != 0 || shared.stop.load(std::memory_order_relaxed));
+    });
+    if (shared.stop.load(std::memory_order_relaxed)) return;
+    if (!shared.word.compare_exchange_weak(word, word + 1, std::memory_order_acquire,
+                                           std::memory_order_relaxed)) {
+      continue;  // another entered, or it was closed
     }
-    ++seen;
-    if (shared_->stop) return;
-    shared_->Drain(thread);
-    if (shared_->busy.fetch_sub(1, std::memory_order_acq_rel) == 1) shared_->busy.notify_one();
+    seen = gate::Number(word);
+    shared.Drain(thread);
+    const std::uint32_t left = shared.word.fetch_sub(1, std::memory_order_acq_rel) - 1;
+    if ((left & (gate::kInside | gate::kOpen)) == 0) shared.word.notify_all();  // the caller waits
   }
 }
 
@@ -89,22 +118,16 @@ void ThreadPool::For(std::int64_t n_items, FunctionRef<void(std::int64_t, int)> 
     for (std::int64_t item = 0; item < n_items; ++item) body(item, 0);
     return;
   }
-  shared_->n_items = n_items;
-  shared_->body = &body;
-  shared_->next.store(0, std::memory_order_relaxed);
-  shared_->busy.store(n_threads_ - 1, std::memory_order_relaxed);
-  shared_->epoch.fetch_add(1, std::memory_order_release);
-  shared_->epoch.notify_all();
-  shared_->Drain(0);
-  int left = shared_->busy.load(std::memory_order_acquire);
-  for (int spin = 0; left != 0; ++spin) {
-    if (spin < shared_->spins) {
-      Pause();
-    } else {
-      shared_->busy.wait(left, std::memory_order_acquire);
-    }
-    left = shared_->busy.load(std::memory_order_acquire);
-  }
+  Shared& shared = *shared_;
+  shared.n_items = n_items;
+  shared.body = &body;
+  shared.next.store(0, std::memory_order_relaxed);
+  // Closed and empty here, so that only the number changes and the gate opens.
+  shared.word.fetch_add(gate::kNextLoop + gate::kOpen, std::memory_order_release);
+  shared.word.notify_all();
+  shared.Drain(0);
+  shared.word.fetch_and(~gate::kOpen, std::memory_order_acq_rel);
+  shared.WaitFor([](std::uint32_t now) { return (now & gate::kInside) == 0; });
 }
 
 int ThreadPool::HardwareThreads() {
