@@ -156,7 +156,20 @@ void Decoder::KeepStates(const std::vector<bool>& layer_is_recurrent, std::int64
   info_.page_tokens = PageTokensFor(info_.cache, cache_type());
 }
 
+void Decoder::ForwardStates(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
+                            std::span<float> states) {
+  states_wanted_ = true;
+  Forward(slices, kv, pool, states);
+  states_wanted_ = false;
+}
+
 void Decoder::Logits(Pass& pass, Rows x, std::span<float> logits) {
+  if (states_wanted_) {
+    const Rows states{logits.data(), x.n_rows, config_.n_embd};
+    TATARA_CHECK(static_cast<std::int64_t>(logits.size()) == states.size());
+    NormRows(pass.pool(), x, output_norm_, config_.norm_eps, states);
+    return;
+  }
   const Rows out{logits.data(), x.n_rows, info_.n_vocab};
   TATARA_CHECK(x.n_rows == pass.n_wanted() &&
                static_cast<std::int64_t>(logits.size()) == out.size());

@@ -66,6 +66,8 @@ Result<RopeConfig> ReadRopeConfig(Keys& keys, int head_dim, RopeAccepts accepts)
 class Decoder : public Model {
  public:
   Decoder(const LoadContext& context, DecoderConfig config);
+  void ForwardStates(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
+                     std::span<float> states) override;
 
  protected:
   // token_embd, output_norm and output (or the embedding again).
@@ -77,7 +79,7 @@ class Decoder : public Model {
   // After FinishLoading: these layers keep n_state values of state a page, and no keys.
   void KeepStates(const std::vector<bool>& layer_is_recurrent, std::int64_t n_state);
 
-  // logits = head(norm(x)); x: (wanted rows, E). Overwrites x.
+  // logits = head(norm(x)); x: (wanted rows, E). Overwrites x. In ForwardStates norm(x) itself.
   void Logits(Pass& pass, Rows x, std::span<float> logits);
 
   DecoderConfig config_;
@@ -86,6 +88,9 @@ class Decoder : public Model {
   std::vector<float> output_norm_;                     // (E)
   Linear head_;                                        // (V, E)
   PassScratch scratch_;
+
+ private:
+  bool states_wanted_ = false;
 };
 
 // Loads the architecture `T`, whose config is checked.

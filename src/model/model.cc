@@ -75,6 +75,10 @@ Result<std::unique_ptr<Model>> Model::Load(std::shared_ptr<const weights::Tensor
                 origin, Printable(name), NearestArchitecture(name));
 }
 
+void Model::ForwardStates(std::span<const SequenceSlice>, KvPool&, ThreadPool&, std::span<float>) {
+  TATARA_CHECK(false);  // decoders have it
+}
+
 numerics::CacheType Model::cache_type() const {
   return activations_ == numerics::Activations::kInt8 ? numerics::CacheType::kF16
                                                       : numerics::CacheType::kF32;

@@ -65,6 +65,11 @@ class Model {
   virtual void Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
                        std::span<float> logits) = 0;
 
+  // As Forward, but instead of logits the states that the head would read, after the last norm:
+  // (sum of logit_rows) x n_embd. Only of decoders whose file has a pooling type (encoder.h).
+  virtual void ForwardStates(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
+                             std::span<float> states);
+
  protected:
   ModelInfo info_;
   numerics::Activations activations_ = numerics::Activations::kInt8;

@@ -1,0 +1,96 @@
+// A decoder as an embedding model (Qwen3-Embedding and its like): the states that its head would
+// read, after the last norm, are pooled, most often the last token's, which has seen all others.
+// Source: Zhang et al. 2025 (arXiv:2506.05176).
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "encoder_base.h"
+#include "tatara/base/check.h"
+
+namespace tatara::model {
+namespace {
+
+class EmbeddingDecoder final : public Encoder {
+ public:
+  EmbeddingDecoder(std::unique_ptr<Model> model, Pooling pooling) : model_(std::move(model)) {
+    const ModelInfo& from = model_->info();
+    activations_ = model_->activations();
+    info_.architecture = from.architecture;
+    info_.n_layers = from.n_layers;
+    info_.n_embd = from.n_embd;
+    info_.n_vocab = from.n_vocab;
+    info_.n_ctx = from.n_ctx;
+    info_.n_parameters = from.n_parameters;
+    info_.weight_bytes = from.weight_bytes;
+    info_.pooling = pooling;
+  }
+
+ private:
+  // Every layer's keys and values of all inputs stay in memory for the call.
+  std::int64_t batch_pages() const override { return 32; }
+
+  Result<std::span<const float>> States(std::span<const EncoderInput> inputs,
+                                        ThreadPool& pool) override {
+    std::size_t n_pages = 0, n_tokens = 0, longest = 0;
+    for (const EncoderInput& input : inputs) {
+      n_pages += static_cast<std::size_t>(PagesOf(input));
+      n_tokens += input.tokens.size();
+      longest = std::max(longest, input.tokens.size());
+    }
+    if (kv_ == nullptr || static_cast<std::size_t>(kv_->n_pages()) < n_pages) {
+      kv_.reset();
+      TATARA_TRY(
+          kv_, KvPool::Make(model_->info().cache, model_->cache_type(), static_cast<int>(n_pages)));
+    }
+    for (int i = static_cast<int>(pages_.size()); i < kv_->n_pages(); ++i) pages_.push_back(i);
+    for (auto i = static_cast<std::int32_t>(rows_.size()); rows_.size() < longest; ++i) {
+      rows_.push_back(i);
+    }
+    slices_.clear();
+    std::size_t first_page = 0;
+    for (const EncoderInput& input : inputs) {
+      TATARA_CHECK(!input.tokens.empty() &&
+                   static_cast<std::int64_t>(input.tokens.size()) <= info_.n_ctx);
+      const auto pages = static_cast<std::size_t>(PagesOf(input));
+      slices_.push_back({.tokens = input.tokens,
+                         .position = 0,
+                         .pages = std::span(pages_).subspan(first_page, pages),
+                         .logit_rows = std::span(rows_).first(input.tokens.size())});
+      first_page += pages;
+    }
+    states_.resize(n_tokens * static_cast<std::size_t>(info_.n_embd));
+    model_->ForwardStates(slices_, *kv_, pool, states_);
+    return std::span<const float>(states_);
+  }
+
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<KvPool> kv_;
+  std::vector<int> pages_;
+  std::vector<std::int32_t> rows_;  // 0, 1, 2 ...
+  std::vector<SequenceSlice> slices_;
+  std::vector<float> states_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Encoder>> LoadEmbeddingDecoder(const LoadContext& context) {
+  const Metadata& metadata = context.store->metadata();
+  TATARA_TRY(const std::string name, metadata.String("general.architecture"));
+  const std::string key = Printable(name) + ".pooling_type";
+  TATARA_TRY(const std::int64_t pooling, metadata.IntOr(name + ".pooling_type", 0));
+  constexpr std::array kByNumber = {Pooling::kMean, Pooling::kFirst, Pooling::kLast};
+  if (pooling < 1 || pooling > static_cast<std::int64_t>(kByNumber.size())) {
+    return Refuse(
+        "{0}: a '{1}' model without a pooling of its states (key '{2}') gives no embeddings; take "
+        "a model made for them",
+        metadata.origin(), Printable(name), key);
+  }
+  TATARA_TRY(auto model,
+             Model::Load(context.store, context.options, context.pool, context.progress));
+  return std::unique_ptr<Encoder>(std::make_unique<EmbeddingDecoder>(
+      std::move(model), kByNumber[static_cast<std::size_t>(pooling - 1)]));
+}
+
+}  // namespace tatara::model
