@@ -204,8 +204,7 @@ std::string_view UnsupportedName(Unsupported reason) {
   return "";
 }
 
-Result<AskAnswer> Ask(std::string_view question, const AskOptions& options,
-                      generate::Engine& engine, search::Index& index, const OnText& on_text) {
+Result<> CheckQuestion(std::string_view question) {
   if (question.size() > kQuestionBytesMax) {
     return Refuse("the question has {0} bytes; the most is {1}", question.size(),
                   kQuestionBytesMax);
@@ -213,6 +212,12 @@ Result<AskAnswer> Ask(std::string_view question, const AskOptions& options,
   if (documents::FirstInvalidUtf8(question)) return Refuse("the question is not UTF-8");
   if (question.find_first_not_of(" \t\r\n") == std::string_view::npos)
     return Refuse("the question is empty");
+  return Ok{};
+}
+
+Result<AskAnswer> Ask(std::string_view question, const AskOptions& options,
+                      generate::Engine& engine, search::Index& index, const OnText& on_text) {
+  TATARA_RETURN_IF_ERROR(CheckQuestion(question));
   if (engine.chat_template() == nullptr) {
     return Refuse(
         "{0}: this model has no chat template and can not be asked; take an instruct model",

@@ -76,6 +76,7 @@ void PrintAnswerEnd(const assistant::AskAnswer& answer) {
 }  // namespace
 
 Result<int> Ask(const AskOptions& options) {
+  TATARA_RETURN_IF_ERROR(assistant::CheckQuestion(options.question));
   TATARA_TRY(const auto index, search::Index::Open({.collection = options.collection}));
   ModelOptions model = options.model;
   if (model.model.empty()) {

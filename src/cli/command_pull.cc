@@ -59,6 +59,9 @@ Result<bool> AcceptLicence(const weights::ModelStore& store, const std::string& 
 Result<> LinkInto(const fs::path& folder, const weights::LocalModel& model) {
   std::error_code error;
   fs::create_directories(folder, error);
+  if (error) {
+    return MakeError(ErrorKind::kIo, "{0}: cannot write: {1}", folder.string(), error.message());
+  }
   for (const weights::LocalFile& file : model.files) {
     const fs::path link = folder / fs::path(file.path).filename();
     const fs::path target = fs::absolute(model.folder / file.path);

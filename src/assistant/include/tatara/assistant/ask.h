@@ -101,7 +101,10 @@ struct AskAnswer {
 // false cancels: Ask then returns kCancelled.
 using OnText = std::function<bool(std::string_view)>;
 
-// Refused: an empty or overlong question, a model without chat template, a context too small for
+// Refuses an empty or overlong question and one that is not UTF-8, before a model is opened for it.
+Result<> CheckQuestion(std::string_view question);
+
+// Refused: what CheckQuestion refuses, a model without chat template, a context too small for
 // the prompt.
 Result<AskAnswer> Ask(std::string_view question, const AskOptions& options,
                       generate::Engine& engine, search::Index& index, const OnText& on_text);
