@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 #include "tatara/base/json_nesting.h"
 
 namespace tatara::cli {
@@ -34,8 +36,13 @@ Result<Conversation> ParseConversation(const std::string& name, std::string_view
   Json value;
   try {
     value = Json::parse(json);
-  } catch (const nlohmann::json::exception& error) {
-    return Refuse("{0}: not JSON: {1}", name, error.what());
+  } catch (const nlohmann::json::parse_error& error) {
+    const std::string_view before = json.substr(0, error.byte == 0 ? 0 : error.byte - 1);
+    const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+    return Refuse("{0}: not JSON at line {1}, byte {2} of it", name,
+                  1 + std::ranges::count(before, '\n'), before.size() - line_start + 1);
+  } catch (const nlohmann::json::exception&) {
+    return Refuse("{0}: not JSON: a number is out of range", name);
   }
   Conversation conversation;
   Json messages = value;
