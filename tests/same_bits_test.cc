@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "arch_models.h"
 #include "tatara/base/philox.h"
 #include "tatara/base/sha256.h"
 #include "tatara/generate/engine.h"
@@ -287,6 +288,37 @@ TEST_P(TinyModels, AllPositionsHaveOneDigestForEveryChunkSize) {
 INSTANTIATE_TEST_SUITE_P(Models, TinyModels,
                          ::testing::Values("llama", "qwen2", "gemma3", "llama_q8_0", "qwen35"),
                          [](const auto& info) { return std::string(info.param); });
+
+// The same promise for every other architecture, over part of the grid: each chunk size, each
+// instruction set and each number of threads meets alone and in a batch, cold and warm.
+class EveryTinyModel : public TinyModels {};
+
+TEST_P(EveryTinyModel, OneDigestOverPartOfTheGrid) {
+  TATARA_REQUIRE_DATA(folder, "golden/arch");
+  const ScopedIsa isa_back;
+  Plan plan = MakePlan();
+  for (const bool f32 : {false, true}) {
+    plan.f32 = f32;
+    const std::string expected = DigestOf(plan, {});
+    ASSERT_EQ(expected.size(), 64U);
+    int turn = 0;
+    for (const Isa isa : numerics::AvailableIsas()) {
+      for (const int chunk_tokens : {1, 7, 64, 512}) {
+        if (chunk_tokens == 1 && isa == Isa::kScalar) continue;
+        ++turn;
+        const Setting s{isa, 1 + turn % 4, chunk_tokens, turn % 2 == 1, turn / 2 % 2 == 1};
+        ASSERT_EQ(DigestOf(plan, s), expected) << s;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, EveryTinyModel, ::testing::ValuesIn(kDecoderModels),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name;
+                         });
 
 std::vector<Setting> ChosenSettings() {
   const Isa best = numerics::AvailableIsas().back();

@@ -21,6 +21,11 @@ struct BiasOf {
 Result<AttentionWeights> LoadAttention(TensorLoader& tensors, const DecoderConfig& config,
                                        int layer, BiasOf bias);
 
+// The same where "blk.LAYER.attn_qkv" holds the rows of queries, keys and values one after the
+// other; three matrices are accepted too.
+Result<AttentionWeights> LoadFusedAttention(TensorLoader& tensors, const DecoderConfig& config,
+                                            int layer, BiasOf bias);
+
 struct GatedFfn {
   Linear gate, up;  // (F, E)
   Linear down;      // (E, F)
@@ -29,12 +34,23 @@ struct GatedFfn {
 Result<GatedFfn> LoadGatedFfn(TensorLoader& tensors, const DecoderConfig& config, int layer,
                               Bias bias = Bias::kNone);
 
+// The same where "blk.LAYER.ffn_up" holds the rows of gate and up (2F, E), gate first; two matrices
+// are accepted too.
+Result<GatedFfn> LoadFusedFfn(TensorLoader& tensors, const DecoderConfig& config, int layer);
+
 enum class Gate { kSilu, kGeluTanh };
 
-// h = down(act(gate h) * (up h)), in place.
-void FeedForward(Pass& pass, const GatedFfn& w, Gate gate, Rows h);
+// y = down(act(gate x) * (up x)); y may be x.
+void FeedForward(Pass& pass, const GatedFfn& w, Gate gate, Rows x, Rows y);
+inline void FeedForward(Pass& pass, const GatedFfn& w, Gate gate, Rows h) {
+  FeedForward(pass, w, gate, h, h);
+}
 
 // "blk.LAYER.NAME.weight", (n).
 Result<std::vector<float>> LoadNorm(TensorLoader& tensors, int layer, std::string_view name, int n);
+
+// "blk.LAYER.NAME.weight", (n_heads, head_dim): weights of every head of its own.
+Result<std::vector<float>> LoadHeadNorms(TensorLoader& tensors, int layer, std::string_view name,
+                                         int n_heads, int head_dim);
 
 }  // namespace tatara::model

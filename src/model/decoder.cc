@@ -19,9 +19,13 @@ Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts) {
   DecoderConfig c;
   TATARA_TRY(c.n_layers, keys.Int("block_count", {1, kLayersMax}));
   TATARA_TRY(c.n_embd, keys.Int("embedding_length", kSize));
-  TATARA_TRY(c.n_ff, keys.Int("feed_forward_length", {1, kFfMax}));
-  TATARA_TRY(c.n_heads, keys.Int("attention.head_count", {1, kHeadsMax}));
-  TATARA_TRY(c.n_kv_heads, keys.IntOr("attention.head_count_kv", c.n_heads, {1, kHeadsMax}));
+  TATARA_TRY(c.n_ff, keys.IntOfLayers("feed_forward_length", c.n_layers, {1, kFfMax}));
+  TATARA_TRY(c.n_heads, keys.IntOfLayers("attention.head_count", c.n_layers, {1, kHeadsMax}));
+  c.n_kv_heads = c.n_heads;
+  if (keys.Has("attention.head_count_kv")) {
+    TATARA_TRY(c.n_kv_heads,
+               keys.IntOfLayers("attention.head_count_kv", c.n_layers, {1, kHeadsMax}));
+  }
   if (c.n_heads % c.n_kv_heads != 0) {
     return Refuse("{0}: {1} heads cannot share {2} key heads evenly (key '{3}')", keys.origin(),
                   c.n_heads, c.n_kv_heads, keys.FullName("attention.head_count_kv"));
@@ -38,7 +42,10 @@ Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts) {
                   c.head_dim, c.value_dim, kHeadDimMax);
   }
   TATARA_TRY(c.n_ctx, keys.Int("context_length", {1, kContextMax}));
-  TATARA_TRY(const double eps, keys.Float(accepts.norm_epsilon, {1e-12, 1.0}));
+  c.layer_norm = accepts.layer_norm;
+  TATARA_TRY(const double eps, keys.Float(accepts.layer_norm ? "attention.layer_norm_epsilon"
+                                                             : "attention.layer_norm_rms_epsilon",
+                                          {1e-12, 1.0}));
   c.norm_eps = static_cast<float>(eps);
   TATARA_TRY(c.n_vocab_key, keys.IntOr("vocab_size", 0, {0, kVocabMax}));
   keys.Informational("tensor_data_layout");  // where a converter found the weights
@@ -59,54 +66,6 @@ Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts) {
   return c;
 }
 
-Result<RopeConfig> ReadRopeConfig(Keys& keys, int head_dim, RopeAccepts accepts) {
-  RopeConfig rope;
-  TATARA_TRY(rope.n_rot, keys.IntOr("rope.dimension_count", head_dim, {2, head_dim}));
-  if (rope.n_rot % 2 != 0) {
-    return Refuse("{0}: the key '{1}' is {2}; rotary positions turn pairs, so it must be even",
-                  keys.origin(), keys.FullName("rope.dimension_count"), rope.n_rot);
-  }
-  TATARA_TRY(rope.base, keys.FloatOr("rope.freq_base", 10000.0, kRopeBaseRange));
-
-  // A factor without a type has always meant linear interpolation.
-  TATARA_TRY(const std::string type, keys.StringOr("rope.scaling.type", "linear"));
-  const FloatRange factor_range{1.0, 65536.0};
-  TATARA_TRY(rope.factor, keys.FloatOr("rope.scaling.factor", 1.0, factor_range));
-  TATARA_TRY(const double scale_linear, keys.FloatOr("rope.scale_linear", 1.0, factor_range));
-  TATARA_TRY(rope.original_context,
-             keys.FloatOr("rope.scaling.original_context_length", 0, {0, 1e9}));
-  TATARA_TRY(rope.attn_factor, keys.FloatOr("rope.scaling.attn_factor", 1.0, {1e-3, 1e3}));
-  keys.Informational("rope.scaling.finetuned");
-  if (type == "none") {
-    rope.factor = 1;
-  } else if (type == "linear" && scale_linear != 1) {
-    rope.factor = scale_linear;  // the key's older name
-  }
-  if (rope.factor != 1 && type == "linear" && accepts.linear) {
-    rope.scaling = RopeScaling::kLinear;
-  } else if (rope.factor != 1 && type == "yarn" && accepts.yarn) {
-    rope.scaling = RopeScaling::kYarn;
-    TATARA_TRY(rope.beta_fast, keys.FloatOr("rope.scaling.yarn_beta_fast", 32, {1e-3, 1e6}));
-    TATARA_TRY(rope.beta_slow, keys.FloatOr("rope.scaling.yarn_beta_slow", 1, {1e-3, 1e6}));
-    TATARA_RETURN_IF_ERROR(keys.OnlyFloat("rope.scaling.yarn_ext_factor", 1));
-    if (rope.original_context < 1) {
-      return Refuse("{0}: YaRN needs the key '{1}'", keys.origin(),
-                    keys.FullName("rope.scaling.original_context_length"));
-    }
-  } else if (rope.factor != 1 || (type != "none" && type != "linear" && type != "yarn")) {
-    return Refuse(
-        "{0}: the key '{1}' asks for the position scaling '{2}' (factor {3}), which '{4}' models "
-        "do not compute here",
-        keys.origin(), keys.FullName("rope.scaling.type"), Printable(type), rope.factor,
-        keys.architecture());
-  }
-  if (rope.scaling != RopeScaling::kYarn && rope.attn_factor != 1) {
-    return Refuse("{0}: the key '{1}' is {2}, but only YaRN scaling uses it here", keys.origin(),
-                  keys.FullName("rope.scaling.attn_factor"), rope.attn_factor);
-  }
-  return rope;
-}
-
 Decoder::Decoder(const LoadContext& context, DecoderConfig config)
     : config_(std::move(config)), store_(context.store) {
   activations_ = context.options.activations;
@@ -120,6 +79,9 @@ Result<> Decoder::LoadEnds(TensorLoader& tensors) {
                   embedding_.table.n_rows());
   }
   TATARA_TRY(output_norm_, tensors.LoadVector("output_norm.weight", config_.n_embd));
+  if (config_.layer_norm && tensors.Has("output_norm.bias")) {
+    TATARA_TRY(output_norm_bias_, tensors.LoadVector("output_norm.bias", config_.n_embd));
+  }
   const std::string head = tensors.Has("output.weight") ? "output" : "token_embd";
   TATARA_TRY(head_, tensors.LoadLinear(head, embedding_.table.n_rows(), config_.n_embd));
   return Ok{};
@@ -137,6 +99,33 @@ Result<> Decoder::FinishLoading(const TensorLoader& tensors, std::string_view ar
   info_.cache.assign(static_cast<std::size_t>(config_.n_layers),
                      {config_.n_kv_heads, config_.head_dim, config_.value_dim});
   return Ok{};
+}
+
+DecoderRows Decoder::MakeRows(std::int64_t n_tokens) {
+  const DecoderConfig& c = config_;
+  return {.x = rows_.x.Make(n_tokens, c.n_embd),
+          .h = rows_.h.Make(n_tokens, c.n_embd),
+          .q = rows_.q.Make(n_tokens, c.n_heads * c.head_dim),
+          .k = rows_.k.Make(n_tokens, c.n_kv_heads * c.head_dim),
+          .v = rows_.v.Make(n_tokens, c.n_kv_heads * c.value_dim),
+          .a = rows_.a.Make(n_tokens, c.n_heads * c.value_dim)};
+}
+
+Result<RotaryTable> Decoder::LoadRope(TensorLoader& tensors, numerics::RopeLayout layout) const {
+  const int n_pairs = config_.rope.n_rot / 2;
+  std::vector<float> factors;
+  if (tensors.Has("rope_freqs.weight")) {
+    TATARA_TRY(factors, tensors.LoadRopeFactors("rope_freqs.weight", n_pairs));
+  } else if (tensors.Has("rope_factors_long.weight") || tensors.Has("rope_factors_short.weight")) {
+    TATARA_TRY(std::vector<float> longer,
+               tensors.LoadRopeFactors("rope_factors_long.weight", n_pairs));
+    TATARA_TRY(factors, tensors.LoadRopeFactors("rope_factors_short.weight", n_pairs));
+    // One of the two for the whole model, so that a position's keys never change.
+    if (static_cast<double>(config_.n_ctx) > config_.rope.original_context) {
+      factors = std::move(longer);
+    }
+  }
+  return RotaryTable(config_.rope, layout, factors);
 }
 
 numerics::AttentionShape Decoder::AttentionOf(float scale, int window) const {
@@ -163,18 +152,28 @@ void Decoder::ForwardStates(std::span<const SequenceSlice> slices, KvPool& kv, T
   states_wanted_ = false;
 }
 
+void Decoder::LastNorm(Pass& pass, Rows x, Rows y) const {
+  if (config_.layer_norm) {
+    LayerNormRows(pass.pool(), x, output_norm_, output_norm_bias_, config_.norm_eps, y);
+  } else {
+    NormRows(pass.pool(), x, output_norm_, config_.norm_eps, y);
+  }
+}
+
 void Decoder::Logits(Pass& pass, Rows x, std::span<float> logits) {
+  TATARA_CHECK(x.n_rows == pass.n_wanted());
   if (states_wanted_) {
     const Rows states{logits.data(), x.n_rows, config_.n_embd};
     TATARA_CHECK(static_cast<std::int64_t>(logits.size()) == states.size());
-    NormRows(pass.pool(), x, output_norm_, config_.norm_eps, states);
+    LastNorm(pass, x, states);
     return;
   }
   const Rows out{logits.data(), x.n_rows, info_.n_vocab};
-  TATARA_CHECK(x.n_rows == pass.n_wanted() &&
-               static_cast<std::int64_t>(logits.size()) == out.size());
-  NormRows(pass.pool(), x, output_norm_, config_.norm_eps, x);
+  TATARA_CHECK(static_cast<std::int64_t>(logits.size()) == out.size());
+  LastNorm(pass, x, x);
   pass.Project(x, {{&head_, out}});
+  if (config_.logit_scale != 1) ScaleRows(pass.pool(), config_.logit_scale, out);
+  if (config_.logit_cap != 0) SoftCapRows(pass.pool(), config_.logit_cap, out);
 }
 
 }  // namespace tatara::model

@@ -29,6 +29,7 @@ inline constexpr std::int64_t kHeadDimMax = 1024;
 inline constexpr std::int64_t kFfMax = 1 << 20;
 inline constexpr std::int64_t kVocabMax = 1 << 22;
 inline constexpr std::int64_t kContextMax = std::int64_t{1} << 26;
+inline constexpr std::int64_t kLearnedPositionsMax = 1 << 20;
 inline constexpr FloatRange kRopeBaseRange{1.5, 1e15};
 
 struct DecoderConfig {
@@ -41,26 +42,46 @@ struct DecoderConfig {
   int n_ff = 0;
   std::int64_t n_vocab_key = 0;  // 0: not said; the embedding's rows count
   std::int64_t n_ctx = 0;
+  bool layer_norm = false;  // the last norm is a LayerNorm, not an RMS norm
   float norm_eps = 0;
+  float logit_scale = 1;  // multiplies the logits
+  float logit_cap = 0;    // then cap * tanh(logit / cap); 0: none
   RopeConfig rope;
 };
 
 // What an architecture reads itself; where it does not, only the neutral value is accepted.
 struct DecoderAccepts {
-  bool experts = false;    // ReadRouterConfig
-  bool soft_caps = false;  // "attn_logit_softcapping", "final_logit_softcapping"
-  bool pooling = false;    // "pooling_type" changes no logit; embeddings look at it
-  std::string_view norm_epsilon = "attention.layer_norm_rms_epsilon";
+  bool experts = false;     // ReadRouterConfig
+  bool soft_caps = false;   // "attn_logit_softcapping", "final_logit_softcapping"
+  bool pooling = false;     // "pooling_type" changes no logit; embeddings look at it
+  bool layer_norm = false;  // "attention.layer_norm_epsilon" in place of "..._rms_epsilon"
 };
 // Sizes of the model, norm, context. Everything but rope.
 Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts = {});
 
-// Which kinds of position scaling an architecture's vectors prove.
+// Which kinds of position scaling an architecture computes.
 struct RopeAccepts {
   bool linear = false;
   bool yarn = false;
+  bool llama3 = false;    // by keys; by the tensor "rope_freqs" where the architecture loads it
+  bool longrope = false;  // by the tensors "rope_factors_long" and "rope_factors_short"
 };
 Result<RopeConfig> ReadRopeConfig(Keys& keys, int head_dim, RopeAccepts accepts);
+
+// Which layers see only `window` positions: "attention.sliding_window_pattern", a value a layer, or
+// one period P (all but every P-th layer; 0: all). Without the key: the period given. No layer
+// where the window is 0.
+Result<std::vector<bool>> ReadWindowLayers(Keys& keys, int n_layers, int window, int period);
+
+// The activations of T tokens that most decoders need.
+struct DecoderRows {
+  Rows x;  // (T, E) the residual stream
+  Rows h;  // (T, E)
+  Rows q;  // (T, H*D)
+  Rows k;  // (T, K*D)
+  Rows v;  // (T, K*Dv)
+  Rows a;  // (T, H*Dv)
+};
 
 // The ends of a decoder and what every forward pass keeps.
 class Decoder : public Model {
@@ -75,22 +96,33 @@ class Decoder : public Model {
   // After all tensors are taken: refuses what is left over and fills info().
   Result<> FinishLoading(const TensorLoader& tensors, std::string_view architecture);
   numerics::AttentionShape AttentionOf(float scale, int window) const;
+  // The table of config_.rope, with the divisors of "rope_freqs" or of longrope where the file has
+  // them. Longrope: the long ones where the model's context is longer than the original one.
+  Result<RotaryTable> LoadRope(TensorLoader& tensors, numerics::RopeLayout layout) const;
+  // Memory that stays; content is unspecified.
+  DecoderRows MakeRows(std::int64_t n_tokens);
 
   // After FinishLoading: these layers keep n_state values of state a page, and no keys.
   void KeepStates(const std::vector<bool>& layer_is_recurrent, std::int64_t n_state);
 
-  // logits = head(norm(x)); x: (wanted rows, E). Overwrites x. In ForwardStates norm(x) itself.
+  // logits = cap(scale * head(norm(x))); x: (wanted rows, E). Overwrites x. In ForwardStates
+  // norm(x) itself.
   void Logits(Pass& pass, Rows x, std::span<float> logits);
 
   DecoderConfig config_;
   std::shared_ptr<const weights::TensorStore> store_;  // the embedding reads its mapped file
   Embedding embedding_;                                // (V, E)
   std::vector<float> output_norm_;                     // (E)
+  std::vector<float> output_norm_bias_;                // (E) or empty
   Linear head_;                                        // (V, E)
   PassScratch scratch_;
 
  private:
+  void LastNorm(Pass& pass, Rows x, Rows y) const;
   bool states_wanted_ = false;
+  struct {
+    RowBuffer x, h, q, k, v, a;
+  } rows_;
 };
 
 // Loads the architecture `T`, whose config is checked.

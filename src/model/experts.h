@@ -46,6 +46,7 @@ struct RouterConfig {
   int n_groups = 1;
   int n_groups_used = 1;
   int group_best = 2;
+  bool required = false;  // a file without experts is refused
 };
 
 // "expert_count", "expert_used_count", and where present "expert_group_count" and

@@ -63,7 +63,11 @@ Result<std::vector<Linear>> LoadOfExperts(TensorLoader& tensors, int layer, std:
 
 Result<RouterConfig> ReadRouterConfig(Keys& keys, const RouterConfig& otherwise) {
   RouterConfig c = otherwise;
-  TATARA_TRY(c.n_experts, keys.IntOr("expert_count", 0, {0, kExpertsMax}));
+  if (c.required) {
+    TATARA_TRY(c.n_experts, keys.Int("expert_count", {1, kExpertsMax}));
+  } else {
+    TATARA_TRY(c.n_experts, keys.IntOr("expert_count", 0, {0, kExpertsMax}));
+  }
   if (c.n_experts == 0) {
     TATARA_RETURN_IF_ERROR(keys.OnlyInt("expert_used_count", 0));
     return c;

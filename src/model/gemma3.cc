@@ -15,7 +15,7 @@
 namespace tatara::model {
 namespace {
 
-constexpr std::int64_t kWindowPeriod = 6;
+constexpr int kWindowPeriod = 6;
 // The 27B model alone scales scores by the embedding's share of a head, not by the head's own size,
 // and no key says so: it is told by its number of layers.
 constexpr int kLayersOf27B = 62;
@@ -49,7 +49,6 @@ class Gemma3 final : public Decoder {
   std::vector<Layer> layers_;
   RotaryTable global_rope_, window_rope_;
   numerics::AttentionShape global_attention_, window_attention_;
-  RowBuffer x_, h_, q_, k_, v_, a_;
 };
 
 Result<> Gemma3::LoadTensors(TensorLoader& tensors) {
@@ -79,13 +78,7 @@ void Gemma3::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPo
                      std::span<float> logits) {
   const DecoderConfig& c = config_;
   Pass pass(scratch_, slices, kv, pool, activations_);
-  const std::int64_t n_tokens = pass.n_tokens();
-  Rows x = x_.Make(n_tokens, c.n_embd);                          // (T, E)
-  Rows h = h_.Make(n_tokens, c.n_embd);                          // (T, E)
-  const Rows q = q_.Make(n_tokens, c.n_heads * c.head_dim);      // (T, H*D)
-  const Rows k = k_.Make(n_tokens, c.n_kv_heads * c.head_dim);   // (T, K*D)
-  const Rows v = v_.Make(n_tokens, c.n_kv_heads * c.value_dim);  // (T, K*Dv)
-  Rows a = a_.Make(n_tokens, c.n_heads * c.value_dim);           // (T, H*Dv)
+  auto [x, h, q, k, v, a] = MakeRows(pass.n_tokens());
 
   pass.Embed(embedding_, x);
   ScaleRows(pool, std::sqrt(static_cast<float>(c.n_embd)), x);
@@ -114,26 +107,6 @@ void Gemma3::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPo
   Logits(pass, x, logits);  // head(norm(x)): (wanted rows, V)
 }
 
-// Window layers: all but every sixth where no key says otherwise.
-Result<> ReadWindows(Keys& keys, Gemma3Config& config) {
-  const auto n_layers = static_cast<std::size_t>(config.decoder.n_layers);
-  TATARA_TRY(config.window, keys.IntOr("attention.sliding_window", 0, {0, kContextMax}));
-  TATARA_TRY(const std::vector<std::int64_t> pattern,
-             keys.IntsOrNone("attention.sliding_window_pattern", n_layers, {0, kLayersMax}));
-  const bool by_layer = pattern.size() > 1;
-  if (by_layer && pattern.size() != n_layers) {
-    return Refuse("{0}: the key '{1}' has {2} values for {3} layers", keys.origin(),
-                  keys.FullName("attention.sliding_window_pattern"), pattern.size(), n_layers);
-  }
-  const std::int64_t period = pattern.size() == 1 ? pattern[0] : kWindowPeriod;
-  for (std::size_t i = 0; i < n_layers; ++i) {
-    const auto layer = static_cast<std::int64_t>(i);
-    const bool marked = by_layer ? pattern[i] != 0 : period == 0 || layer % period < period - 1;
-    config.layer_is_windowed.push_back(config.window > 0 && marked);
-  }
-  return Ok{};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Model>> LoadGemma3(const LoadContext& context) {
@@ -144,7 +117,9 @@ Result<std::unique_ptr<Model>> LoadGemma3(const LoadContext& context) {
   TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true}));
   config.window_rope = {.n_rot = decoder.rope.n_rot};
   TATARA_TRY(config.window_rope.base, keys.FloatOr("rope.freq_base_swa", 10000.0, kRopeBaseRange));
-  TATARA_RETURN_IF_ERROR(ReadWindows(keys, config));
+  TATARA_TRY(config.window, keys.IntOr("attention.sliding_window", 0, {0, kContextMax}));
+  TATARA_TRY(config.layer_is_windowed,
+             ReadWindowLayers(keys, decoder.n_layers, config.window, kWindowPeriod));
   TATARA_RETURN_IF_ERROR(keys.Finish());
   return LoadDecoder<Gemma3>(context, config);
 }

@@ -97,6 +97,26 @@ Result<std::vector<std::int64_t>> Keys::IntsOrNone(std::string_view key, std::si
   return values;
 }
 
+Result<std::int64_t> Keys::IntOfLayers(std::string_view key, int n_layers, IntRange range) {
+  const std::string name = Ask(key);
+  if (!metadata_.Ints(name)) return Int(key, range);
+  TATARA_TRY(const std::vector<std::int64_t> values,
+             IntsOrNone(key, static_cast<std::size_t>(n_layers), range));
+  if (values.size() != 1 && values.size() != static_cast<std::size_t>(n_layers)) {
+    return Refuse("{0}: the key '{1}' has {2} values for {3} layers", origin(), name, values.size(),
+                  n_layers);
+  }
+  for (const std::int64_t value : values) {
+    if (value != values.front()) {
+      return Refuse(
+          "{0}: the key '{1}' has other values for other layers ({2} and {3}), which "
+          "'{4}' models do not have here",
+          origin(), name, values.front(), value, architecture_);
+    }
+  }
+  return values.front();
+}
+
 Result<> Keys::OnlyInt(std::string_view key, std::int64_t value) {
   const std::string name = Ask(key);
   TATARA_TRY(const std::int64_t found, metadata_.IntOr(name, value));

@@ -50,6 +50,9 @@ class Keys {
   Result<std::vector<std::int64_t>> IntsOrNone(std::string_view key, std::size_t count_max,
                                                IntRange range);
 
+  // One value for all layers, or an array of one value a layer that are all the same.
+  Result<std::int64_t> IntOfLayers(std::string_view key, int n_layers, IntRange range);
+
   // A key whose other values ask for something that is not computed here: absent or `value`, else
   // refused.
   Result<> OnlyInt(std::string_view key, std::int64_t value);

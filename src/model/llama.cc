@@ -43,17 +43,12 @@ class Llama final : public Decoder {
   std::vector<Layer> layers_;
   RotaryTable rope_;
   numerics::AttentionShape attention_;
-  RowBuffer x_, h_, q_, k_, v_, a_;
 };
 
 Result<> Llama::LoadTensors(TensorLoader& tensors) {
   const DecoderConfig& c = config_;
   TATARA_RETURN_IF_ERROR(LoadEnds(tensors));
-  std::vector<float> factors;  // Llama 3 carries its frequency scaling as divisors
-  if (tensors.Has("rope_freqs.weight")) {
-    TATARA_TRY(factors, tensors.LoadRopeFactors("rope_freqs.weight", c.rope.n_rot / 2));
-  }
-  rope_ = RotaryTable(c.rope, numerics::RopeLayout::kPairs, factors);
+  TATARA_TRY(rope_, LoadRope(tensors, numerics::RopeLayout::kPairs));
   attention_ = AttentionOf(1.0F / std::sqrt(static_cast<float>(c.head_dim)), llama_.window);
   for (int i = 0; i < c.n_layers; ++i) {
     Layer& w = layers_.emplace_back();
@@ -74,13 +69,7 @@ void Llama::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPoo
                     std::span<float> logits) {
   const DecoderConfig& c = config_;
   Pass pass(scratch_, slices, kv, pool, activations_);
-  const std::int64_t n_tokens = pass.n_tokens();
-  Rows x = x_.Make(n_tokens, c.n_embd);                          // (T, E)
-  Rows h = h_.Make(n_tokens, c.n_embd);                          // (T, E)
-  const Rows q = q_.Make(n_tokens, c.n_heads * c.head_dim);      // (T, H*D)
-  const Rows k = k_.Make(n_tokens, c.n_kv_heads * c.head_dim);   // (T, K*D)
-  const Rows v = v_.Make(n_tokens, c.n_kv_heads * c.value_dim);  // (T, K*Dv)
-  Rows a = a_.Make(n_tokens, c.n_heads * c.value_dim);           // (T, H*Dv)
+  auto [x, h, q, k, v, a] = MakeRows(pass.n_tokens());
 
   pass.Embed(embedding_, x);
   for (int i = 0; i < c.n_layers; ++i) {
@@ -113,7 +102,8 @@ Result<std::unique_ptr<Model>> LoadLlama(const LoadContext& context) {
   LlamaConfig config;
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true}));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim,
+                                          {.linear = true, .yarn = true, .llama3 = true}));
   TATARA_TRY(config.window, keys.IntOr("attention.sliding_window", 0, {0, kContextMax}));
   TATARA_TRY(config.router, ReadRouterConfig(keys, {.score = RouterScore::kSoftmaxOfChosen}));
   TATARA_RETURN_IF_ERROR(keys.Finish());

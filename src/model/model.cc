@@ -14,10 +14,25 @@ namespace tatara::model {
 namespace {
 
 constexpr std::array kArchitectures = {
+    Architecture{"cohere2", LoadCohere2},
+    Architecture{"command-r", LoadCommandR},
+    Architecture{"gemma2", LoadGemma2},
     Architecture{"gemma3", LoadGemma3},
+    Architecture{"glm4", LoadGlm4},
+    Architecture{"glm4moe", LoadGlm4Moe},
+    Architecture{"gpt2", LoadGpt2},
+    Architecture{"granite", LoadGranite},
+    Architecture{"granitemoe", LoadGraniteMoe},
     Architecture{"llama", LoadLlama},
+    Architecture{"mistral3", LoadMistral3},
+    Architecture{"olmo2", LoadOlmo2},
+    Architecture{"phi3", LoadPhi3},
     Architecture{"qwen2", LoadQwen2},
+    Architecture{"qwen2moe", LoadQwen2Moe},
+    Architecture{"qwen3", LoadQwen3},
     Architecture{"qwen35", LoadQwen35},
+    Architecture{"qwen3moe", LoadQwen3Moe},
+    Architecture{"smollm3", LoadSmolLm3},
 };
 
 constexpr std::size_t kNameBytesMax = 64;

@@ -87,6 +87,9 @@ class Pass {
 
   std::int64_t n_tokens() const { return static_cast<std::int64_t>(scratch_.tokens.size()); }
   std::int64_t n_wanted() const { return static_cast<std::int64_t>(scratch_.wanted.size()); }
+  std::int64_t position(std::int64_t row) const {
+    return scratch_.positions[static_cast<std::size_t>(row)];
+  }
   ThreadPool& pool() { return pool_; }
   PassScratch& scratch() { return scratch_; }
 

@@ -30,7 +30,6 @@ class Qwen2 final : public Decoder {
   std::vector<Layer> layers_;
   RotaryTable rope_;
   numerics::AttentionShape attention_;
-  RowBuffer x_, h_, q_, k_, v_, a_;
 };
 
 Result<> Qwen2::LoadTensors(TensorLoader& tensors) {
@@ -52,13 +51,7 @@ void Qwen2::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPoo
                     std::span<float> logits) {
   const DecoderConfig& c = config_;
   Pass pass(scratch_, slices, kv, pool, activations_);
-  const std::int64_t n_tokens = pass.n_tokens();
-  Rows x = x_.Make(n_tokens, c.n_embd);                          // (T, E)
-  Rows h = h_.Make(n_tokens, c.n_embd);                          // (T, E)
-  const Rows q = q_.Make(n_tokens, c.n_heads * c.head_dim);      // (T, H*D)
-  const Rows k = k_.Make(n_tokens, c.n_kv_heads * c.head_dim);   // (T, K*D)
-  const Rows v = v_.Make(n_tokens, c.n_kv_heads * c.value_dim);  // (T, K*Dv)
-  Rows a = a_.Make(n_tokens, c.n_heads * c.value_dim);           // (T, H*Dv)
+  auto [x, h, q, k, v, a] = MakeRows(pass.n_tokens());
 
   pass.Embed(embedding_, x);
   for (int i = 0; i < c.n_layers; ++i) {

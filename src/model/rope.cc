@@ -30,6 +30,16 @@ void ScaleByParts(const RopeConfig& c, std::span<double> inverse_frequencies) {
   }
 }
 
+// Llama 3: frequencies are divided by the factor, kept, or between the two, by their wavelength.
+void ScaleByWavelength(const RopeConfig& c, std::span<double> inverse_frequencies) {
+  for (double& frequency : inverse_frequencies) {
+    const double turns = c.original_context * frequency / kTwoPi;  // in the original context
+    const double kept = std::clamp(
+        (turns - c.low_freq_factor) / (c.high_freq_factor - c.low_freq_factor), 0.0, 1.0);
+    frequency = (1 - kept) * frequency / c.factor + kept * frequency;
+  }
+}
+
 }  // namespace
 
 RotaryTable::RotaryTable(const RopeConfig& config, numerics::RopeLayout layout,
@@ -38,11 +48,9 @@ RotaryTable::RotaryTable(const RopeConfig& config, numerics::RopeLayout layout,
   const double linear = config.scaling == RopeScaling::kLinear ? config.factor : 1.0;
   numerics::RopeInverseFrequencies(config.base, config.n_rot, factors, linear,
                                    inverse_frequencies_);
-  if (config.scaling == RopeScaling::kYarn) {
-    ScaleByParts(config, inverse_frequencies_);
-    magnitude_ =
-        static_cast<float>(config.attn_factor * (1 + 0.1 * numerics::LogF64(config.factor)));
-  }
+  if (config.scaling == RopeScaling::kYarn) ScaleByParts(config, inverse_frequencies_);
+  if (config.scaling == RopeScaling::kLlama3) ScaleByWavelength(config, inverse_frequencies_);
+  magnitude_ = static_cast<float>(config.magnitude);
 }
 
 void RotaryTable::Reserve(std::int64_t n_positions) {

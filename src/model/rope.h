@@ -1,8 +1,10 @@
 // Rotary positions: how frequencies are scaled for long contexts, and a table of cosines and sines.
 // Sources: Su et al. 2021 (arXiv:2104.09864); linear interpolation, Chen et al. 2023
 // (arXiv:2306.15595); YaRN, Peng et al. 2023 (arXiv:2309.00071). Everything is computed in our own
-// f64 functions and rounded once (rule 7 of the numerics contract). Thread safety: Reserve by one
-// thread while nobody reads; reading from any thread.
+// f64 functions and rounded once (rule 7 of the numerics contract). Llama 3's scaling: its report,
+// arXiv:2407.21783, and published code; NTK-aware bases: bloc97 2023, as a fixed alpha; longrope,
+// Ding et al. 2024 (arXiv:2402.13753), comes as divisors. Thread safety: Reserve by one thread
+// while nobody reads; reading from any thread.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +15,19 @@
 
 namespace tatara::model {
 
-enum class RopeScaling { kNone, kLinear, kYarn };
+enum class RopeScaling { kNone, kLinear, kYarn, kLlama3 };
 
 struct RopeConfig {
   int n_rot = 0;  // rotated values of a head, even
   double base = 10000;
   RopeScaling scaling = RopeScaling::kNone;
   double factor = 1;            // the context is stretched by this
-  double original_context = 0;  // positions before stretching; YaRN only
+  double original_context = 0;  // positions before stretching; YaRN, Llama 3, longrope
   double beta_fast = 32;        // YaRN: pairs that turn more often than this keep their frequency,
   double beta_slow = 1;         // pairs that turn less often are stretched in full
-  double attn_factor = 1;       // YaRN: multiplies cosines and sines besides 1 + 0.1 ln(factor)
+  double low_freq_factor = 1;   // Llama 3: pairs whose wave is longer than original_context / low
+  double high_freq_factor = 4;  // are stretched in full, those shorter than ... / high not at all
+  double magnitude = 1;         // multiplies cosines and sines
 };
 
 class RotaryTable {

@@ -93,6 +93,19 @@ void LayerNormRows(ThreadPool& pool, Rows x, std::span<const float> weight,
   });
 }
 
+void LayerNormHeads(ThreadPool& pool, Rows x, std::span<const float> weight, int head_dim,
+                    float eps) {
+  TATARA_CHECK(head_dim > 0 && x.n_cols % head_dim == 0 &&
+               static_cast<std::int64_t>(weight.size()) == x.n_cols);
+  const auto n = static_cast<std::size_t>(head_dim);
+  ForRows(pool, x.n_rows, 3 * x.n_cols, [&](std::int64_t row) {
+    for (std::size_t start = 0; start < weight.size(); start += n) {
+      const std::span<float> head = x.Row(row).subspan(start, n);
+      numerics::LayerNorm(head, weight.subspan(start, n), {}, eps, head);
+    }
+  });
+}
+
 void AddRows(ThreadPool& pool, Rows x, Rows y) {
   TATARA_CHECK(SameShape(x, y));
   ForPieces(pool, x.size(), [&](std::int64_t start, std::int64_t length) {

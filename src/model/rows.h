@@ -51,6 +51,9 @@ void NormHeads(ThreadPool& pool, Rows x, std::span<const float> weight, float ep
 // y = LayerNorm(x) * weight + bias, row by row; bias may be empty. y may be x.
 void LayerNormRows(ThreadPool& pool, Rows x, std::span<const float> weight,
                    std::span<const float> bias, float eps, Rows y);
+// The same over every head, each with its own weights (heads x head_dim), in place.
+void LayerNormHeads(ThreadPool& pool, Rows x, std::span<const float> weight, int head_dim,
+                    float eps);
 // y += x.
 void AddRows(ThreadPool& pool, Rows x, Rows y);
 // Every row of y += bias.

@@ -95,6 +95,20 @@ Result<std::vector<Linear>> TensorLoader::LoadExperts(const std::string& name,
   return linears;
 }
 
+Result<Linear> TensorLoader::LoadRowsOf(const std::string& name, const ExpertRows& rows,
+                                        Bias bias) {
+  TATARA_TRY(std::vector<Linear> linears, LoadExperts(name, rows, bias));
+  return std::move(linears.front());
+}
+
+void TensorLoader::IgnoreLayer(int layer) {
+  const std::string prefix = "blk." + std::to_string(layer) + ".";
+  const auto& all = store_.tensors();
+  for (auto at = all.lower_bound(prefix); at != all.end() && at->first.starts_with(prefix); ++at) {
+    taken_.insert(at->first);
+  }
+}
+
 Result<std::vector<float>> TensorLoader::LoadRopeFactors(const std::string& name, std::int64_t n) {
   TATARA_TRY(std::vector<float> factors, LoadVector(name, n));
   for (const float factor : factors) {

@@ -56,6 +56,11 @@ class TensorLoader {
   // A small matrix as it is read: n_rows x n_cols values.
   Result<std::vector<float>> LoadTable(const std::string& name, std::int64_t n_rows,
                                        std::int64_t n_cols);
+  // One matrix out of such a tensor with n_experts 1, or of a plain matrix.
+  Result<Linear> LoadRowsOf(const std::string& name, const ExpertRows& rows,
+                            Bias bias = Bias::kNone);
+  // Tensors "blk.LAYER..." belong to something that is not run.
+  void IgnoreLayer(int layer);
   // Divisors of rotary frequencies: n finite values above 0.
   Result<std::vector<float>> LoadRopeFactors(const std::string& name, std::int64_t n);
   // Rows of the file itself, nothing copied. n_vocab comes from the tensor's own shape, at most
