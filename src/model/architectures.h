@@ -24,11 +24,14 @@ struct Architecture {
 
 Result<std::unique_ptr<Model>> LoadCohere2(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadCommandR(const LoadContext& context);
+Result<std::unique_ptr<Model>> LoadDeepseek2(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadGemma2(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadGemma3(const LoadContext& context);
+Result<std::unique_ptr<Model>> LoadGemma4(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadGlm4(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadGlm4Moe(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadGpt2(const LoadContext& context);
+Result<std::unique_ptr<Model>> LoadGptOss(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadGranite(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadGraniteMoe(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadLlama(const LoadContext& context);
@@ -37,9 +40,10 @@ Result<std::unique_ptr<Model>> LoadOlmo2(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadPhi3(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen2(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen2Moe(const LoadContext& context);
-Result<std::unique_ptr<Model>> LoadQwen35(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen3(const LoadContext& context);
+Result<std::unique_ptr<Model>> LoadQwen35(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen3Moe(const LoadContext& context);
+Result<std::unique_ptr<Model>> LoadQwen3Next(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadSmolLm3(const LoadContext& context);
 
 std::span<const Architecture> Architectures();

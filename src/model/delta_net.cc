@@ -75,6 +75,13 @@ Result<DeltaNetWeights> LoadDeltaNet(TensorLoader& tensors, const DeltaNetConfig
   }
   TATARA_TRY(w.dt_bias, tensors.LoadVector(BlockName(layer, "ssm_dt.bias"), c.n_value_heads));
   TATARA_TRY(w.a, tensors.LoadVector(BlockName(layer, "ssm_a"), c.n_value_heads));
+  if (c.layout == DeltaLayout::kJointGates) {
+    TATARA_TRY(w.beta_alpha,
+               tensors.LoadLinear(BlockName(layer, "ssm_ba"), 2 * c.n_value_heads, n_embd));
+  } else {
+    TATARA_TRY(w.alpha, tensors.LoadLinear(BlockName(layer, "ssm_alpha"), c.n_value_heads, n_embd));
+    TATARA_TRY(w.beta, tensors.LoadLinear(BlockName(layer, "ssm_beta"), c.n_value_heads, n_embd));
+  }
   TATARA_TRY(w.norm, LoadNorm(tensors, layer, "ssm_norm", c.head_size));
   TATARA_TRY(w.output, tensors.LoadLinear(BlockName(layer, "ssm_out"), n_embd, c.value_size()));
   return w;
@@ -142,7 +149,7 @@ void DeltaNet::Recur(Pass& pass, int layer, Rows qkv, Rows decay, Rows beta, Row
     const auto slice = static_cast<std::size_t>(item / n_pieces / c.n_value_heads);
     const std::int64_t n_columns = std::min<std::int64_t>(numerics::kDeltaColumns, size - column);
     const std::int64_t key_head =
-        c.neighbours_share_keys ? head / (c.n_value_heads / c.n_key_heads) : head % c.n_key_heads;
+        c.layout == DeltaLayout::kJointGates ? head / (c.n_value_heads / c.n_key_heads) : head % c.n_key_heads;
     const std::int64_t in_state = c.n_conv_state() + head * size * size + column;
     for (const PageRun& run : pass.RunsOf(slice)) {
       float* const state = pass.kv().State(run.page, layer) + in_state;
@@ -177,36 +184,58 @@ void DeltaNet::Recur(Pass& pass, int layer, Rows qkv, Rows decay, Rows beta, Row
   });
 }
 
-void DeltaNet::Forward(Pass& pass, int layer, const DeltaNetWeights& w, Rows h, Rows alpha,
-                       Rows beta, Rows a) {
+// decay = exp(a * softplus(alpha + dt)), beta = sigmoid(beta): (T, SV).
+void DeltaNet::Gates(Pass& pass, const DeltaNetWeights& w, Rows h, Rows decay, Rows beta) {
+  const std::int64_t n_heads = config_.n_value_heads;
+  const bool joint = config_.layout == DeltaLayout::kJointGates;
+  const Rows both = beta_alpha_.Make(h.n_rows, 2 * n_heads);  // (T, 2*SV)
+  if (joint) {
+    pass.Project(h, {{&w.beta_alpha, both}});
+  } else {
+    pass.Project(h, {{&w.alpha, decay}, {&w.beta, beta}});
+  }
+  const std::int64_t n_sharing = n_heads / config_.n_key_heads;
+  ForRows(pass.pool(), h.n_rows, 64 * n_heads, [&](std::int64_t t) {
+    float* const alphas = decay.Row(t).data();
+    float* const betas = beta.Row(t).data();
+    for (std::int64_t head = 0; head < n_heads; ++head) {
+      if (joint) {
+        const std::int64_t first = head / n_sharing * 2 * n_sharing + head % n_sharing;
+        betas[head] = both.Row(t)[static_cast<std::size_t>(first)];
+        alphas[head] = both.Row(t)[static_cast<std::size_t>(first + n_sharing)];
+      }
+      const auto i = static_cast<std::size_t>(head);
+      alphas[head] = numerics::Exp(w.a[i] * numerics::Softplus(alphas[head] + w.dt_bias[i]));
+      betas[head] = 1.0F / (1.0F + numerics::Exp(-betas[head]));
+    }
+  });
+}
+
+void DeltaNet::Forward(Pass& pass, int layer, const DeltaNetWeights& w, Rows h, Rows a) {
   const DeltaNetConfig& c = config_;
   ThreadPool& pool = pass.pool();
   const std::int64_t n_tokens = pass.n_tokens();
+  const Rows decay = decay_.Make(n_tokens, c.n_value_heads);   // (T, SV)
+  const Rows beta = beta_.Make(n_tokens, c.n_value_heads);     // (T, SV)
   const Rows mixed = mixed_.Make(n_tokens, c.n_channels());    // (T, C)
   const Rows qkv = convolved_.Make(n_tokens, c.n_channels());  // (T, C)
   const Rows gate = gate_.Make(n_tokens, c.value_size());      // (T, SV*S)
 
+  Gates(pass, w, h, decay, beta);
   pass.Project(h, {{&w.qkv, mixed}, {&w.gate, gate}});
   Convolve(pass, layer, w, mixed, qkv);
   KeepInputs(pass, layer, mixed);
-  // q = q / |q| / sqrt(S), k = k / |k|, by head;
-  // decay = exp(a * softplus(alpha + dt)), beta = sigmoid(beta)
+  // q = q / |q| / sqrt(S), k = k / |k|, by head
   const float scale = 1.0F / std::sqrt(static_cast<float>(c.head_size));
   const auto head_size = static_cast<std::size_t>(c.head_size);
-  ForRows(pool, n_tokens, 2 * qkv.n_cols, [&](std::int64_t t) {
+  ForRows(pool, n_tokens, qkv.n_cols, [&](std::int64_t t) {
     for (std::size_t head = 0; head < static_cast<std::size_t>(2 * c.n_key_heads); ++head) {
       const std::span<float> x = qkv.Row(t).subspan(head * head_size, head_size);
       numerics::Scale(1.0F / std::sqrt(numerics::SumOfSquares(x) + c.norm_eps), x);
       if (head < static_cast<std::size_t>(c.n_key_heads)) numerics::Scale(scale, x);
     }
-    for (std::size_t head = 0; head < w.a.size(); ++head) {
-      float& decay = alpha.Row(t)[head];
-      decay = numerics::Exp(w.a[head] * numerics::Softplus(decay + w.dt_bias[head]));
-      float& b = beta.Row(t)[head];
-      b = 1.0F / (1.0F + numerics::Exp(-b));
-    }
   });
-  Recur(pass, layer, qkv, alpha, beta, a);
+  Recur(pass, layer, qkv, decay, beta, a);
   NormHeads(pool, a, w.norm, c.norm_eps);
   MulRowsBySilu(pool, gate, a);
 }

@@ -18,13 +18,20 @@
 
 namespace tatara::model {
 
+enum class DeltaLayout {
+  // Value head h reads key head h / (SV / SK); one matrix gives, key head after key head, first the
+  // betas, then the alphas of its value heads.
+  kJointGates,
+  // Value head h reads key head h mod SK; alpha and beta have a matrix each.
+  kSeparateGates,
+};
+
 struct DeltaNetConfig {
   int n_key_heads = 0;    // SK
   int n_value_heads = 0;  // SV, a multiple of SK
   int head_size = 0;      // S, of keys and values
   int n_taps = 0;
-  // Which key head value head h reads: h / (SV / SK), else h mod SK.
-  bool neighbours_share_keys = false;
+  DeltaLayout layout = DeltaLayout::kSeparateGates;
   float norm_eps = 0;
 
   int n_channels() const { return (2 * n_key_heads + n_value_heads) * head_size; }
@@ -43,10 +50,11 @@ struct DeltaNetWeights {
   Linear gate;                    // (SV*S, E)
   std::vector<float> taps;        // (n_taps, C)
   std::vector<float> dt_bias, a;  // (SV)
+  Linear alpha, beta;             // (SV, E) each, or
+  Linear beta_alpha;              // (2*SV, E)
   std::vector<float> norm;        // (S)
   Linear output;                  // (E, SV*S)
 };
-// All of a layer but what alpha and beta come from.
 Result<DeltaNetWeights> LoadDeltaNet(TensorLoader& tensors, const DeltaNetConfig& config,
                                      int n_embd, int layer);
 
@@ -54,22 +62,17 @@ class DeltaNet {
  public:
   explicit DeltaNet(const DeltaNetConfig& config) : config_(config) {}
 
-  // Where the caller puts what gates the state, before biases: (T, SV) each.
-  Rows MakeAlpha(const Pass& pass) { return alpha_.Make(pass.n_tokens(), config_.n_value_heads); }
-  Rows MakeBeta(const Pass& pass) { return beta_.Make(pass.n_tokens(), config_.n_value_heads); }
-
-  // a = gated norm of what the states say, (T, SV*S), for w.output; h: (T, E). Overwrites alpha and
-  // beta.
-  void Forward(Pass& pass, int layer, const DeltaNetWeights& w, Rows h, Rows alpha, Rows beta,
-               Rows a);
+  // a = gated norm of what the states say, (T, SV*S), for w.output; h: (T, E).
+  void Forward(Pass& pass, int layer, const DeltaNetWeights& w, Rows h, Rows a);
 
  private:
+  void Gates(Pass& pass, const DeltaNetWeights& w, Rows h, Rows decay, Rows beta);
   void Convolve(Pass& pass, int layer, const DeltaNetWeights& w, Rows in, Rows out) const;
   void KeepInputs(Pass& pass, int layer, Rows in) const;
   void Recur(Pass& pass, int layer, Rows qkv, Rows decay, Rows beta, Rows a) const;
 
   DeltaNetConfig config_;
-  RowBuffer alpha_, beta_, mixed_, convolved_, gate_;
+  RowBuffer decay_, beta_, beta_alpha_, mixed_, convolved_, gate_;
 };
 
 }  // namespace tatara::model

@@ -6,12 +6,6 @@
 
 namespace tatara::model {
 
-Result<> CheckHeadsAreAlike(const Keys& keys, const DecoderConfig& c) {
-  if (c.head_dim == c.value_dim) return Ok{};
-  return Refuse("{0}: keys of {1} values and values of {2}; '{3}' models have both alike",
-                keys.origin(), c.head_dim, c.value_dim, keys.architecture());
-}
-
 Result<GatedAttentionWeights> LoadGatedAttention(TensorLoader& tensors, const DecoderConfig& c,
                                                  int layer) {
   GatedAttentionWeights w;

@@ -17,8 +17,6 @@ struct GatedAttentionWeights {
   std::vector<float> q_norm, k_norm;  // (D)
   Linear output;                      // (E, H*D)
 };
-// Refused where keys and values of a head differ in size.
-Result<> CheckHeadsAreAlike(const Keys& keys, const DecoderConfig& config);
 Result<GatedAttentionWeights> LoadGatedAttention(TensorLoader& tensors, const DecoderConfig& config,
                                                  int layer);
 

@@ -16,10 +16,13 @@ namespace {
 constexpr std::array kArchitectures = {
     Architecture{"cohere2", LoadCohere2},
     Architecture{"command-r", LoadCommandR},
+    Architecture{"deepseek2", LoadDeepseek2},
     Architecture{"gemma2", LoadGemma2},
     Architecture{"gemma3", LoadGemma3},
+    Architecture{"gemma4", LoadGemma4},
     Architecture{"glm4", LoadGlm4},
     Architecture{"glm4moe", LoadGlm4Moe},
+    Architecture{"gpt-oss", LoadGptOss},
     Architecture{"gpt2", LoadGpt2},
     Architecture{"granite", LoadGranite},
     Architecture{"granitemoe", LoadGraniteMoe},
@@ -32,6 +35,7 @@ constexpr std::array kArchitectures = {
     Architecture{"qwen3", LoadQwen3},
     Architecture{"qwen35", LoadQwen35},
     Architecture{"qwen3moe", LoadQwen3Moe},
+    Architecture{"qwen3next", LoadQwen3Next},
     Architecture{"smollm3", LoadSmolLm3},
 };
 

@@ -73,16 +73,28 @@ void NormRows(ThreadPool& pool, Rows x, std::span<const float> weight, float eps
           [&](std::int64_t row) { numerics::RmsNorm(x.Row(row), weight, eps, y.Row(row)); });
 }
 
-void NormHeads(ThreadPool& pool, Rows x, std::span<const float> weight, float eps) {
-  const auto head_dim = static_cast<std::int64_t>(weight.size());
+namespace {
+
+void NormHeadsBy(ThreadPool& pool, Rows x, std::int64_t head_dim, std::span<const float> weight,
+                 float eps) {
   TATARA_CHECK(head_dim > 0 && x.n_cols % head_dim == 0);
   ForRows(pool, x.n_rows, 2 * x.n_cols, [&](std::int64_t row) {
     for (std::int64_t start = 0; start < x.n_cols; start += head_dim) {
       const std::span<float> head =
-          x.Row(row).subspan(static_cast<std::size_t>(start), weight.size());
+          x.Row(row).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(head_dim));
       numerics::RmsNorm(head, weight, eps, head);
     }
   });
+}
+
+}  // namespace
+
+void NormHeads(ThreadPool& pool, Rows x, std::span<const float> weight, float eps) {
+  NormHeadsBy(pool, x, static_cast<std::int64_t>(weight.size()), weight, eps);
+}
+
+void NormHeads(ThreadPool& pool, Rows x, int head_dim, float eps) {
+  NormHeadsBy(pool, x, head_dim, {}, eps);
 }
 
 void LayerNormRows(ThreadPool& pool, Rows x, std::span<const float> weight,
@@ -129,6 +141,15 @@ void SiluMulRows(ThreadPool& pool, Rows gate, Rows up) {
   ForPieces(pool, gate.size(), [&](std::int64_t start, std::int64_t length) {
     const std::span<float> g = Piece(gate, start, length);
     numerics::SiluMul(g, Piece(up, start, length), g);
+  });
+}
+
+void ClampedSwishMulRows(ThreadPool& pool, Rows gate, Rows up) {
+  constexpr float kAlpha = 1.702F, kLimit = 7.0F;
+  TATARA_CHECK(SameShape(gate, up));
+  ForPieces(pool, gate.size(), [&](std::int64_t start, std::int64_t length) {
+    const std::span<float> g = Piece(gate, start, length);
+    numerics::ClampedSwishMul(g, Piece(up, start, length), kAlpha, kLimit, g);
   });
 }
 

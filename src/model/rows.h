@@ -54,6 +54,8 @@ void LayerNormRows(ThreadPool& pool, Rows x, std::span<const float> weight,
 // The same over every head, each with its own weights (heads x head_dim), in place.
 void LayerNormHeads(ThreadPool& pool, Rows x, std::span<const float> weight, int head_dim,
                     float eps);
+// Heads of head_dim, without a weight.
+void NormHeads(ThreadPool& pool, Rows x, int head_dim, float eps);
 // y += x.
 void AddRows(ThreadPool& pool, Rows x, Rows y);
 // Every row of y += bias.
@@ -68,6 +70,8 @@ void GeluTanhRows(ThreadPool& pool, Rows y);
 void GeluErfRows(ThreadPool& pool, Rows y);
 void TanhRows(ThreadPool& pool, Rows y);
 void SoftCapRows(ThreadPool& pool, float cap, Rows y);
+// gpt-oss's gate: numerics/gated.h, alpha 1.702 and limit 7.
+void ClampedSwishMulRows(ThreadPool& pool, Rows gate, Rows up);
 // y = silu(gate) * y;  y = y / (1 + exp(-gate)).
 void MulRowsBySilu(ThreadPool& pool, Rows gate, Rows y);
 void MulRowsBySigmoid(ThreadPool& pool, Rows gate, Rows y);

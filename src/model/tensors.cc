@@ -58,15 +58,46 @@ Result<std::vector<float>> TensorLoader::LoadTable(const std::string& name, std:
   return values;
 }
 
+Result<weights::TensorView> TensorLoader::GetExperts(const std::string& name,
+                                                     const ExpertRows& rows) const {
+  TATARA_TRY(const weights::TensorView view,
+             store_.Get(name, rows.n_experts * rows.rows_of_one, rows.n_in));
+  const std::int64_t expected = rows.flat ? view.n_rows() : rows.rows_of_one;
+  if (view.shape[1] != expected) {
+    return Refuse("{0}: tensor '{1}' holds matrices of {2} rows, expected {3}",
+                  store_.path().string(), name, view.shape[1], expected);
+  }
+  return view;
+}
+
+Result<std::vector<Linear>> TensorLoader::LoadTransposed(const std::string& name,
+                                                         const ExpertRows& rows) {
+  const std::string weight_name = name + ".weight";
+  TATARA_TRY(const weights::TensorView view, GetExperts(weight_name, rows));
+  const auto row_bytes = static_cast<std::size_t>(numerics::StorageBytes(view.dtype, rows.n_in));
+  const auto n_in = static_cast<std::size_t>(rows.n_in),
+             n_out = static_cast<std::size_t>(rows.n_out);
+  std::vector<float> row(n_in), turned(n_in * n_out);
+  std::vector<Linear> linears(static_cast<std::size_t>(rows.n_experts));
+  for (std::size_t e = 0; e < linears.size(); ++e) {
+    for (std::size_t r = 0; r < n_out; ++r) {
+      const std::size_t at = e * static_cast<std::size_t>(rows.rows_of_one) +
+                             static_cast<std::size_t>(rows.first_row) + r;
+      numerics::Dequantize(view.dtype, view.data.subspan(at * row_bytes, row_bytes), row);
+      for (std::size_t i = 0; i < n_in; ++i) turned[i * n_out + r] = row[i];
+    }
+    linears[e].w = numerics::Matrix::Pack(numerics::DType::kF32, rows.n_in, rows.n_out,
+                                          std::as_bytes(std::span(turned)), pool_);
+    packed_bytes_ += linears[e].w.packed_bytes();
+  }
+  Count(weight_name, view);
+  return linears;
+}
+
 Result<std::vector<Linear>> TensorLoader::LoadExperts(const std::string& name,
                                                       const ExpertRows& rows, Bias bias) {
   const std::string weight_name = name + ".weight";
-  TATARA_TRY(const weights::TensorView view,
-             store_.Get(weight_name, rows.n_experts * rows.rows_of_one, rows.n_in));
-  if (view.shape[1] != rows.rows_of_one) {
-    return Refuse("{0}: tensor '{1}' holds matrices of {2} rows, expected {3}",
-                  store_.path().string(), weight_name, view.shape[1], rows.rows_of_one);
-  }
+  TATARA_TRY(const weights::TensorView view, GetExperts(weight_name, rows));
   const auto row_bytes = static_cast<std::size_t>(numerics::StorageBytes(view.dtype, rows.n_in));
   std::vector<Linear> linears(static_cast<std::size_t>(rows.n_experts));
   for (std::size_t e = 0; e < linears.size(); ++e) {

@@ -50,9 +50,15 @@ class TensorLoader {
   // first_row on, n_out of them; with the same of "NAME.bias" (n_experts x rows_of_one).
   struct ExpertRows {
     std::int64_t n_experts = 0, n_in = 0, rows_of_one = 0, first_row = 0, n_out = 0;
+    bool flat = false;  // the file has the matrices as one, (n_experts x rows_of_one) x n_in
   };
   Result<std::vector<Linear>> LoadExperts(const std::string& name, const ExpertRows& rows,
                                           Bias bias = Bias::kNone);
+  // The same rows of every matrix as the columns of one, rounded to nothing: n_in outputs of n_out
+  // inputs, in f32.
+  Result<std::vector<Linear>> LoadTransposed(const std::string& name, const ExpertRows& rows);
+  // A tensor that the published model has and never reads; absent is as good.
+  void LeaveOut(const std::string& name) { taken_.insert(name); }
   // A small matrix as it is read: n_rows x n_cols values.
   Result<std::vector<float>> LoadTable(const std::string& name, std::int64_t n_rows,
                                        std::int64_t n_cols);
@@ -75,6 +81,7 @@ class TensorLoader {
   std::int64_t packed_bytes() const { return packed_bytes_; }
 
  private:
+  Result<weights::TensorView> GetExperts(const std::string& name, const ExpertRows& rows) const;
   void Count(std::string_view name, const weights::TensorView& view);
 
   const weights::TensorStore& store_;
