@@ -31,6 +31,14 @@ class MemoryStore final : public weights::TensorStore {
     for (float& v : values) v = middle + size * Next();
     Set(name, n_rows, n_cols, std::move(values));
   }
+  // One tensor of n_experts such matrices.
+  void AddExperts(const std::string& name, std::int64_t n_experts, std::int64_t n_rows,
+                  std::int64_t n_cols) {
+    Add(name, n_experts * n_rows, n_cols);
+    weights::TensorView& view = tensors_.at(name);
+    view.n_dims = 3;
+    view.shape = {n_cols, n_rows, n_experts, 1};
+  }
   void Set(const std::string& name, std::int64_t n_rows, std::int64_t n_cols,
            std::vector<float> values) {
     auto& kept = values_[name] = std::move(values);

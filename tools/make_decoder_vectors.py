@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""Expected logits of decoders that the data folder has no vectors for: GPT-2 and Mistral's window.
+
+    make_decoder_vectors.py > src/model/reference_logits.inc
+
+The models are those of src/model/reference_test.cc: made from a seed, tensor after tensor, by the
+generator of model_test_support.h. Their logits are computed twice, by engines that share no code
+with each other or with Tatara:
+
+  - here, from the published equations in float64 (these numbers are written out);
+  - by llama.cpp, through the PyPI package llama-cpp-python, from a GGUF file with the same weights.
+    Its GPT-2 looks GELU up in a table of f16, so the two may differ by 4e-3 of the logits' standard
+    deviation there and by 1e-4 elsewhere. It reads no window for the architecture `llama`; the same
+    computation has the name `granite_swa` there, with all multipliers at 1 and sinks at -1e30.
+
+Needs numpy, gguf and llama-cpp-python (LLAMA_CPP_LIB_PATH names a folder with its libraries, if the
+package itself was not built).
+"""
+import math
+import os
+import sys
+import tempfile
+
+import numpy as np
+from gguf import GGUFWriter, TokenType
+
+V, E, H, K, D, F, L, CONTEXT = 40, 32, 4, 2, 8, 48, 2, 64
+WINDOW = 5
+EPS = 1e-5
+TOKENS = [(i * 7 + i * i * 3 + 11) % V for i in range(24)]
+POSITIONS = (0, 11, 23)
+
+
+# ---------------------------------------------------------------- weights
+
+class Weights(dict):
+    """name -> float32 array, made by the 64-bit congruential generator of model_test_support.h."""
+
+    state = 42
+
+    def add(self, name, n_rows, n_cols, middle=0.0):
+        values = np.empty(n_rows * n_cols, np.float32)
+        size = np.float32(0.2) if n_rows == 1 else np.float32(1.7) / np.sqrt(np.float32(n_cols))
+        for i in range(values.size):
+            self.state = (self.state * 6364136223846793005 + 1442695040888963407) % 2**64
+            high = self.state >> 32
+            unit = np.float32(high - 2**32 if high >= 2**31 else high) / np.float32(2**31)
+            values[i] = np.float32(middle) + size * unit
+        self[name] = values.reshape((n_rows, n_cols) if n_rows > 1 else (n_cols,))
+
+
+def gpt2_weights():
+    w = Weights()
+    w.add("token_embd.weight", V, E)
+    w.add("position_embd.weight", CONTEXT, E)
+    w.add("output_norm.weight", 1, E, 1)
+    w.add("output_norm.bias", 1, E)
+    for i in range(L):
+        b = f"blk.{i}."
+        w.add(b + "attn_norm.weight", 1, E, 1)
+        w.add(b + "attn_norm.bias", 1, E)
+        w.add(b + "attn_qkv.weight", 3 * E, E)
+        w.add(b + "attn_qkv.bias", 1, 3 * E)
+        w.add(b + "attn_output.weight", E, E)
+        w.add(b + "attn_output.bias", 1, E)
+        w.add(b + "ffn_norm.weight", 1, E, 1)
+        w.add(b + "ffn_norm.bias", 1, E)
+        w.add(b + "ffn_up.weight", F, E)
+        w.add(b + "ffn_up.bias", 1, F)
+        w.add(b + "ffn_down.weight", E, F)
+        w.add(b + "ffn_down.bias", 1, E)
+    return w
+
+
+def mistral_weights():
+    w = Weights()
+    w.add("token_embd.weight", V, E)
+    w.add("output_norm.weight", 1, E, 1)
+    for i in range(L):
+        b = f"blk.{i}."
+        w.add(b + "attn_norm.weight", 1, E, 1)
+        w.add(b + "attn_q.weight", H * D, E)
+        w.add(b + "attn_k.weight", K * D, E)
+        w.add(b + "attn_v.weight", K * D, E)
+        w.add(b + "attn_output.weight", E, H * D)
+        w.add(b + "ffn_norm.weight", 1, E, 1)
+        w.add(b + "ffn_gate.weight", F, E)
+        w.add(b + "ffn_up.weight", F, E)
+        w.add(b + "ffn_down.weight", E, F)
+    return w
+
+
+# ---------------------------------------------------------------- equations, float64
+
+def attention(q, k, v, window):
+    """q (T, H, D), k and v (T, K, D) -> (T, H*D); causal, a query sees `window` positions."""
+    n, heads, size = q.shape
+    out = np.empty((n, heads, size))
+    for h in range(heads):
+        kv = h // (heads // k.shape[1])
+        for t in range(n):
+            first = 0 if window is None else max(0, t - window + 1)
+            scores = k[first:t + 1, kv] @ q[t, h] / math.sqrt(size)
+            p = np.exp(scores - scores.max())
+            out[t, h] = p @ v[first:t + 1, kv] / p.sum()
+    return out.reshape(n, heads * size)
+
+
+def layer_norm(x, weight, bias):
+    mean = x.mean(axis=-1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + EPS) * weight + bias
+
+
+def rms_norm(x, weight):
+    return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + EPS) * weight
+
+
+def gelu_tanh(x):
+    return x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+
+
+def gpt2(w, tokens):
+    n = len(tokens)
+    x = w["token_embd.weight"][tokens] + w["position_embd.weight"][:n]
+    for i in range(L):
+        def p(name):
+            return w[f"blk.{i}.{name}"]
+        h = layer_norm(x, p("attn_norm.weight"), p("attn_norm.bias"))
+        q, k, v = np.split(h @ p("attn_qkv.weight").T + p("attn_qkv.bias"), 3, axis=-1)
+        a = attention(*(y.reshape(n, H, E // H) for y in (q, k, v)), None)
+        x = x + a @ p("attn_output.weight").T + p("attn_output.bias")
+        h = layer_norm(x, p("ffn_norm.weight"), p("ffn_norm.bias"))
+        h = gelu_tanh(h @ p("ffn_up.weight").T + p("ffn_up.bias"))
+        x = x + h @ p("ffn_down.weight").T + p("ffn_down.bias")
+    return layer_norm(x, w["output_norm.weight"], w["output_norm.bias"]) @ w["token_embd.weight"].T
+
+
+def rotate_pairs(x):
+    """x (T, heads, D): the pair (2i, 2i+1) turns by position * 10000^(-2i/D)."""
+    angle = np.arange(len(x))[:, None] * 10000.0 ** (-np.arange(0, D, 2) / D)
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    out = np.empty_like(x)
+    out[..., 0::2] = x[..., 0::2] * cos - x[..., 1::2] * sin
+    out[..., 1::2] = x[..., 0::2] * sin + x[..., 1::2] * cos
+    return out
+
+
+def mistral(w, tokens):
+    n = len(tokens)
+    x = w["token_embd.weight"][tokens]
+    for i in range(L):
+        def p(name):
+            return w[f"blk.{i}.{name}.weight"]
+        h = rms_norm(x, p("attn_norm"))
+        q = rotate_pairs((h @ p("attn_q").T).reshape(n, H, D))
+        k = rotate_pairs((h @ p("attn_k").T).reshape(n, K, D))
+        v = (h @ p("attn_v").T).reshape(n, K, D)
+        x = x + attention(q, k, v, WINDOW) @ p("attn_output").T
+        h = rms_norm(x, p("ffn_norm"))
+        gate = h @ p("ffn_gate").T
+        x = x + (gate / (1 + np.exp(-gate)) * (h @ p("ffn_up").T)) @ p("ffn_down").T
+    return rms_norm(x, w["output_norm.weight"]) @ w["token_embd.weight"].T
+
+
+# ---------------------------------------------------------------- llama.cpp
+
+def write_gguf(path, arch, weights, keys):
+    writer = GGUFWriter(path, arch)
+    common = {"context_length": CONTEXT, "embedding_length": E, "block_count": L,
+              "feed_forward_length": F, "attention.head_count": H}
+    for key, value in (common | keys).items():
+        if isinstance(value, list):
+            writer.add_array(f"{arch}.{key}", value)
+        elif isinstance(value, float):
+            writer.add_float32(f"{arch}.{key}", value)
+        else:
+            writer.add_uint32(f"{arch}.{key}", value)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([f"t{i}" for i in range(V)])
+    writer.add_token_types([TokenType.NORMAL] * V)
+    writer.add_token_merges(["t 0"])
+    for name, values in weights.items():
+        writer.add_tensor(name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def by_llama_cpp(arch, weights, keys):
+    import llama_cpp
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.gguf")
+        write_gguf(path, arch, weights, keys)
+        engine = llama_cpp.Llama(path, n_ctx=CONTEXT, logits_all=True, n_threads=1, verbose=False,
+                                 type_k=0, type_v=0, flash_attn=False)
+        engine.eval(TOKENS)
+        return np.array(engine.scores[:len(TOKENS)], np.float64)
+
+
+def distance(ours, theirs):
+    return float(np.abs(ours - theirs).max() / ours.std())
+
+
+# ---------------------------------------------------------------- output
+
+def write(name, logits):
+    print(f"constexpr double k{name}Scale = {logits.std():.9g};")
+    print(f"constexpr float k{name}Logits[] = {{")
+    flat = [f"{v:.7g}" for position in POSITIONS for v in logits[position]]
+    for start in range(0, len(flat), 8):
+        values = (v if "." in v or "e" in v else v + ".0" for v in flat[start:start + 8])
+        print("    " + ", ".join(v + "F" for v in values) + ",")
+    print("};")
+
+
+def main():
+    print("// Made by tools/make_decoder_vectors.py: logits at positions 0, 11 and 23, row after row.")
+    print("// clang-format off")
+    weights = gpt2_weights()
+    logits = gpt2({k: v.astype(np.float64) for k, v in weights.items()}, TOKENS)
+    apart = distance(logits, by_llama_cpp("gpt2", weights, {"attention.layer_norm_epsilon": EPS}))
+    print(f"gpt2: {apart:.1e} of the scale from llama.cpp", file=sys.stderr)
+    assert apart < 4e-3
+    write("Gpt2", logits)
+
+    weights = mistral_weights()
+    logits = mistral({k: v.astype(np.float64) for k, v in weights.items()}, TOKENS)
+    for i in range(L):
+        weights[f"blk.{i}.attn_sinks.weight"] = np.full(H, -1e30, np.float32)
+    apart = distance(logits, by_llama_cpp("granite_swa", weights, {
+        "attention.head_count_kv": K, "attention.layer_norm_rms_epsilon": EPS, "logit_scale": 1.0,
+        "attention.scale": 1 / math.sqrt(D), "attention.sliding_window": WINDOW,
+        "attention.sliding_window_pattern": [True] * L, "deepstack_mapping": [-1] * L,
+        "rope.dimension_count": D, "expert_count": 0, "vocab_size": V}))
+    print(f"mistral: {apart:.1e} of the scale from llama.cpp", file=sys.stderr)
+    assert apart < 1e-4
+    write("Mistral", logits)
+    print("// clang-format on")
+
+
+if __name__ == "__main__":
+    main()
