@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "adapter_test_support.h"
 #include "model_test_support.h"
 
 namespace {
@@ -74,13 +75,16 @@ TEST(DecodeStep, AllocatesNothing) {
       // before the first of them does not matter here.
       const std::vector<int> pages_a = {0, 1, 2}, pages_b = {5, 4, 3};
       const std::vector<std::int32_t> row = {0};
+      const auto file = test::RandomAdapter(**model, {.dora = true});
+      const auto adapter = Adapter::Make(file, **model, 1, pool);
+      ASSERT_TRUE(adapter.ok());
       std::vector<float> logits(2 * static_cast<std::size_t>((*model)->info().n_vocab));
       long before = 0;
       for (std::int64_t step = 60; step < 76; ++step) {
         if (step == 62) before = allocations.load();
         const std::int32_t token = static_cast<std::int32_t>(step % 40);
         const SequenceSlice slices[2] = {{{&token, 1}, step, pages_a, row},
-                                         {{&token, 1}, step, pages_b, row}};
+                                         {{&token, 1}, step, pages_b, row, adapter->get()}};
         (*model)->Forward(slices, **kv, pool, logits);
       }
       EXPECT_EQ(allocations.load() - before, 0)

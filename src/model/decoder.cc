@@ -69,6 +69,7 @@ Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts) {
 Decoder::Decoder(const LoadContext& context, DecoderConfig config)
     : config_(std::move(config)), store_(context.store) {
   activations_ = context.options.activations;
+  merges_adapter_ = context.options.merge.adapter != nullptr;
 }
 
 Result<> Decoder::LoadEnds(TensorLoader& tensors) {
@@ -83,12 +84,15 @@ Result<> Decoder::LoadEnds(TensorLoader& tensors) {
     TATARA_TRY(output_norm_bias_, tensors.LoadVector("output_norm.bias", config_.n_embd));
   }
   const std::string head = tensors.Has("output.weight") ? "output" : "token_embd";
-  TATARA_TRY(head_, tensors.LoadLinear(head, embedding_.table.n_rows(), config_.n_embd));
+  TATARA_TRY(head_,
+             tensors.LoadLinearAs("output", head, embedding_.table.n_rows(), config_.n_embd));
   return Ok{};
 }
 
-Result<> Decoder::FinishLoading(const TensorLoader& tensors, std::string_view architecture) {
+Result<> Decoder::FinishLoading(TensorLoader& tensors, std::string_view architecture) {
   TATARA_RETURN_IF_ERROR(tensors.Finish());
+  linears_ = tensors.TakePlaces();
+  info_.merged = merges_adapter_;
   info_.architecture = architecture;
   info_.n_layers = config_.n_layers;
   info_.n_embd = config_.n_embd;

@@ -94,7 +94,7 @@ class Decoder : public Model {
   // token_embd, output_norm and output (or the embedding again).
   Result<> LoadEnds(TensorLoader& tensors);
   // After all tensors are taken: refuses what is left over and fills info().
-  Result<> FinishLoading(const TensorLoader& tensors, std::string_view architecture);
+  Result<> FinishLoading(TensorLoader& tensors, std::string_view architecture);
   numerics::AttentionShape AttentionOf(float scale, int window) const;
   // The table of config_.rope, with the divisors of "rope_freqs" or of longrope where the file has
   // them. Longrope: the long ones where the model's context is longer than the original one.
@@ -110,6 +110,7 @@ class Decoder : public Model {
   void Logits(Pass& pass, Rows x, std::span<float> logits);
 
   DecoderConfig config_;
+  bool merges_adapter_ = false;
   std::shared_ptr<const weights::TensorStore> store_;  // the embedding reads its mapped file
   Embedding embedding_;                                // (V, E)
   std::vector<float> output_norm_;                     // (E)
@@ -128,7 +129,7 @@ class Decoder : public Model {
 // Loads the architecture `T`, whose config is checked.
 template <typename T, typename Config>
 Result<std::unique_ptr<Model>> LoadDecoder(const LoadContext& context, const Config& config) {
-  TensorLoader tensors(*context.store, context.pool, context.progress);
+  TensorLoader tensors(*context.store, context.pool, context.progress, context.options.merge);
   auto model = std::make_unique<T>(context, config);
   TATARA_RETURN_IF_ERROR(model->LoadTensors(tensors));
   return std::unique_ptr<Model>(std::move(model));

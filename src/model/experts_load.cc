@@ -53,7 +53,7 @@ Result<std::vector<Linear>> LoadOfExperts(TensorLoader& tensors, int layer, std:
   std::vector<Linear> linears;
   for (std::int64_t e = 0; e < rows.n_experts; ++e) {
     TATARA_TRY(Linear linear,
-               tensors.LoadLinear(block + "." + std::to_string(e), rows.n_out, rows.n_in, bias));
+               tensors.LoadExpert(block + "." + std::to_string(e), rows.n_out, rows.n_in, bias));
     linears.push_back(std::move(linear));
   }
   return linears;

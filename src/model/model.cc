@@ -84,7 +84,11 @@ Result<std::unique_ptr<Model>> Model::Load(std::shared_ptr<const weights::Tensor
   for (const Architecture& architecture : kArchitectures) {
     if (architecture.name != name) continue;
     try {
-      return architecture.load({std::move(store), options, pool, progress});
+      TATARA_TRY(auto model, architecture.load({std::move(store), options, pool, progress}));
+      if (options.merge.adapter != nullptr && !model->info().merged) {
+        return Refuse("{0}: '{1}' models take no adapters here", origin, name);
+      }
+      return model;
     } catch (const std::bad_alloc&) {
       return MakeError(ErrorKind::kUnavailable, "{0}: not enough memory to load this model",
                        origin);

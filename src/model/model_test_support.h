@@ -2,6 +2,7 @@
 // and tensors a test can spoil; and a plain driver that owns pages.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -50,6 +51,28 @@ class MemoryStore final : public weights::TensorStore {
                   .data = std::as_bytes(std::span(kept))};
   }
   void Remove(const std::string& name) { tensors_.erase(name); }
+  // Every matrix becomes Q8_0: absmax / 127 a block, nearest whole numbers.
+  void Quantise() {
+    for (auto& [name, view] : tensors_) {
+      if (view.n_dims != 2 || view.n_cols() % 32 != 0) continue;
+      const std::vector<float>& values = values_.at(name);
+      std::vector<std::byte>& bytes = quantised_[name];
+      bytes.resize(values.size() / 32 * 34);
+      for (std::size_t block = 0; block < values.size() / 32; ++block) {
+        const float* x = values.data() + 32 * block;
+        float largest = 0;
+        for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
+        const std::uint16_t d = numerics::F32ToF16(largest / 127);
+        std::memcpy(bytes.data() + 34 * block, &d, 2);
+        for (int i = 0; i < 32; ++i) {
+          bytes[34 * block + 2 + static_cast<std::size_t>(i)] =
+              static_cast<std::byte>(static_cast<std::int8_t>(std::lround(x[i] / (largest / 127))));
+        }
+      }
+      view.dtype = numerics::DType::kQ8_0;
+      view.data = bytes;
+    }
+  }
 
  private:
   float Next() {  // in [-1, 1)
@@ -61,6 +84,7 @@ class MemoryStore final : public weights::TensorStore {
   std::filesystem::path path_{"memory.gguf"};
   std::map<std::string, weights::TensorView, std::less<>> tensors_;
   std::map<std::string, std::vector<float>> values_;
+  std::map<std::string, std::vector<std::byte>> quantised_;
 };
 
 struct TinySizes {

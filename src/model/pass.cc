@@ -49,6 +49,8 @@ Pass::Pass(PassScratch& scratch, std::span<const SequenceSlice> slices, KvPool& 
   scratch_.wanted.clear();
   scratch_.runs.clear();
   scratch_.slice_runs.clear();
+  scratch_.row_ends.clear();
+  scratch_.wanted_ends.clear();
   for (const SequenceSlice& slice : slices) {
     TATARA_CHECK(!slice.tokens.empty() && slice.position >= 0);
     const auto first_row = static_cast<std::int64_t>(scratch_.tokens.size());
@@ -64,6 +66,9 @@ Pass::Pass(PassScratch& scratch, std::span<const SequenceSlice> slices, KvPool& 
     for (std::int64_t t = 0; t < n_tokens; ++t) scratch_.positions.push_back(slice.position + t);
     scratch_.tokens.insert(scratch_.tokens.end(), slice.tokens.begin(), slice.tokens.end());
     n_positions_ = std::max(n_positions_, slice.position + n_tokens);
+    scratch_.row_ends.push_back(first_row + n_tokens);
+    scratch_.wanted_ends.push_back(n_wanted());
+    has_adapters_ = has_adapters_ || slice.adapter != nullptr;
   }
   scratch_.slice_runs.push_back(scratch_.runs.size());
   if (kv_.has_state()) FollowStates();
@@ -100,8 +105,10 @@ void Pass::Project(Rows x, std::initializer_list<Projection> projections) {
     jobs[n_jobs++] = {&linear->w, y.data, y.n_cols};
   }
   numerics::MatMul(std::span(jobs).first(n_jobs), scratch_.activations, activations_, pool_);
-  for (const auto& [linear, y] : projections) {
-    if (!linear->bias.empty()) AddBias(pool_, linear->bias, y);
+  for (const Projection& projection : projections) {
+    const Linear& linear = *projection.linear;
+    if (has_adapters_ && linear.place != kNoPlace) ApplyAdapters(x, projection);
+    if (!linear.bias.empty()) AddBias(pool_, linear.bias, projection.y);
   }
 }
 
@@ -181,7 +188,8 @@ void Pass::AttendStored(int layer, const numerics::AttentionShape& shape, Rows q
   numerics::Attention(shape, scratch_.sequences, scratch_.attention, pool_);
 }
 
-void Pass::KeepWanted(std::initializer_list<Rows*> all) const {
+void Pass::KeepWanted(std::initializer_list<Rows*> all) {
+  kept_wanted_ = true;
   for (Rows* x : all) {
     std::int64_t kept = 0;
     for (const std::int64_t row : scratch_.wanted) {  // ascending, so that kept <= row

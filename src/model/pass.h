@@ -17,6 +17,7 @@
 #include "rows.h"
 #include "tatara/base/fp_environment.h"
 #include "tatara/base/thread_pool.h"
+#include "tatara/model/adapter.h"
 #include "tatara/model/kv_pool.h"
 #include "tatara/model/model.h"
 #include "tatara/numerics/attention.h"
@@ -56,6 +57,15 @@ struct MixtureScratch {
   std::vector<numerics::MatMulJob> jobs;
 };
 
+// Memory of adapters (pass_adapters.cc).
+struct AdapterScratch {
+  std::vector<std::int64_t> ends;           // of the slices' rows in what is multiplied
+  std::vector<const Adapter::Part*> parts;  // of the slices
+  std::vector<numerics::MatMulJob> jobs;
+  numerics::ActivationRows rows;
+  RowBuffer low, change;
+};
+
 // Memory that passes keep for the next one.
 struct PassScratch {
   std::vector<std::int32_t> tokens;
@@ -69,6 +79,8 @@ struct PassScratch {
   numerics::ActivationRows activations;
   RowBuffer gate, up;  // of a feed-forward
   MixtureScratch mixture;
+  std::vector<std::int64_t> row_ends, wanted_ends;  // by slice, of rows and of wanted rows
+  AdapterScratch adapters;
 };
 
 struct Projection {
@@ -95,7 +107,8 @@ class Pass {
 
   // x[t] = row of token t: (T, E).
   void Embed(const Embedding& embedding, Rows x);
-  // y = W x (+ bias) for several W in one parallel loop.
+  // y = W x (+ bias) for several W in one parallel loop, each slice's rows with its adapter. x has
+  // rows of all tokens, or the wanted ones after KeepWanted, or the same number for each of them.
   void Project(Rows x, std::initializer_list<Projection> projections);
   // Products of segments of x's rows, each job of its own segment (numerics/matrix.h).
   void ProjectSegments(Rows x, std::span<const std::int64_t> segment_ends,
@@ -117,9 +130,11 @@ class Pass {
   KvPool& kv() { return kv_; }
   // Keeps only the rows whose logits are wanted, in place: what comes after the last layer's
   // attention concerns no other row.
-  void KeepWanted(std::initializer_list<Rows*> all) const;
+  void KeepWanted(std::initializer_list<Rows*> all);
 
  private:
+  void ApplyAdapters(Rows x, const Projection& projection);
+  void AddLowRank(Rows x, Rows y, std::int64_t rank);
   void Store(int layer, const numerics::AttentionShape& shape, Rows k, Rows v);
   void FollowStates();
 
@@ -130,6 +145,8 @@ class Pass {
   ThreadPool& pool_;
   numerics::Activations activations_;
   std::int64_t n_positions_ = 0;  // 1 + the largest position
+  bool has_adapters_ = false;
+  bool kept_wanted_ = false;
 };
 
 }  // namespace tatara::model

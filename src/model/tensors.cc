@@ -1,5 +1,6 @@
 #include "tensors.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -17,8 +18,8 @@ void Embedding::Row(std::int64_t id, std::span<float> out) const {
 }
 
 TensorLoader::TensorLoader(const weights::TensorStore& store, ThreadPool& pool,
-                           ProgressSink* progress)
-    : store_(store), pool_(pool), progress_(progress) {
+                           ProgressSink* progress, const MergeOptions& merge)
+    : store_(store), pool_(pool), progress_(progress), merge_(merge) {
   for (const auto& [name, view] : store.tensors()) bytes_total_ += view.data.size();
 }
 
@@ -29,7 +30,27 @@ void TensorLoader::Count(std::string_view name, const weights::TensorView& view)
   if (progress_ != nullptr) progress_->Report("load", bytes_done_, bytes_total_);
 }
 
-Result<Linear> TensorLoader::LoadLinear(const std::string& name, std::int64_t n_out,
+Result<> TensorLoader::LoadBias(const std::string& name, Bias bias, std::int64_t n_out,
+                                Linear& linear) {
+  const std::string bias_name = name + ".bias";
+  if (bias == Bias::kRequired || (bias == Bias::kOptional && Has(bias_name))) {
+    TATARA_TRY(linear.bias, LoadVector(bias_name, n_out));
+  }
+  return Ok{};
+}
+
+Result<Linear> TensorLoader::LoadLinearAs(const std::string& known_as, const std::string& name,
+                                          std::int64_t n_out, std::int64_t n_in, Bias bias) {
+  Linear linear;
+  const std::string weight_name = name + ".weight";
+  TATARA_TRY(const weights::TensorView view, store_.Get(weight_name, n_out, n_in));
+  TATARA_RETURN_IF_ERROR(PackPlace({known_as + ".weight", 0, n_out, n_in, view}, linear));
+  Count(weight_name, view);
+  TATARA_RETURN_IF_ERROR(LoadBias(name, bias, n_out, linear));
+  return linear;
+}
+
+Result<Linear> TensorLoader::LoadExpert(const std::string& name, std::int64_t n_out,
                                         std::int64_t n_in, Bias bias) {
   Linear linear;
   const std::string weight_name = name + ".weight";
@@ -37,11 +58,48 @@ Result<Linear> TensorLoader::LoadLinear(const std::string& name, std::int64_t n_
   linear.w = numerics::Matrix::Pack(view.dtype, n_out, n_in, view.data, pool_);
   packed_bytes_ += linear.w.packed_bytes();
   Count(weight_name, view);
-  const std::string bias_name = name + ".bias";
-  if (bias == Bias::kRequired || (bias == Bias::kOptional && Has(bias_name))) {
-    TATARA_TRY(linear.bias, LoadVector(bias_name, n_out));
-  }
+  TATARA_RETURN_IF_ERROR(LoadBias(name, bias, n_out, linear));
   return linear;
+}
+
+Result<> TensorLoader::PackPlace(LinearPlace place, Linear& linear) {
+  const weights::AdapterPart* part = nullptr;
+  if (merge_.adapter != nullptr) {
+    const auto found = merge_.adapter->parts.find(place.tensor);
+    if (found != merge_.adapter->parts.end()) part = &found->second;
+  }
+  if (part != nullptr) {
+    TATARA_TRY(linear.w, PackMerged(place, *part));
+  } else {
+    const weights::TensorView& view = place.view;
+    const auto row_bytes = static_cast<std::size_t>(numerics::StorageBytes(view.dtype, place.n_in));
+    linear.w = numerics::Matrix::Pack(
+        view.dtype, place.n_out, place.n_in,
+        view.data.subspan(static_cast<std::size_t>(place.first_row) * row_bytes,
+                          static_cast<std::size_t>(place.n_out) * row_bytes),
+        pool_);
+  }
+  packed_bytes_ += linear.w.packed_bytes();
+  linear.place = static_cast<int>(places_.size());
+  places_.push_back(std::move(place));
+  return Ok{};
+}
+
+Result<numerics::Matrix> TensorLoader::PackMerged(const LinearPlace& place,
+                                                  const weights::AdapterPart& part) {
+  const std::string path = merge_.adapter->path.string();
+  if (part.a.n_cols != place.n_in || part.b.n_rows != place.view.n_rows()) {
+    return Refuse(
+        "{0}: the adapter changes '{1}' as a matrix of {2} x {3}, but the model's is {4} x {5}",
+        path, Printable(place.tensor), part.b.n_rows, part.a.n_cols, place.view.n_rows(),
+        place.n_in);
+  }
+  std::vector<float> values(static_cast<std::size_t>(place.n_out * place.n_in));
+  RowMerger merger(part, merge_.scale, pool_);
+  TATARA_RETURN_IF_ERROR(merger.Merge(place.view, path, place.first_row, values));
+  const numerics::DType type = MergedType(place.view.dtype, merge_.requantise);
+  TATARA_TRY(const std::vector<std::byte> bytes, EncodeRows(type, values, path, place.tensor));
+  return numerics::Matrix::Pack(type, place.n_out, place.n_in, bytes, pool_);
 }
 
 Result<std::vector<float>> TensorLoader::LoadVector(const std::string& name, std::int64_t n) {
@@ -171,6 +229,15 @@ Result<> TensorLoader::Finish() const {
           "{0}: the tensor '{1}' is of no use to this architecture as it is computed here; "
           "ignoring it could give wrong answers",
           store_.path().string(), Printable(name));
+    }
+  }
+  if (merge_.adapter == nullptr) return Ok{};
+  for (const auto& [name, part] : merge_.adapter->parts) {
+    if (std::ranges::find(places_, name, &LinearPlace::tensor) == places_.end()) {
+      return Refuse(
+          "{0}: the adapter changes '{1}', which is no matrix of this model that adapters can "
+          "change (experts, embeddings, norms and biases are not)",
+          merge_.adapter->path.string(), Printable(name));
     }
   }
   return Ok{};

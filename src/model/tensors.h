@@ -9,20 +9,25 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tatara/base/error.h"
 #include "tatara/base/progress.h"
 #include "tatara/base/thread_pool.h"
+#include "tatara/model/adapter.h"
 #include "tatara/numerics/matrix.h"
 #include "tatara/weights/tensor_store.h"
 
 namespace tatara::model {
 
+inline constexpr int kNoPlace = -1;
+
 // y = W x + b: w is (outputs, inputs), bias (outputs) or empty.
 struct Linear {
   numerics::Matrix w;
   std::vector<float> bias;
+  int place = kNoPlace;  // in Model::linears(), where adapters can change it
 };
 
 enum class Bias { kNone, kOptional, kRequired };
@@ -36,13 +41,22 @@ struct Embedding {
 
 class TensorLoader {
  public:
-  // `store` and `pool` outlive this object.
-  TensorLoader(const weights::TensorStore& store, ThreadPool& pool, ProgressSink* progress);
+  // `store`, `pool` and the merged adapter outlive this object.
+  TensorLoader(const weights::TensorStore& store, ThreadPool& pool, ProgressSink* progress,
+               const MergeOptions& merge = {});
 
   bool Has(std::string_view name) const { return store_.Find(name) != nullptr; }
 
   // "NAME.weight" (n_out x n_in), packed, and "NAME.bias" (n_out) as `bias` says.
   Result<Linear> LoadLinear(const std::string& name, std::int64_t n_out, std::int64_t n_in,
+                            Bias bias = Bias::kNone) {
+    return LoadLinearAs(name, name, n_out, n_in, bias);
+  }
+  // The same for a matrix that adapters know by another name: a head that is the embedding too.
+  Result<Linear> LoadLinearAs(const std::string& known_as, const std::string& name,
+                              std::int64_t n_out, std::int64_t n_in, Bias bias = Bias::kNone);
+  // The same for a matrix that adapters can not change: one that Pass::Project does not multiply.
+  Result<Linear> LoadExpert(const std::string& name, std::int64_t n_out, std::int64_t n_in,
                             Bias bias = Bias::kNone);
   // A vector of n values, whatever type it is stored in.
   Result<std::vector<float>> LoadVector(const std::string& name, std::int64_t n);
@@ -74,8 +88,12 @@ class TensorLoader {
   Result<Embedding> LoadEmbedding(const std::string& name, std::int64_t n_embd,
                                   std::int64_t n_vocab_max);
 
-  // Refused where the store holds a tensor that was not taken.
+  // Refused where the store holds a tensor that was not taken, or the merged adapter changes
+  // something that was not loaded as a linear.
   Result<> Finish() const;
+
+  // Of the linears that were loaded, in the order of their `place`.
+  std::vector<LinearPlace> TakePlaces() { return std::move(places_); }
 
   std::int64_t n_parameters() const { return n_parameters_; }  // of all tensors taken, each once
   std::int64_t packed_bytes() const { return packed_bytes_; }
@@ -83,6 +101,10 @@ class TensorLoader {
  private:
   Result<weights::TensorView> GetExperts(const std::string& name, const ExpertRows& rows) const;
   void Count(std::string_view name, const weights::TensorView& view);
+  Result<> LoadBias(const std::string& name, Bias bias, std::int64_t n_out, Linear& linear);
+  // Gives the linear a place and packs its rows of the place's tensor, merged where asked for.
+  Result<> PackPlace(LinearPlace place, Linear& linear);
+  Result<numerics::Matrix> PackMerged(const LinearPlace& place, const weights::AdapterPart& part);
 
   const weights::TensorStore& store_;
   ThreadPool& pool_;
@@ -92,6 +114,8 @@ class TensorLoader {
   std::int64_t n_parameters_ = 0;
   std::int64_t packed_bytes_ = 0;
   std::set<std::string, std::less<>> taken_;
+  MergeOptions merge_;
+  std::vector<LinearPlace> places_;
 };
 
 }  // namespace tatara::model

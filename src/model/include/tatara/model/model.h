@@ -11,6 +11,7 @@
 #include "tatara/base/error.h"
 #include "tatara/base/progress.h"
 #include "tatara/base/thread_pool.h"
+#include "tatara/model/adapter.h"
 #include "tatara/model/kv_pool.h"
 #include "tatara/numerics/matrix.h"
 #include "tatara/weights/tensor_store.h"
@@ -27,10 +28,12 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;  // packed, in memory
   std::vector<LayerCacheShape> cache;
   int page_tokens = numerics::kPageTokens;  // of the pages that Forward expects
+  bool merged = false;                      // an adapter was added to the weights
 };
 
 struct LoadOptions {
   numerics::Activations activations = numerics::Activations::kInt8;
+  MergeOptions merge;  // an adapter that is added to the weights (adapter.h)
 };
 
 // Tokens of one sequence in a pass: consecutive positions that follow what its pages already hold.
@@ -40,7 +43,8 @@ struct SequenceSlice {
   std::int64_t position = 0;   // of tokens[0]
   std::span<const int> pages;  // the i-th holds positions i * page_tokens ... of this sequence
   std::span<const std::int32_t>
-      logit_rows;  // indices into `tokens`, ascending, whose logits are wanted
+      logit_rows;                    // indices into `tokens`, ascending, whose logits are wanted
+  const Adapter* adapter = nullptr;  // made for this model; the same for all of a sequence
 };
 
 class Model {
@@ -54,6 +58,8 @@ class Model {
                                              ProgressSink* progress = nullptr);
 
   const ModelInfo& info() const { return info_; }
+  // The matrices that adapters can change.
+  std::span<const LinearPlace> linears() const { return linears_; }
   numerics::Activations activations() const { return activations_; }
   // f16 with 8-bit activations, f32 with f32 ones.
   numerics::CacheType cache_type() const;
@@ -72,6 +78,7 @@ class Model {
 
  protected:
   ModelInfo info_;
+  std::vector<LinearPlace> linears_;
   numerics::Activations activations_ = numerics::Activations::kInt8;
 };
 
