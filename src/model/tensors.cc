@@ -186,8 +186,20 @@ Result<std::vector<Linear>> TensorLoader::LoadExperts(const std::string& name,
 
 Result<Linear> TensorLoader::LoadRowsOf(const std::string& name, const ExpertRows& rows,
                                         Bias bias) {
-  TATARA_TRY(std::vector<Linear> linears, LoadExperts(name, rows, bias));
-  return std::move(linears.front());
+  TATARA_CHECK(rows.n_experts == 1);
+  Linear linear;
+  const std::string weight_name = name + ".weight";
+  TATARA_TRY(const weights::TensorView view, store_.Get(weight_name, rows.rows_of_one, rows.n_in));
+  TATARA_RETURN_IF_ERROR(
+      PackPlace({weight_name, rows.first_row, rows.n_out, rows.n_in, view}, linear));
+  Count(weight_name, view);
+  Linear whole;  // whose bias is the tensor's
+  TATARA_RETURN_IF_ERROR(LoadBias(name, bias, rows.rows_of_one, whole));
+  if (!whole.bias.empty()) {
+    const auto first = whole.bias.begin() + rows.first_row;
+    linear.bias.assign(first, first + rows.n_out);
+  }
+  return linear;
 }
 
 void TensorLoader::IgnoreLayer(int layer) {
