@@ -89,9 +89,9 @@ Result<> Decoder::LoadEnds(TensorLoader& tensors) {
   return Ok{};
 }
 
-Result<> Decoder::FinishLoading(TensorLoader& tensors, std::string_view architecture) {
+Result<> Decoder::FinishLoading(const TensorLoader& tensors, std::string_view architecture) {
   TATARA_RETURN_IF_ERROR(tensors.Finish());
-  linears_ = tensors.TakePlaces();
+  linears_ = tensors.places();
   info_.merged = merges_adapter_;
   info_.architecture = architecture;
   info_.n_layers = config_.n_layers;

@@ -94,7 +94,7 @@ class Decoder : public Model {
   // token_embd, output_norm and output (or the embedding again).
   Result<> LoadEnds(TensorLoader& tensors);
   // After all tensors are taken: refuses what is left over and fills info().
-  Result<> FinishLoading(TensorLoader& tensors, std::string_view architecture);
+  Result<> FinishLoading(const TensorLoader& tensors, std::string_view architecture);
   numerics::AttentionShape AttentionOf(float scale, int window) const;
   // The table of config_.rope, with the divisors of "rope_freqs" or of longrope where the file has
   // them. Longrope: the long ones where the model's context is longer than the original one.

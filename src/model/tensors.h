@@ -93,7 +93,7 @@ class TensorLoader {
   Result<> Finish() const;
 
   // Of the linears that were loaded, in the order of their `place`.
-  std::vector<LinearPlace> TakePlaces() { return std::move(places_); }
+  const std::vector<LinearPlace>& places() const { return places_; }
 
   std::int64_t n_parameters() const { return n_parameters_; }  // of all tensors taken, each once
   std::int64_t packed_bytes() const { return packed_bytes_; }
