@@ -36,7 +36,9 @@ Result<> Mixture(KeyWriter& keys) {
                   keys.config.origin(), step != 1 ? "decoder_sparse_step" : "mlp_only_layers",
                   step != 1 ? step : dense.front());
   }
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("num_experts", "expert_count"));
+  // Newer versions of transformers write the second name.
+  const bool older = keys.config.Has("num_experts");
+  TATARA_RETURN_IF_ERROR(keys.NeedInt(older ? "num_experts" : "num_local_experts", "expert_count"));
   TATARA_RETURN_IF_ERROR(keys.NeedInt("num_experts_per_tok", "expert_used_count"));
   return keys.NeedInt("moe_intermediate_size", "expert_feed_forward_length");
 }
