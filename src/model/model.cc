@@ -13,6 +13,7 @@
 namespace tatara::model {
 namespace {
 
+// clang-format off
 constexpr std::array kArchitectures = {
     Architecture{"cohere2", LoadCohere2},
     Architecture{"command-r", LoadCommandR},
@@ -38,6 +39,7 @@ constexpr std::array kArchitectures = {
     Architecture{"qwen3next", LoadQwen3Next},
     Architecture{"smollm3", LoadSmolLm3},
 };
+// clang-format on
 
 constexpr std::size_t kNameBytesMax = 64;
 
