@@ -56,7 +56,7 @@ TEST_P(TinyEncoder, MeetsTheIndependentEngine) {
     worst = std::max(worst, std::abs(double{vector[i]} - expected[i]));
   }
   EXPECT_LE(worst, kOfScale * scale) << name;
-  RecordProperty("worst_of_scale", std::to_string(worst / scale));
+  RecordEvidence({encoder->info().architecture, "tiny vectors", name, worst / scale});
 }
 
 TEST_P(TinyEncoder, GivesTheSameBitsInAnyBatchOnAnyThreadsAndInstructionSet) {

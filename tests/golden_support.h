@@ -64,6 +64,7 @@ class ModelRunner {
   }
 
   int n_vocab() const { return model_->info().n_vocab; }
+  const std::string& architecture() const { return model_->info().architecture; }
 
   // on_logits(position, logits) for every position from `first` on, `chunk` tokens a pass.
   void Run(std::span<const std::int32_t> tokens, std::size_t chunk, std::size_t first,

@@ -75,6 +75,7 @@ void CheckModel(const std::filesystem::path& path, const std::filesystem::path& 
     if (c.name == "long" && !with_long) continue;
     CheckCase(runner, c, tolerances);
   }
+  RecordEvidence({runner.architecture(), "real weights", golden.stem().string()});
 }
 
 TEST(GoldenLlama, SmolLm2MeetsTheReferenceExactly) {

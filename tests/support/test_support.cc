@@ -50,6 +50,19 @@ std::string ReadFile(const fs::path& path) {
   return out.str();
 }
 
+void RecordEvidence(const Evidence& evidence) {
+  const char* folder = std::getenv("TATARA_EVIDENCE");
+  if (folder == nullptr || ::testing::Test::HasFailure()) return;
+  std::string name = evidence.architecture + "__" + evidence.kind + "__" + evidence.model;
+  for (char& c : name) c = c == '/' || c == ' ' ? '-' : c;
+  std::ofstream out(fs::path(folder) / (name + ".txt"));
+  out << evidence.architecture << '\n'
+      << evidence.kind << '\n'
+      << evidence.model << '\n'
+      << evidence.worst_of_scale << '\n';
+  EXPECT_TRUE(out.good()) << folder;
+}
+
 ScratchDir::ScratchDir() {
   std::string pattern = (fs::temp_directory_path() / "tatara-test-XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << "cannot make a folder like " << pattern;

@@ -42,6 +42,16 @@ class ScratchDir {
   std::filesystem::path path_;
 };
 
+// A test that showed a model right says so, at its end. With TATARA_EVIDENCE naming a folder a note
+// is left there, unless the test has failed; tools/models_table makes docs/models.md of them.
+struct Evidence {
+  std::string architecture;   // as general.architecture says it
+  std::string kind;           // "tiny vectors" or "real weights"
+  std::string model;          // what was tried
+  double worst_of_scale = 0;  // largest distance of f32 logits or vectors, in their deviations
+};
+void RecordEvidence(const Evidence& evidence);
+
 }  // namespace tatara::test
 
 // Leaves the test: skipped with a reason, or failed on CI.
