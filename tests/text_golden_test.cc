@@ -129,6 +129,53 @@ TEST(TextGolden, BertVocabularyEqualsItsVectors) {
   ExpectVocabularyVectors(vocabulary, /*keeps_text=*/false);
 }
 
+// The ids of a model that embeds, with what stands around a text.
+void ExpectEmbeddingIds(const text::Tokenizer& tokenizer, const std::filesystem::path& golden,
+                        std::string_view key, bool with_prefix) {
+  const auto file = nlohmann::json::parse(test::ReadFile(golden));
+  std::size_t n_texts = 0;
+  for (const auto& entry : file["texts"]) {
+    const bool special = !with_prefix;
+    const auto& source =
+        key == "composed" && entry.contains("composed") ? entry["composed"] : entry;
+    const std::string prefix =
+        with_prefix ? entry["kind"].get<std::string>() + ": " : std::string();
+    const auto ids = tokenizer.Encode(prefix + entry["text"].get<std::string>(),
+                                      {.add_end = true, .parse_special = special});
+    EXPECT_EQ(ids, source["token_ids"].get<std::vector<std::int32_t>>()) << entry["name"];
+    ++n_texts;
+  }
+  EXPECT_EQ(n_texts, 15u);
+}
+
+TEST(TextGolden, MiniLmIdsEqualItsTokenizerJson) {
+  TATARA_REQUIRE_MODEL(model, "minilm-l6");
+  TATARA_REQUIRE_DATA(golden, "golden/minilm-l6.json");
+  Metadata metadata("minilm");
+  metadata.Set("tokenizer.huggingface.json",
+               test::ReadFile(std::filesystem::path(model) / "tokenizer.json"));
+  metadata.Set("tokenizer.huggingface.config",
+               test::ReadFile(std::filesystem::path(model) / "tokenizer_config.json"));
+  const auto tokenizer = text::Tokenizer::FromMetadata(metadata);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().text();
+  ExpectEmbeddingIds(**tokenizer, golden, "token_ids", /*with_prefix=*/false);
+}
+
+TEST(TextGolden, E5IdsEqualTheReferenceComposedAndPlain) {
+  TATARA_REQUIRE_MODEL(model, "e5-small");
+  TATARA_REQUIRE_DATA(golden, "golden/e5-small.json");
+  const auto store = weights::OpenTensorStore(model);
+  ASSERT_TRUE(store.ok()) << store.error().text();
+  Metadata metadata = (*store)->metadata();
+  for (const bool composed : {true, false}) {
+    metadata.Set("tokenizer.e5.composed", composed);
+    const auto tokenizer = text::Tokenizer::FromMetadata(metadata);
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().text();
+    ExpectEmbeddingIds(**tokenizer, golden, composed ? "composed" : "token_ids",
+                       /*with_prefix=*/true);
+  }
+}
+
 TEST(TextGolden, AnswersEndWhereTheModelsEndThem) {
   TATARA_REQUIRE_MODEL(model, "qwen2.5-coder-0.5b");
   const auto tokenizer = Open(model);

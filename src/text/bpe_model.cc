@@ -136,6 +136,8 @@ Result<> BpeModel::ReadMerges(const Vocabulary& vocabulary, const Merges& merges
 void BpeModel::FillNeighbours(const Vocabulary& vocabulary, const Merges& merges) {
   // With affixes a character's token depends on its place, so pieces stay whole.
   if (!options_.continuing_prefix.empty() || !options_.end_suffix.empty()) return;
+  // Where unknown characters vanish, their neighbours can merge.
+  if (options_.unknown_id < 0 && lacks_bytes_) return;
   std::vector<bool> filled(kNeighbourBits, false);
   const auto last_character = [](std::string_view text) {
     std::size_t begin = text.size() - 1;
@@ -143,9 +145,10 @@ void BpeModel::FillNeighbours(const Vocabulary& vocabulary, const Merges& merges
     return ReadUtf8(text.substr(begin));
   };
   for (const auto& [left, right] : merges) {
-    // A merge of byte tokens joins what the characters do not show.
+    // A merge of byte tokens, or of the unknown one, joins what the characters do not show.
     for (const std::string_view side : {left, right}) {
       const std::int32_t id = vocabulary.Find(side);
+      if (id == options_.unknown_id) return;
       for (const std::int32_t byte_id : id_of_byte_) {
         if (id == byte_id) return;
       }

@@ -195,8 +195,7 @@ Result<std::unique_ptr<Tokenizer>> MakeWordPieceTokenizer(const Metadata& metada
              metadata.BoolOr("tokenizer.ggml.normalizer.strip_accents", bert.lowercase));
   parts.normalizer.Add(bert);
   TATARA_TRY(SplitRegex spaces, SplitRegex::Compile(R"(\s)", metadata.origin()));
-  TATARA_TRY(SplitRegex punctuation,
-             SplitRegex::Compile(R"([!-/:-@\[-`{-~\p{P}])", metadata.origin()));
+  TATARA_TRY(SplitRegex punctuation, SplitRegex::Compile(BertPunctuation(), metadata.origin()));
   parts.pre_tokenizer.AddSplit(std::move(spaces), PreTokenizer::Behaviour::kRemoved, false);
   parts.pre_tokenizer.AddSplit(std::move(punctuation), PreTokenizer::Behaviour::kIsolated, false);
   // Converters write the beginning of a word as U+2581 and drop the ## of what goes on.

@@ -169,6 +169,10 @@ std::string_view Gpt2Expression() {
   return kGpt2;
 }
 
+std::string_view BertPunctuation() {
+  return R"([!-/:-@\[-`{-~[\p{P}\u166D\u{111C9}&&\p{Age=8.0}]])";
+}
+
 std::vector<std::string_view> KnownSplitNames() {
   std::vector<std::string_view> names;
   for (const Row& row : Table()) names.insert(names.end(), row.names.begin(), row.names.end());

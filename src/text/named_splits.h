@@ -23,6 +23,9 @@ Result<NamedSplits> SplitsOfName(std::string_view name, std::string_view origin)
 // What the ByteLevel pre-tokenizer of tokenizer.json cuts by (Radford et al. 2019, encoder.py).
 std::string_view Gpt2Expression();
 
+// What BERT's pre-tokenizer and Punctuation isolate; Hugging Face's know Unicode 8.
+std::string_view BertPunctuation();
+
 std::vector<std::string_view> KnownSplitNames();
 
 }  // namespace tatara::text

@@ -1,5 +1,7 @@
 #include "normalizer.h"
 
+#include <unicode/uchar.h>
+
 #include <algorithm>
 
 #include "byte_alphabet.h"
@@ -36,9 +38,22 @@ bool IsChinese(char32_t c) {
                      [&](const Range& r) { return c >= r.first && c <= r.last; });
 }
 
-// Unassigned characters are other too, but stay: the publishers' tables are older than ours.
+// BERT's steps in Hugging Face's tokenizers know the categories of Unicode 8; what came later is
+// unassigned to them and stays.
+GeneralCategory CategoryForBert(char32_t c) {
+  if (c < 0x80) return CategoryOf(c);
+  if (c == 0x1734) return GeneralCategory::kMn;                                // later Mc
+  if (c == 0x1885 || c == 0x1886 || c == 0xA9BD) return GeneralCategory::kLo;  // later Mn
+  if (c == 0x111C9) return GeneralCategory::kPo;                               // later Mn
+  UVersionInfo age;
+  u_charAge(static_cast<UChar32>(c), age);
+  constexpr int kMajorVersion = 8;
+  const bool known = age[0] > 0 && age[0] <= kMajorVersion;
+  return known ? CategoryOf(c) : GeneralCategory::kCn;
+}
+
 bool IsControl(char32_t c) {
-  const GeneralCategory category = CategoryOf(c);
+  const GeneralCategory category = CategoryForBert(c);
   return category == GeneralCategory::kCc || category == GeneralCategory::kCf ||
          category == GeneralCategory::kCo || category == GeneralCategory::kCs;
 }
@@ -85,9 +100,9 @@ std::string Replaced(std::string_view text, const SplitRegex& regex, std::string
   return out;
 }
 
-std::string WithoutAccents(std::string_view text) {
+std::string WithoutMarks(std::string_view text) {
   return ByCharacter(text, [](char32_t c, std::string_view bytes, std::string& out) {
-    if (CategoryOf(c) != GeneralCategory::kMn) out += bytes;
+    if (!NameOf(CategoryOf(c)).starts_with('M')) out += bytes;
   });
 }
 
@@ -112,7 +127,12 @@ std::string Berted(std::string text, const Normalizer::Bert& bert) {
       if (chinese) out += ' ';
     });
   }
-  if (bert.strip_accents) text = WithoutAccents(InForm(UnicodeForm::kNfd, text));
+  if (bert.strip_accents) {
+    text = ByCharacter(InForm(UnicodeForm::kNfd, text),
+                       [](char32_t c, std::string_view bytes, std::string& out) {
+                         if (CategoryForBert(c) != GeneralCategory::kMn) out += bytes;
+                       });
+  }
   if (bert.lowercase) text = Lowercased(text);
   return text;
 }
@@ -164,7 +184,7 @@ struct Applying {
     if (!IsInForm(step.form, text)) text = InForm(step.form, text);
   }
   void operator()(const Normalizer::Lowercase&) const { text = Lowercased(text); }
-  void operator()(const Normalizer::StripAccents&) const { text = WithoutAccents(text); }
+  void operator()(const Normalizer::StripAccents&) const { text = WithoutMarks(text); }
   void operator()(const Normalizer::Strip& step) const { text = Stripped(text, step); }
   void operator()(const Normalizer::Prepend& step) const {
     if (!text.empty()) text.insert(0, step.text);

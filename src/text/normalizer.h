@@ -26,7 +26,7 @@ class Normalizer {
     UnicodeForm form;
   };
   struct Lowercase {};
-  struct StripAccents {};  // drops non-spacing marks
+  struct StripAccents {};  // drops all marks
   struct Strip {
     bool left = true, right = true;
   };

@@ -151,6 +151,8 @@ void PipelineTokenizer::AppendWritten(std::int32_t id, std::string& to) const {
   } else if (!writing.continuing.empty()) {
     begins = !rest.starts_with(writing.continuing);
     if (!begins) rest.remove_prefix(writing.continuing.size());
+  } else {
+    begins = writing.words;
   }
   if (!writing.end_suffix.empty() && rest.ends_with(writing.end_suffix)) {
     ends = true;

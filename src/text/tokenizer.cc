@@ -2,12 +2,14 @@
 
 #include "gguf_tokenizer.h"
 #include "guard_marks.h"
+#include "huggingface_tokenizer.h"
 #include "sentencepiece_bpe_tokenizer.h"
 #include "utf8.h"
 
 namespace tatara::text {
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::FromMetadata(const Metadata& metadata) {
+  if (metadata.Has(kHuggingFaceKey)) return MakeHuggingFaceTokenizer(metadata);
   constexpr std::string_view kModel = "tokenizer.ggml.model";
   TATARA_TRY(const std::string model, metadata.String(kModel));
   if (model == "gpt2") return MakeBpeTokenizer(metadata);

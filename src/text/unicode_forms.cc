@@ -45,7 +45,7 @@ const icu::Normalizer2& Of(UnicodeForm form) {
     std::array<std::unique_ptr<icu::FilteredNormalizer2>, 4> forms;
     Filtered() {
       UErrorCode status = U_ZERO_ERROR;
-      assigned.applyPattern("[:age=15.0:]", status);
+      assigned.applyPattern("[:age=11.0:]", status);
       TATARA_CHECK(U_SUCCESS(status));
       assigned.freeze();
       for (int i = 0; i < 4; ++i) {

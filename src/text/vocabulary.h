@@ -50,6 +50,8 @@ class Vocabulary {
   TokenType type(std::int32_t id) const { return types_[id]; }
   bool ends_generation(std::int32_t id) const { return ends_generation_[id]; }
 
+  void SetEndsGeneration(std::int32_t id) { ends_generation_[id] = true; }
+
   std::int32_t Find(std::string_view text) const { return by_text_.Find(text); }  // -1 where absent
   std::int32_t start_id() const { return start_id_; }                             // -1 where none
   std::int32_t end_id() const { return end_id_; }

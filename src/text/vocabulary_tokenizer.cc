@@ -26,7 +26,8 @@ SpecialTokens TokensOf(const Vocabulary& vocabulary, bool with_special,
 
 bool IsWordCharacter(char32_t c) {
   static const CodePointSet word = CodePointSet::Word();
-  return word.Contains(c);
+  const bool joiner = c == 0x200C || c == 0x200D;
+  return joiner || word.Contains(c);
 }
 
 // Where the last character of `text` begins.

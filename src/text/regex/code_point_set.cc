@@ -62,6 +62,19 @@ std::optional<CodePointSet> OfScript(std::string_view name) {
   return out;
 }
 
+// All that this version of Unicode, or an earlier one, assigned.
+std::optional<CodePointSet> OfAge(std::string_view version) {
+  if (version.empty() || version.find_first_not_of("0123456789.") != version.npos) {
+    return std::nullopt;
+  }
+  UErrorCode status = U_ZERO_ERROR;
+  icu::UnicodeSet set;
+  const std::string pattern = "[:age=" + std::string(version) + ":]";
+  set.applyPattern(icu::UnicodeString::fromUTF8(pattern), status);
+  if (U_FAILURE(status)) return std::nullopt;
+  return FromIcu(set);
+}
+
 constexpr auto kLongNames = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"Letter", "L"},
     {"Uppercase_Letter", "Lu"},
@@ -109,6 +122,7 @@ std::optional<CodePointSet> CodePointSet::OfProperty(std::string_view name) {
       return OfCategory(name);
     }
   }
+  if (name.starts_with("Age=")) return OfAge(name.substr(4));
   for (const std::string_view prefix : {"Script=", "sc=", "script="}) {
     if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
   }

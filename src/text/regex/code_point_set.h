@@ -20,8 +20,8 @@ class CodePointSet {
   CodePointSet() = default;
   static CodePointSet Of(char32_t c) { return OfRange(c, c); }
   static CodePointSet OfRange(char32_t first, char32_t last);
-  // A general category ("L", "Lu", "Letter"), "Any", or a script ("Han", "Script=Han"); nothing for
-  // other names.
+  // A general category ("L", "Lu", "Letter"), "Any", "Age=8.0", or a script ("Han", "Script=Han");
+  // nothing for other names.
   static std::optional<CodePointSet> OfProperty(std::string_view name);
   static CodePointSet WhiteSpace();
   static CodePointSet Word();   // Alphabetic, marks, decimal digits, connectors (UTS #18, annex C)
