@@ -136,7 +136,8 @@ Result<> AddE5Steps(const Metadata& metadata, Normalizer& normalizer) {
   normalizer.Add(std::move(map));
   TATARA_TRY(const bool composed, metadata.BoolOr("tokenizer.e5.composed", true));
   if (composed) normalizer.Add(Normalizer::Form{UnicodeForm::kNfc});
-  normalizer.Add(Normalizer::Spaces{.squeeze = true, .trim = false, .prefix = true});
+  normalizer.Add(Normalizer::Spaces{
+      .squeeze = true, .trim = false, .prefix = true, .prefix_only_at_start = true});
   return Ok{};
 }
 

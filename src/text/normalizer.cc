@@ -155,7 +155,7 @@ std::string Translated(std::string_view text) {
   });
 }
 
-std::string Spaced(std::string_view text, const Normalizer::Spaces& spaces) {
+std::string Spaced(std::string_view text, const Normalizer::Spaces& spaces, bool at_start) {
   std::string out;
   out.reserve(text.size() + text.size() / 4 + 4);
   if (spaces.trim) {
@@ -163,7 +163,8 @@ std::string Spaced(std::string_view text, const Normalizer::Spaces& spaces) {
     if (first == text.npos) return {};
     text = text.substr(first, text.find_last_not_of(' ') + 1 - first);
   }
-  if (spaces.prefix && !text.starts_with(' ')) out += kMark;
+  const bool prefixed = spaces.prefix && (at_start || !spaces.prefix_only_at_start);
+  if (prefixed && !text.starts_with(' ')) out += kMark;
   char previous = '\0';
   for (const char c : text) {
     if (c != ' ') {
@@ -179,6 +180,7 @@ std::string Spaced(std::string_view text, const Normalizer::Spaces& spaces) {
 struct Applying {
   std::string& text;
   std::size_t bytes_max;
+  bool at_start;
 
   void operator()(const Normalizer::Form& step) const {
     if (!IsInForm(step.form, text)) text = InForm(step.form, text);
@@ -211,14 +213,14 @@ struct Applying {
       out += found == step.to.end() ? bytes : std::string_view(found->second);
     });
   }
-  void operator()(const Normalizer::Spaces& step) const { text = Spaced(text, step); }
+  void operator()(const Normalizer::Spaces& step) const { text = Spaced(text, step, at_start); }
 };
 
 }  // namespace
 
-void Normalizer::Apply(std::string& text) const {
+void Normalizer::Apply(std::string& text, bool at_start) const {
   const std::size_t bytes_max = text.size() * kGrowthMax + kGrowthBytesMin;
-  for (const Step& step : steps_) std::visit(Applying{text, bytes_max}, step);
+  for (const Step& step : steps_) std::visit(Applying{text, bytes_max, at_start}, step);
 }
 
 }  // namespace tatara::text

@@ -56,6 +56,7 @@ class Normalizer {
   // `trim`; one goes in front where `prefix`; all become U+2581.
   struct Spaces {
     bool squeeze = true, trim = true, prefix = true;
+    bool prefix_only_at_start = false;  // of a text, not after a special token
   };
   using Step = std::variant<Form, Lowercase, StripAccents, Strip, Prepend, ReplaceText,
                             ReplaceMatches, Bert, Nmt, ByteAlphabet, Map, CodePointMap, Spaces>;
@@ -63,7 +64,8 @@ class Normalizer {
   void Add(Step step) { steps_.push_back(std::move(step)); }
   bool empty() const { return steps_.empty(); }
   std::size_t size() const { return steps_.size(); }
-  void Apply(std::string& text) const;
+  // `at_start`: the text is the beginning of one.
+  void Apply(std::string& text, bool at_start = true) const;
 
  private:
   std::vector<Step> steps_;

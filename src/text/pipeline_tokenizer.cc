@@ -83,7 +83,7 @@ void PipelineTokenizer::EncodeRun(std::string_view text, bool at_start,
   }
   if (!parts_.normalizer.empty() && IsValidUtf8(text)) {
     std::string normalised(text);
-    parts_.normalizer.Apply(normalised);
+    parts_.normalizer.Apply(normalised, at_start);
     changed = std::move(normalised);
     text = changed;
   }
