@@ -98,7 +98,7 @@ TEST_P(TinyEncoder, GivesTheSameBitsInAnyBatchOnAnyThreadsAndInstructionSet) {
 
 INSTANTIATE_TEST_SUITE_P(Models, TinyEncoder,
                          ::testing::Values("bert", "bert_cls", "jina-bert-v2", "modern-bert",
-                                           "nomic-bert", "nomic-bert-moe"),
+                                           "nomic-bert", "nomic-bert-moe", "qwen3_embedding"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::ranges::replace(name, '-', '_');

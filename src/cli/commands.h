@@ -16,6 +16,8 @@ Result<int> Ask(const AskOptions& options);
 Result<int> Documents(const DocumentsOptions& options);
 Result<int> Tokenize(const TokenizeOptions& options);
 Result<int> Logits(const LogitsOptions& options);
+Result<int> Embed(const EmbedOptions& options);
+Result<int> Rerank(const RerankOptions& options);
 Result<int> Bench(const BenchOptions& options);
 Result<int> Verify(const VerifyOptions& options);
 Result<int> Replay(const ReplayOptions& options);

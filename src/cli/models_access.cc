@@ -3,6 +3,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
+#include <vector>
 
 #include "tatara/base/files.h"
 #include "tatara/weights/model_store.h"
@@ -65,6 +67,54 @@ Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options
   if (options.context_tokens != 0) extra.context_tokens = options.context_tokens;
   extra.progress = &progress;
   return generate::Engine::Open(path, extra);
+}
+
+Result<std::unique_ptr<generate::Embedder>> OpenEmbedder(const EmbedderModelOptions& options) {
+  TATARA_TRY(const std::string path, ResolveModelPath(options.model));
+  ProgressLine progress(ProgressLine::Unit::kBytes);
+  return generate::Embedder::Open(path, {.n_threads = options.n_threads,
+                                         .f32_activations = options.activations == "f32",
+                                         .progress = &progress});
+}
+
+Result<> ForLinesOfInput(const std::function<Result<>(std::span<const std::string>)>& some) {
+  constexpr std::size_t kLinesAtOnce = 256, kBytesAtOnce = 1U << 20;
+  std::vector<std::string> lines;
+  std::string line;
+  std::size_t n_bytes = 0;
+  const auto hand_over = [&]() -> Result<> {
+    if (lines.empty() || StopRequested().IsSet()) return Ok{};
+    TATARA_RETURN_IF_ERROR(some(lines));
+    lines.clear();
+    n_bytes = 0;
+    return Ok{};
+  };
+  const auto end_line = [&] {
+    if (line.ends_with('\r')) line.pop_back();
+    n_bytes += line.size();
+    lines.push_back(std::move(line));
+    line.clear();
+  };
+  std::array<char, 1 << 16> block;
+  while (const std::size_t n = std::fread(block.data(), 1, block.size(), stdin)) {
+    for (const char c : std::span(block).first(n)) {
+      if (c != '\n') {
+        line += c;
+        continue;
+      }
+      end_line();
+      if (lines.size() >= kLinesAtOnce || n_bytes >= kBytesAtOnce) {
+        TATARA_RETURN_IF_ERROR(hand_over());
+      }
+    }
+    if (line.size() > kLineBytesMax) {
+      return Refuse("standard input: a line is longer than {0} bytes", kLineBytesMax);
+    }
+    if (StopRequested().IsSet()) return Ok{};
+  }
+  if (std::ferror(stdin)) return ErrnoError("{0}: cannot read: {1}", "standard input");
+  if (!line.empty()) end_line();
+  return hand_over();
 }
 
 Result<std::string> ReadInput(const std::string& name) {

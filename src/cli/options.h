@@ -101,6 +101,28 @@ struct LogitsOptions {
   bool json = false;
 };
 
+// An embedding model, and how it is opened.
+struct EmbedderModelOptions {
+  std::string model;
+  std::string activations = "int8";
+  int n_threads = 0;
+};
+
+struct EmbedOptions {
+  EmbedderModelOptions model;
+  std::vector<std::int32_t> tokens;  // instead of lines
+  std::string role = "passage";      // "query", "passage", "plain"
+  bool raw = false;                  // not scaled to length 1
+  bool special = false;
+  bool json = false;
+};
+
+struct RerankOptions {
+  EmbedderModelOptions model;
+  std::string query;
+  bool json = false;
+};
+
 struct BenchOptions {
   ModelOptions model;
   int prompt_tokens = 512;

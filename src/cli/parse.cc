@@ -70,6 +70,7 @@ int Main(int argc, char** argv) {
 
   Action chosen;
   AddModelCommands(app, chosen);
+  AddVectorCommands(app, chosen);
   AddAnswerCommands(app, chosen);
   AddMachineCommands(app, chosen);
   try {

@@ -17,6 +17,7 @@ namespace tatara::cli {
 using Action = std::function<Result<int>()>;
 
 void AddModelCommands(CLI::App& app, Action& chosen);    // pull rm models tokenize logits bench
+void AddVectorCommands(CLI::App& app, Action& chosen);   // embed rerank
 void AddAnswerCommands(CLI::App& app, Action& chosen);   // run chat ask documents
 void AddMachineCommands(CLI::App& app, Action& chosen);  // verify replay doctor version completion
 
