@@ -4,6 +4,7 @@
 #include <csignal>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include "program.h"
 
@@ -15,9 +16,9 @@ using test::Program;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::vector<std::string> kCommands = {"pull",   "rm",        "models",   "run",    "chat",
-                                            "ask",    "documents", "tokenize", "logits", "bench",
-                                            "verify", "replay",    "doctor",   "version"};
+const std::vector<std::string> kCommands = {
+    "pull",   "rm",    "models", "run",    "chat",   "ask",     "documents", "tokenize",
+    "logits", "bench", "verify", "replay", "doctor", "version", "embed",     "rerank"};
 
 void WriteFile(const std::filesystem::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;
@@ -275,6 +276,44 @@ TEST(CommandLine, DocumentsAreAddedListedUpdatedAndRemoved) {
   EXPECT_EQ(tatara({"documents", "list", "--json"}).json()["documents"].size(), 1u);
   EXPECT_EQ(tatara({"documents", "remove", "--all", "--json"}).json()["removed"], 1);
   EXPECT_EQ(tatara({"documents", "list", "--collection", "none"}).status, 2);
+}
+
+TEST(CommandLine, EmbedAndRerankGiveOneJsonValueALine) {
+  TATARA_REQUIRE_MODEL(model, "e5-small");
+  Program tatara;
+  const auto lines = [](const std::string& text) {
+    std::vector<nlohmann::json> values;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) values.push_back(nlohmann::json::parse(line));
+    return values;
+  };
+  const Outcome three = tatara({"embed", model, "--json"}, "one\n\nquery: 三\r\n");
+  ASSERT_EQ(three.status, 0) << three.err;
+  const auto vectors = lines(three.out);
+  ASSERT_EQ(vectors.size(), 3u);
+  for (const auto& value : vectors) {
+    EXPECT_EQ(value.size(), 1u);
+    EXPECT_EQ(value.at("embedding").size(), 384u);
+  }
+  const Outcome last = tatara({"embed", model, "--json", "--as", "query"}, "三");
+  EXPECT_EQ(lines(last.out).at(0), vectors[2]) << "the prefix is put in front once";
+
+  const Outcome raw = tatara(
+      {"embed", model, "--tokens", "0,41,1294,2", "--raw", "--json", "--activations", "f32"});
+  ASSERT_EQ(raw.status, 0) << raw.err;
+  double squares = 0;
+  const auto unscaled = lines(raw.out);
+  for (const double value : unscaled.at(0).at("embedding")) squares += value * value;
+  EXPECT_GT(squares, 1.1);
+  EXPECT_EQ(tatara({"embed", model, "--tokens", "0,999999"}).status, 2);
+  EXPECT_EQ(tatara({"embed", model, "--json"}).out, "");
+
+  const Outcome scores = tatara({"rerank", model, "--query", "paper jam", "--json"},
+                                "Open the cover and pull the stuck sheet out.\nTravel expenses.\n");
+  ASSERT_EQ(scores.status, 0) << scores.err;
+  const auto values = lines(scores.out);
+  ASSERT_EQ(values.size(), 2u);
+  EXPECT_GT(values[0].at("score"), values[1].at("score"));
 }
 
 }  // namespace
