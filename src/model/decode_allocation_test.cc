@@ -64,7 +64,7 @@ namespace tatara::model {
 namespace {
 
 TEST(DecodeStep, AllocatesNothing) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3"}) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
     for (const auto activations : {numerics::Activations::kInt8, numerics::Activations::kF32}) {
       ThreadPool pool(2);
       auto model = Model::Load(test::TinyModel(architecture), {.activations = activations}, pool);

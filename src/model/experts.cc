@@ -137,6 +137,10 @@ void Route(Pass& pass, const Experts& w, Rows router_in, MixtureScratch& s) {
     end = before;
     before += n;
   }
+  const std::size_t n_working = std::min(s.expert_end.size(), s.chosen.size());  // at most
+  s.segment_ends.reserve(n_working);
+  s.experts_of_wave.reserve(n_working);
+  s.jobs.reserve(2 * n_working);
   s.slot.resize(s.chosen.size());
   s.row_of_slot.resize(s.chosen.size());
   for (std::size_t i = 0; i < s.chosen.size(); ++i) {

@@ -58,7 +58,7 @@ std::span<const float> RowOf(const std::vector<float>& logits, int row) {
 }
 
 TEST(Forward, APositionSeesNothingAfterIt) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3"}) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
     Loaded loaded(TinyModel(architecture));
     std::vector<std::int32_t> tokens = SomeTokens(150, 1);
     const std::vector<float> before = loaded.Run(tokens);
@@ -112,7 +112,7 @@ TEST(Forward, TheSixthGemmaLayerSeesEverything) {
 }
 
 TEST(Forward, ChunksAndThreadsChangeNoBit) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3"}) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
     for (const Activations activations : {Activations::kInt8, Activations::kF32}) {
       Loaded loaded(TinyModel(architecture, {.n_ff = 320}), activations);
       const std::vector<std::int32_t> tokens = SomeTokens(150, 4);
@@ -127,7 +127,7 @@ TEST(Forward, ChunksAndThreadsChangeNoBit) {
 }
 
 TEST(Forward, ASliceDoesNotDependOnTheOthers) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3"}) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
     Loaded loaded(TinyModel(architecture));
     ThreadPool pool(2);
     std::vector<std::vector<float>> alone;
@@ -195,7 +195,7 @@ TEST(Forward, RestoresAndIgnoresTheCallersFloatingPointEnvironment) {
 }
 
 TEST(Forward, IsFiniteOnRandomWeights) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3"}) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
     for (const Activations activations : {Activations::kInt8, Activations::kF32}) {
       Loaded loaded(TinyModel(architecture), activations);
       for (const float logit : loaded.Run(SomeTokens(200, 7))) ASSERT_TRUE(std::isfinite(logit));

@@ -1,4 +1,4 @@
-// Granite 3 and 4, dense and mixture of experts: Llama's layer with four multipliers: of the
+// Granite 3, dense and mixture of experts: Llama's layer with four multipliers: of the
 // embeddings, of the scores (in place of 1 / sqrt(D)), of what a block adds, and a divisor of the
 // logits. The mixture weighs its experts by the softmax over the chosen ones and may have a shared
 // one. Sources: Granite 3.0 language models (IBM 2024); multipliers as in muP, Yang et al. 2022

@@ -14,7 +14,7 @@ namespace {
 using tatara::Metadata;
 using namespace tatara::model;  // NOLINT: a program of one file
 
-constexpr std::array kFamilies = {"llama", "qwen2", "gemma3"};
+constexpr std::array kFamilies = {"llama", "qwen2", "gemma3", "qwen3moe"};
 constexpr std::array kKeys = {
     "block_count",
     "embedding_length",
@@ -39,10 +39,23 @@ constexpr std::array kKeys = {
     "attention.sliding_window_pattern",
     "vocab_size",
     "expert_count",
+    "expert_used_count",
+    "expert_feed_forward_length",
+    "expert_gating_func",
+    "expert_weights_norm",
+    "expert_weights_scale",
+    "expert_group_count",
+    "expert_group_used_count",
+    "rope.scaling.alpha",
+    "rope.scaling.low_freq_factor",
+    "rope.scaling.high_freq_factor",
+    "rope.scaling.yarn_attn_factor",
+    "rope.scaling.yarn_log_multiplier",
     "pooling_type",
     "attn_logit_softcapping",
 };
-constexpr std::array kStrings = {"none", "linear", "yarn", "longrope", "", "llama", "\n\x1b\xff"};
+constexpr std::array kStrings = {"none",   "linear", "yarn",  "longrope",
+                                 "llama3", "",       "llama", "\n\x1b\xff"};
 constexpr std::array<double, 12> kNumbers = {0,
                                              -1,
                                              1,

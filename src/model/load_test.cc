@@ -36,8 +36,8 @@ void ExpectRefused(const std::string& architecture, const std::string& key, Meta
   EXPECT_NE(text.find(name), std::string::npos) << name << ": '" << text << "'";
 }
 
-TEST(ModelLoad, AcceptsTheThreeFamilies) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3"}) {
+TEST(ModelLoad, AcceptsWhatIsWhole) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
     const auto model = Load(TinyModel(architecture));
     ASSERT_TRUE(model.ok()) << model.error().text();
     const ModelInfo& info = (*model)->info();
@@ -57,6 +57,13 @@ TEST(ModelLoad, NamesTheNearestKnownArchitecture) {
       "llama", [](MemoryStore& s) { s.keys().Set("general.architecture", std::string("lama")); });
   EXPECT_NE(text.find("'lama'"), std::string::npos) << text;
   EXPECT_NE(text.find("'llama'"), std::string::npos) << text;
+}
+
+TEST(ModelLoad, SaysThatAnEncoderGeneratesNothing) {
+  const std::string text = Refusal(
+      "llama", [](MemoryStore& s) { s.keys().Set("general.architecture", std::string("bert")); });
+  EXPECT_NE(text.find("'bert'"), std::string::npos) << text;
+  EXPECT_NE(text.find("vectors"), std::string::npos) << text;
 }
 
 TEST(ModelLoad, PrintsAHostileArchitectureNameOnOneShortLine) {
@@ -162,7 +169,7 @@ TEST(ModelLoad, RefusesAVocabularySizeThatTheEmbeddingContradicts) {
 }
 
 TEST(ModelLoad, RefusesAMissingTensorByName) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3"}) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
     const auto whole = TinyModel(architecture);
     for (const auto& [name, view] : whole->tensors()) {
       const std::string text = Refusal(architecture, [&](MemoryStore& s) { s.Remove(name); });
@@ -172,7 +179,7 @@ TEST(ModelLoad, RefusesAMissingTensorByName) {
 }
 
 TEST(ModelLoad, RefusesATensorOfAnotherShapeByName) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3"}) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
     const auto whole = TinyModel(architecture);
     for (const auto& [name, view] : whole->tensors()) {
       const std::int64_t n_rows = view.n_rows();

@@ -9,6 +9,7 @@
 #include "architectures.h"
 #include "keys.h"
 #include "tatara/base/check.h"
+#include "tatara/model/encoder.h"
 
 namespace tatara::model {
 namespace {
@@ -95,6 +96,10 @@ Result<std::unique_ptr<Model>> Model::Load(std::shared_ptr<const weights::Tensor
       return MakeError(ErrorKind::kUnavailable, "{0}: not enough memory to load this model",
                        origin);
     }
+  }
+  if (Encoder::IsEncoder(store->metadata())) {
+    return Refuse("{0}: '{1}' models make vectors or scores of texts; they continue none", origin,
+                  Printable(name));
   }
   return Refuse("{0}: the architecture '{1}' is not known here; the nearest known one is '{2}'",
                 origin, Printable(name), NearestArchitecture(name));

@@ -91,7 +91,8 @@ struct TinySizes {
   int n_layers = 2, n_embd = 32, n_heads = 4, n_kv_heads = 2, head_dim = 8, n_ff = 48, n_vocab = 40;
 };
 
-// A whole model of `architecture` (llama, qwen2 or gemma3) with f32 weights.
+// A whole model of `architecture` (llama, qwen2, gemma3 or qwen3moe, with six experts of which two
+// work on a row) with f32 weights.
 inline std::shared_ptr<MemoryStore> TinyModel(const std::string& architecture,
                                               const TinySizes& s = {}) {
   auto store = std::make_shared<MemoryStore>();
@@ -112,6 +113,13 @@ inline std::shared_ptr<MemoryStore> TinyModel(const std::string& architecture,
   store->Add("output_norm.weight", 1, s.n_embd, 1);
   const bool gemma = architecture == "gemma3";
   if (gemma) key("attention.sliding_window", std::uint64_t(16));
+  const bool mixture = architecture == "qwen3moe";
+  constexpr int kExperts = 6;
+  if (mixture) {
+    key("expert_count", std::uint64_t(kExperts));
+    key("expert_used_count", std::uint64_t(2));
+    key("expert_feed_forward_length", std::uint64_t(s.n_ff));
+  }
   for (int i = 0; i < s.n_layers; ++i) {
     const std::string block = "blk." + std::to_string(i) + ".";
     store->Add(block + "attn_norm.weight", 1, s.n_embd, 1);
@@ -120,13 +128,22 @@ inline std::shared_ptr<MemoryStore> TinyModel(const std::string& architecture,
     store->Add(block + "attn_v.weight", s.n_kv_heads * s.head_dim, s.n_embd);
     store->Add(block + "attn_output.weight", s.n_embd, s.n_heads * s.head_dim);
     store->Add(block + "ffn_norm.weight", 1, s.n_embd, 1);
-    store->Add(block + "ffn_gate.weight", s.n_ff, s.n_embd);
-    store->Add(block + "ffn_up.weight", s.n_ff, s.n_embd);
-    store->Add(block + "ffn_down.weight", s.n_embd, s.n_ff);
-    if (gemma) {
+    if (mixture) {
+      store->Add(block + "ffn_gate_inp.weight", kExperts, s.n_embd);
+      store->AddExperts(block + "ffn_gate_exps.weight", kExperts, s.n_ff, s.n_embd);
+      store->AddExperts(block + "ffn_up_exps.weight", kExperts, s.n_ff, s.n_embd);
+      store->AddExperts(block + "ffn_down_exps.weight", kExperts, s.n_embd, s.n_ff);
+    } else {
+      store->Add(block + "ffn_gate.weight", s.n_ff, s.n_embd);
+      store->Add(block + "ffn_up.weight", s.n_ff, s.n_embd);
+      store->Add(block + "ffn_down.weight", s.n_embd, s.n_ff);
+    }
+    if (gemma || mixture) {
       for (const char* norm : {"attn_q_norm", "attn_k_norm"}) {
         store->Add(block + norm + ".weight", 1, s.head_dim, 1);
       }
+    }
+    if (gemma) {
       for (const char* norm : {"post_attention_norm", "post_ffw_norm"}) {
         store->Add(block + norm + ".weight", 1, s.n_embd, 1);
       }

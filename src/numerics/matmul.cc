@@ -199,8 +199,9 @@ void RunSegmentJobs(const KernelSet& kernels, std::span<const MatMulJob> jobs,
   }
   x.items_end.clear();
   x.groups_of_item.clear();
-  x.items_end.reserve(jobs.size());
-  x.groups_of_item.reserve(jobs.size());
+  const std::size_t n_most = std::max(jobs.size(), 2 * static_cast<std::size_t>(x.n_rows));
+  x.items_end.reserve(n_most);
+  x.groups_of_item.reserve(n_most);
   std::int64_t n_items = 0;
   for (const MatMulJob& job : jobs) {
     const Matrix::Packed& w = job.w->packed();

@@ -31,9 +31,11 @@ void ActivationRows::SetSegments(const float* x, std::span<const std::int64_t> e
                                  std::int64_t n_cols) {
   TATARA_CHECK(!ends.empty());
   Set(x, ends.back(), n_cols);
-  state_->segments.reserve(ends.size());
+  // At most one a row, as a rule: how rows fall into segments then asks for no memory.
+  const auto n_rows = static_cast<std::size_t>(ends.back());
+  state_->segments.reserve(std::max(ends.size(), n_rows));
   state_->token_groups.clear();
-  state_->token_groups.reserve(static_cast<std::size_t>(ends.back()));  // one a row at most
+  state_->token_groups.reserve(n_rows);
   std::int64_t first = 0;
   for (const std::int64_t end : ends) {
     TATARA_CHECK(end >= first);
