@@ -4,10 +4,12 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <new>
 
 #include "adapter_test_support.h"
 #include "model_test_support.h"
+#include "test_support.h"
 
 namespace {
 
@@ -90,6 +92,38 @@ TEST(DecodeStep, AllocatesNothing) {
       EXPECT_EQ(allocations.load() - before, 0)
           << architecture << (activations == numerics::Activations::kInt8 ? " int8" : " f32");
     }
+  }
+}
+
+// The same for every architecture of the data, whose sequences have really come so far.
+TEST(DecodeStepOfArchitectures, AllocatesNothing) {
+  TATARA_REQUIRE_DATA(folder, "golden/arch");
+  ThreadPool pool(2);
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".gguf") continue;
+    auto opened = weights::OpenTensorStore(entry.path());
+    ASSERT_TRUE(opened.ok()) << opened.error().text();
+    auto model = Model::Load(std::move(*opened), {}, pool);
+    if (!model.ok()) continue;  // an encoder
+    const ModelInfo& info = (*model)->info();
+    auto kv = KvPool::Make(info.cache, (*model)->cache_type(), 8, info.page_tokens);
+    ASSERT_TRUE(kv.ok());
+    const std::vector<int> pages_a = {0, 1, 2}, pages_b = {5, 4, 3};
+    const std::vector<std::int32_t> row = {0};
+    std::vector<float> logits(2 * static_cast<std::size_t>(info.n_vocab));
+    const std::int64_t n_prompt = info.page_tokens - 4;
+    const std::vector<std::int32_t> prompt(static_cast<std::size_t>(n_prompt), 7);
+    const SequenceSlice prompts[2] = {{prompt, 0, pages_a, {}}, {prompt, 0, pages_b, {}}};
+    (*model)->Forward(prompts, **kv, pool, {});
+    long before = 0;
+    for (std::int64_t step = n_prompt; step < n_prompt + 16; ++step) {
+      if (step == n_prompt + 2) before = allocations.load();
+      const std::int32_t token = static_cast<std::int32_t>(step % 200);
+      const SequenceSlice slices[2] = {{{&token, 1}, step, pages_a, row},
+                                       {{&token, 1}, step, pages_b, row}};
+      (*model)->Forward(slices, **kv, pool, logits);
+    }
+    EXPECT_EQ(allocations.load() - before, 0) << entry.path().stem();
   }
 }
 

@@ -148,25 +148,20 @@ void DeltaNet::Recur(Pass& pass, int layer, Rows qkv, Rows decay, Rows beta, Row
     const std::int64_t head = item / n_pieces % c.n_value_heads;
     const auto slice = static_cast<std::size_t>(item / n_pieces / c.n_value_heads);
     const std::int64_t n_columns = std::min<std::int64_t>(numerics::kDeltaColumns, size - column);
-    const std::int64_t key_head =
-        c.layout == DeltaLayout::kJointGates ? head / (c.n_value_heads / c.n_key_heads) : head % c.n_key_heads;
-    const std::int64_t in_state = c.n_conv_state() + head * size * size + column;
+    const std::int64_t key_head = c.layout == DeltaLayout::kJointGates
+                                      ? head / (c.n_value_heads / c.n_key_heads)
+                                      : head % c.n_key_heads;
+    const std::int64_t in_state = c.n_conv_state() + (head * size + column) * size;
     for (const PageRun& run : pass.RunsOf(slice)) {
       float* const state = pass.kv().State(run.page, layer) + in_state;
-      if (run.state_page != run.page) {
-        const float* const before =
-            run.state_page == kNoPage ? nullptr : pass.kv().State(run.state_page, layer) + in_state;
-        for (std::int64_t i = 0; i < size; ++i) {
-          if (before == nullptr) {
-            std::fill_n(state + i * size, n_columns, 0.0F);
-          } else {
-            std::copy_n(before + i * size, n_columns, state + i * size);
-          }
-        }
+      if (run.state_page == kNoPage) {
+        std::fill_n(state, size * n_columns, 0.0F);
+      } else if (run.state_page != run.page) {
+        std::copy_n(pass.kv().State(run.state_page, layer) + in_state, size * n_columns, state);
       }
       const float* const row = qkv.Row(run.row).data();
       numerics::DeltaRule({.state = state,
-                           .state_stride = size,
+                           .state_stride = n_columns,
                            .n_keys = c.head_size,
                            .n_columns = static_cast<int>(n_columns),
                            .n_tokens = run.n_tokens,

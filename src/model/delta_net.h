@@ -3,7 +3,9 @@
 // length 1, a state a head that each token decays and corrects, and a gated norm of what it reads.
 //
 // The state of a layer in a page (KvPool): first the last taps - 1 rows that went into the
-// convolution, (taps - 1, C), then the heads' states, (SV, S, S) with the keys as rows.
+// convolution, (taps - 1, C), then the heads' states. A head's state (S, S) has the keys as rows and
+// is cut into panels of 64 columns, each row after row without gaps: 32 KiB for heads of 128, which
+// stay in the first-level cache over the tokens of a run.
 //
 // Shapes: T tokens of the pass, E n_embd, SK key heads, SV value heads, S head size, C = (2 SK +
 // SV) S channels: queries, keys, values. Thread safety: as Pass.
