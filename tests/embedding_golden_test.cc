@@ -153,7 +153,7 @@ TEST_P(GoldenEmbedding, SameBitsAloneAndTogetherOnAnyThreadsAndInstructionSet) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GoldenEmbedding, ::testing::Values("e5-small"),
+INSTANTIATE_TEST_SUITE_P(Models, GoldenEmbedding, ::testing::Values("e5-small", "minilm-l6"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::ranges::replace(name, '-', '_');

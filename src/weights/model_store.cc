@@ -175,7 +175,12 @@ Result<ResolvedModel> ModelStore::Resolve(std::string_view model) const {
   const bool is_path = model.find('/') != model.npos || fs::is_regular_file(path, ignored);
   if (!is_path) return NotHere(catalogue_, model);
   if (fs::is_directory(path, ignored)) {
-    return Refuse("{0}: a folder; name the model's file", Printable(model));
+    if (!fs::is_regular_file(path / "config.json", ignored)) {
+      return Refuse("{0}: a folder without config.json; name a model's file, or its folder",
+                    Printable(model));
+    }
+    out.path = path;
+    return out;
   }
   if (!fs::is_regular_file(path, ignored)) {
     return MakeError(ErrorKind::kNotFound, "{0}: there is no such file", Printable(model));

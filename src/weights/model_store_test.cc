@@ -233,6 +233,8 @@ TEST(ModelStore, PathsResolveToThemselvesAndTheirDigestIsRemembered) {
   EXPECT_THAT(store.Resolve((outside.path() / "no").string()).error().text(),
               HasSubstr("no such file"));
   EXPECT_THAT(store.Resolve(outside.path().string()).error().text(), HasSubstr("a folder"));
+  WriteFile(outside.path() / "config.json", "{}");
+  EXPECT_EQ(store.Resolve(outside.path().string()).value().path, outside.path());
   EXPECT_THAT(store.Resolve("M").error().text(), HasSubstr("not in the catalogue"));
 }
 

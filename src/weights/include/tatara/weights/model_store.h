@@ -123,7 +123,8 @@ class ModelStore {
   Result<RemoveReport> Remove(std::string_view name);
 
   // MODEL of the command line: a catalogue name, a local name, or any path (with a '/', or an
-  // existing file). A model that is not here is refused with the command that fetches it.
+  // existing file) of a file or of a Hugging Face folder. A model that is not here is refused with
+  // the command that fetches it.
   Result<ResolvedModel> Resolve(std::string_view model) const;
 
   // SHA-256 of the file that Resolve named. Known from the pull where the file is unchanged since;
