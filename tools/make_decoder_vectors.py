@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Expected logits of decoders that the data folder has no vectors for: GPT-2 and Mistral's window.
+"""Expected logits of decoders that the data folder has no vectors for: GPT-2, Mistral's window, and
+the head norms of Command R+.
 
     make_decoder_vectors.py > src/model/reference_logits.inc
 
 The models are those of src/model/reference_test.cc: made from a seed, tensor after tensor, by the
-generator of model_test_support.h. Their logits are computed twice, by engines that share no code
-with each other or with Tatara:
+generator of model_test_support.h. The logits of GPT-2 and Mistral are computed twice, by engines
+that share no code with each other or with Tatara, those of Command R+ by the second alone:
 
   - here, from the published equations in float64 (these numbers are written out);
   - by llama.cpp, through the PyPI package llama-cpp-python, from a GGUF file with the same weights.
@@ -87,6 +88,32 @@ def mistral_weights():
         w.add(b + "ffn_gate.weight", F, E)
         w.add(b + "ffn_up.weight", F, E)
         w.add(b + "ffn_down.weight", E, F)
+    return w
+
+
+# Command R+ in small. llama.cpp knows it by its 64 layers.
+PLUS = {"embedding_length": 16, "block_count": 64, "feed_forward_length": 16,
+        "attention.head_count": 2, "attention.head_count_kv": 1,
+        "attention.layer_norm_epsilon": EPS, "logit_scale": 0.8, "vocab_size": V}
+
+
+def command_r_plus_weights():
+    w = Weights()
+    n, d = 16, 8
+    w.add("token_embd.weight", V, n)
+    w.add("output_norm.weight", 1, n, 1)
+    for i in range(64):
+        b = f"blk.{i}."
+        w.add(b + "attn_norm.weight", 1, n, 1)
+        w.add(b + "attn_q.weight", 2 * d, n)
+        w.add(b + "attn_k.weight", d, n)
+        w.add(b + "attn_v.weight", d, n)
+        w.add(b + "attn_output.weight", n, 2 * d)
+        w.add(b + "attn_q_norm.weight", 2, d)
+        w.add(b + "attn_k_norm.weight", 1, d, 1)
+        w.add(b + "ffn_gate.weight", n, n)
+        w.add(b + "ffn_up.weight", n, n)
+        w.add(b + "ffn_down.weight", n, n)
     return w
 
 
@@ -238,6 +265,11 @@ def main():
     print(f"mistral: {apart:.1e} of the scale from llama.cpp", file=sys.stderr)
     assert apart < 1e-4
     write("Mistral", logits)
+
+    weights = command_r_plus_weights()
+    for i in range(64):  # one key head: llama.cpp expects the matrix that it is
+        weights[f"blk.{i}.attn_k_norm.weight"] = weights[f"blk.{i}.attn_k_norm.weight"].reshape(1, 8)
+    write("CommandRPlus", by_llama_cpp("command-r", weights, PLUS))
     print("// clang-format on")
 
 

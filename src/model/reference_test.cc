@@ -86,6 +86,34 @@ std::shared_ptr<MemoryStore> MistralModel() {
   return store;
 }
 
+// Command R+ in small: 64 layers tell llama.cpp that heads are normed.
+std::shared_ptr<MemoryStore> CommandRPlusModel() {
+  constexpr int n = 16, d = 8;
+  auto store = Store("command-r", {{"attention.layer_norm_epsilon", 1e-5},
+                                   {"embedding_length", std::uint64_t{n}},
+                                   {"block_count", std::uint64_t{64}},
+                                   {"feed_forward_length", std::uint64_t{n}},
+                                   {"attention.head_count", std::uint64_t{2}},
+                                   {"attention.head_count_kv", std::uint64_t{1}},
+                                   {"logit_scale", 0.8}});
+  store->Add("token_embd.weight", kVocab, n);
+  store->Add("output_norm.weight", 1, n, 1);
+  for (int i = 0; i < 64; ++i) {
+    const std::string b = "blk." + std::to_string(i) + ".";
+    store->Add(b + "attn_norm.weight", 1, n, 1);
+    store->Add(b + "attn_q.weight", 2 * d, n);
+    store->Add(b + "attn_k.weight", d, n);
+    store->Add(b + "attn_v.weight", d, n);
+    store->Add(b + "attn_output.weight", n, 2 * d);
+    store->Add(b + "attn_q_norm.weight", 2, d);
+    store->Add(b + "attn_k_norm.weight", 1, d, 1);
+    store->Add(b + "ffn_gate.weight", n, n);
+    store->Add(b + "ffn_up.weight", n, n);
+    store->Add(b + "ffn_down.weight", n, n);
+  }
+  return store;
+}
+
 // Largest distance at positions 0, 11 and 23, in one batch, token by token and in ragged chunks.
 void ExpectLogits(const char* name, const std::shared_ptr<MemoryStore>& store,
                   std::span<const float> expected, double scale) {
@@ -127,6 +155,10 @@ TEST(ReferenceLogits, Gpt2) {
 
 TEST(ReferenceLogits, MistralWithItsWindow) {
   ExpectLogits("mistral with a window", MistralModel(), kMistralLogits, kMistralScale);
+}
+
+TEST(ReferenceLogits, CommandRPlusWithItsHeadNorms) {
+  ExpectLogits("command-r-plus", CommandRPlusModel(), kCommandRPlusLogits, kCommandRPlusScale);
 }
 
 // Published GPT-2 files cannot say more positions than their table has.
