@@ -17,8 +17,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 const std::vector<std::string> kCommands = {
-    "pull",   "rm",    "models", "run",    "chat",   "ask",     "documents", "tokenize",
-    "logits", "bench", "verify", "replay", "doctor", "version", "embed",     "rerank"};
+    "pull",  "rm",     "models", "run",    "chat",    "ask",   "documents", "tokenize", "logits",
+    "bench", "verify", "replay", "doctor", "version", "embed", "rerank",    "template"};
 
 void WriteFile(const std::filesystem::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;
@@ -139,6 +139,36 @@ TEST(CommandLine, TokenizeNeverMakesSpecialTokensOfUserTextUnlessAsked) {
   EXPECT_GT(plain.size(), special.size());
   EXPECT_EQ(special[0], 1);
   EXPECT_THAT(plain, testing::Not(testing::Contains(1)));
+}
+
+TEST(CommandLine, TemplateRenderPrintsTheTextAndNothingElse) {
+  Program tatara;
+  const auto path = [&](const char* name) { return (tatara.folder() / name).string(); };
+  WriteFile(path("t.jinja"),
+            "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('No tools: ' ~ "
+            "m.content) }}{% endif %}[{{ m.content }}]{% endfor %}");
+  WriteFile(path("c.json"), R"({"messages": [{"role": "user", "content": "é\n"}]})");
+  const Outcome rendered =
+      tatara({"template", "render", path("t.jinja"), "--input", path("c.json")});
+  EXPECT_EQ(rendered.status, 0);
+  EXPECT_EQ(rendered.out, "[é\n]");
+  WriteFile(path("c.json"), R"({"messages": [{"role": "tool", "content": "7"}]})");
+  const Outcome refused =
+      tatara({"template", "render", path("t.jinja"), "--input", path("c.json")});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.out, IsEmpty());
+  EXPECT_THAT(refused.err, HasSubstr("No tools: 7"));
+}
+
+TEST(CommandLine, TokenizeTakesVocabulariesWithoutWeights) {
+  TATARA_REQUIRE_DATA(vocabulary, "tokenizer/ggml-vocab-bert-bge.gguf");
+  Program tatara;
+  const auto ids = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"tokenize", vocabulary.string(), "--json"});
+    return tatara(arguments, "hello").json()["token_ids"].get<std::vector<int>>();
+  };
+  EXPECT_THAT(ids({}), testing::ElementsAre(101, 7592, 102));
+  EXPECT_THAT(ids({"--bare"}), testing::ElementsAre(7592));
 }
 
 TEST(CommandLine, TokenizeRendersAConversation) {

@@ -1,38 +1,72 @@
+#include <filesystem>
+
 #include "chat_file.h"
 #include "commands.h"
 #include "json_output.h"
 #include "models_access.h"
+#include "tatara/base/files.h"
 #include "tatara/generate/prompt_format.h"
 #include "tatara/text/tokenizer.h"
 #include "tatara/weights/tensor_store.h"
 
 namespace tatara::cli {
 
+namespace {
+
+constexpr std::size_t kTokenizerFileBytesMax = std::size_t{1} << 27;
+
+// The metadata of any container; of a tokenizer.json by itself, that file and its configuration.
+Result<Metadata> TokenizerMetadata(const std::string& path) {
+  const std::filesystem::path given(path);
+  if (given.filename() != "tokenizer.json") {
+    TATARA_TRY(const auto store, weights::OpenTensorStore(path));
+    return store->metadata();
+  }
+  Metadata metadata(path);
+  TATARA_TRY(std::string json, ReadWholeFile(path, kTokenizerFileBytesMax));
+  metadata.Set("tokenizer.huggingface.json", std::move(json));
+  const std::filesystem::path config = given.parent_path() / "tokenizer_config.json";
+  std::error_code ignored;
+  if (std::filesystem::exists(config, ignored)) {
+    TATARA_TRY(std::string config_json, ReadWholeFile(config.string(), kTokenizerFileBytesMax));
+    metadata.Set("tokenizer.huggingface.config", std::move(config_json));
+  }
+  return metadata;
+}
+
+}  // namespace
+
 Result<int> Tokenize(const TokenizeOptions& options) {
   TATARA_TRY(const std::string path, ResolveModelPath(options.model));
-  TATARA_TRY(const auto store, weights::OpenTensorStore(path));
-  TATARA_TRY(const auto format, generate::PromptFormat::FromMetadata(store->metadata()));
+  TATARA_TRY(const Metadata metadata, TokenizerMetadata(path));
   Json out;
   std::vector<std::int32_t> ids;
+  std::unique_ptr<text::Tokenizer> alone;
+  std::unique_ptr<generate::PromptFormat> format;
   if (!options.chat_file.empty()) {
+    TATARA_TRY(format, generate::PromptFormat::FromMetadata(metadata));
     TATARA_TRY(const std::string json, ReadInput(options.chat_file));
     TATARA_TRY(const Conversation chat, ParseConversation(options.chat_file, json));
     TATARA_TRY(const std::string prompt, format->RenderChat(chat.messages_json, chat.extra_json));
     ids = format->EncodeRendered(prompt);
     out["prompt"] = text::Tokenizer::Unguarded(prompt);
   } else {
+    TATARA_TRY(alone, text::Tokenizer::FromMetadata(metadata));
     TATARA_TRY(const std::string text, ReadInput("-"));
-    ids = format->tokenizer().Encode(text, {.add_start = true, .parse_special = options.special});
+    ids = alone->Encode(
+        text,
+        {.add_start = !options.bare, .add_end = !options.bare, .parse_special = options.special});
   }
+  const text::Tokenizer& tokenizer = format ? format->tokenizer() : *alone;
   if (options.json) {
     out["token_ids"] = ids;
     OutJson(out);
     return 0;
   }
   for (const std::int32_t id : ids) {
-    Out(fmt::format("{:>7}  {}\n", id,
-                    Json(format->tokenizer().TokenText(id))
-                        .dump(-1, ' ', false, Json::error_handler_t::replace)));
+    Out(fmt::format(
+        "{:>7}  {}\n", id,
+        Json(tokenizer.TokenText(id)).dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
   return 0;
 }

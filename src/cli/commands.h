@@ -15,6 +15,7 @@ Result<int> Chat(const ChatOptions& options);
 Result<int> Ask(const AskOptions& options);
 Result<int> Documents(const DocumentsOptions& options);
 Result<int> Tokenize(const TokenizeOptions& options);
+Result<int> TemplateRender(const TemplateOptions& options);
 Result<int> Logits(const LogitsOptions& options);
 Result<int> Embed(const EmbedOptions& options);
 Result<int> Rerank(const RerankOptions& options);

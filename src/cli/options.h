@@ -91,7 +91,13 @@ struct TokenizeOptions {
   std::string model;
   std::string chat_file;
   bool special = false;
+  bool bare = false;  // without what the model asks for around a text
   bool json = false;
+};
+
+struct TemplateOptions {
+  std::string file;
+  std::string input;  // the context as one JSON object
 };
 
 struct LogitsOptions {

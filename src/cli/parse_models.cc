@@ -1,4 +1,4 @@
-// pull, rm, models, tokenize, logits, bench.
+// pull, rm, models, tokenize, template, logits, bench.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -61,8 +61,31 @@ void AddTokenize(CLI::App& app, Action& chosen) {
   command->add_option("--chat", options->chat_file, Tr("file with messages as JSON"));
   command->add_flag("--special", options->special,
                     Tr("recognise special tokens written in the text"));
+  command->add_flag("--bare", options->bare,
+                    Tr("without the start and end tokens that the model asks for"));
   AddJson(command, options->json);
   command->callback([options, &chosen] { chosen = [options] { return Tokenize(*options); }; });
+}
+
+void AddTemplate(CLI::App& app, Action& chosen) {
+  CLI::App* group = AddCommand(
+      app, "template", MarkText("try out a chat template"),
+      {{"tatara template render chat_template.jinja --input case.json",
+        MarkText("exactly the rendered text; exit status 2 and the message where it refuses")}});
+  group->require_subcommand(1);
+  auto options = std::make_shared<TemplateOptions>();
+  CLI::App* command =
+      group->add_subcommand("render", Tr("print what a chat template makes of its variables"));
+  command->group(Tr("Commands"));
+  command->get_help_ptr()->description(Tr("print this help and exit"))->group(Tr("Options"));
+  command->add_option("file", options->file, Tr("file with the template, or - for standard input"))
+      ->required();
+  command
+      ->add_option("--input", options->input,
+                   Tr("file with the variables as one JSON object, or - for standard input"))
+      ->required();
+  command->callback(
+      [options, &chosen] { chosen = [options] { return TemplateRender(*options); }; });
 }
 
 void AddLogits(CLI::App& app, Action& chosen) {
@@ -135,6 +158,7 @@ void AddModelCommands(CLI::App& app, Action& chosen) {
   AddRemove(app, chosen);
   AddModels(app, chosen);
   AddTokenize(app, chosen);
+  AddTemplate(app, chosen);
   AddLogits(app, chosen);
   AddBench(app, chosen);
 }
