@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Expected logits of decoders that the data folder has no vectors for: GPT-2, Mistral's window, and
-the head norms of Command R+.
+the head norms of Command R+, and the mixtures of Qwen3.5.
 
     make_decoder_vectors.py > src/model/reference_logits.inc
 
@@ -117,6 +117,46 @@ def command_r_plus_weights():
     return w
 
 
+SK, SV, S, TAPS = 2, 4, 8, 4  # key heads, value heads, their size, taps of the convolution
+X, USED, FX, FS, ROTATED = 4, 2, 24, 16, 4
+
+
+def qwen35moe_weights():
+    """Layer 0 is a gated delta net, layer 1 gated attention."""
+    w = Weights()
+    w.add("token_embd.weight", V, E)
+    w.add("output_norm.weight", 1, E, 1)
+    for i in range(L):
+        b = f"blk.{i}."
+        w.add(b + "attn_norm.weight", 1, E, 1)
+        if i == 0:
+            w.add(b + "attn_qkv.weight", (2 * SK + SV) * S, E)
+            w.add(b + "attn_gate.weight", SV * S, E)
+            w.add(b + "ssm_conv1d.weight", (2 * SK + SV) * S, TAPS)
+            w.add(b + "ssm_dt.bias", 1, SV)
+            w.add(b + "ssm_a", 1, SV, -0.5)
+            w.add(b + "ssm_alpha.weight", SV, E)
+            w.add(b + "ssm_beta.weight", SV, E)
+            w.add(b + "ssm_norm.weight", 1, S, 1)
+            w.add(b + "ssm_out.weight", E, SV * S)
+        else:
+            w.add(b + "attn_q.weight", 2 * H * D, E)
+            w.add(b + "attn_k.weight", K * D, E)
+            w.add(b + "attn_v.weight", K * D, E)
+            w.add(b + "attn_q_norm.weight", 1, D, 1)
+            w.add(b + "attn_k_norm.weight", 1, D, 1)
+            w.add(b + "attn_output.weight", E, H * D)
+        w.add(b + "post_attention_norm.weight", 1, E, 1)
+        w.add(b + "ffn_gate_inp.weight", X, E)
+        for name, n_out, n_in in (("gate", FX, E), ("up", FX, E), ("down", E, FX)):
+            w.add(b + f"ffn_{name}_exps.weight", X * n_out, n_in)
+            w[b + f"ffn_{name}_exps.weight"].shape = (X, n_out, n_in)
+        w.add(b + "ffn_gate_inp_shexp.weight", 1, E)
+        for name, n_out, n_in in (("gate", FS, E), ("up", FS, E), ("down", E, FS)):
+            w.add(b + f"ffn_{name}_shexp.weight", n_out, n_in)
+    return w
+
+
 # ---------------------------------------------------------------- equations, float64
 
 def attention(q, k, v, window):
@@ -187,6 +227,78 @@ def mistral(w, tokens):
         h = rms_norm(x, p("ffn_norm"))
         gate = h @ p("ffn_gate").T
         x = x + (gate / (1 + np.exp(-gate)) * (h @ p("ffn_up").T)) @ p("ffn_down").T
+    return rms_norm(x, w["output_norm.weight"]) @ w["token_embd.weight"].T
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def swish_ffn(x, gate, up, down):
+    y = x @ gate.T
+    return (y * sigmoid(y) * (x @ up.T)) @ down.T
+
+
+def delta_net(p, h):
+    """Gated delta rule, token by token; value head v reads key head v mod SK."""
+    n = len(h)
+    mixed = np.vstack([np.zeros((TAPS - 1, (2 * SK + SV) * S)), h @ p("attn_qkv.weight").T])
+    mixed = sum(mixed[tap:tap + n] * p("ssm_conv1d.weight")[:, tap] for tap in range(TAPS))
+    mixed = mixed * sigmoid(mixed)
+    q, k, v = np.split(mixed, [SK * S, 2 * SK * S], axis=-1)
+    q, k = (y.reshape(n, SK, S) / np.sqrt((y.reshape(n, SK, S) ** 2).sum(-1, keepdims=True) + EPS)
+            for y in (q, k))
+    v = v.reshape(n, SV, S)
+    beta = sigmoid(h @ p("ssm_beta.weight").T)
+    decay = np.exp(p("ssm_a") * np.log1p(np.exp(h @ p("ssm_alpha.weight").T + p("ssm_dt.bias"))))
+    state, out = np.zeros((SV, S, S)), np.empty((n, SV, S))
+    for t in range(n):
+        for head in range(SV):
+            key = k[t, head % SK]
+            state[head] *= decay[t, head]
+            state[head] += np.outer(key, (v[t, head] - key @ state[head]) * beta[t, head])
+            out[t, head] = q[t, head % SK] / math.sqrt(S) @ state[head]
+    gate = (h @ p("attn_gate.weight").T).reshape(n, SV, S)
+    return (rms_norm(out, p("ssm_norm.weight")) * gate * sigmoid(gate)).reshape(n, -1) @ p("ssm_out.weight").T
+
+
+def gated_attention(p, h):
+    n = len(h)
+    both = (h @ p("attn_q.weight").T).reshape(n, H, 2 * D)
+    angle = np.arange(n)[:, None] * 10000.0 ** (-np.arange(0, ROTATED, 2) / ROTATED)
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+
+    def rotate(x):
+        first, second = x[..., :ROTATED // 2], x[..., ROTATED // 2:ROTATED]
+        return np.concatenate([first * cos - second * sin, first * sin + second * cos, x[..., ROTATED:]], -1)
+
+    q = rotate(rms_norm(both[..., :D], p("attn_q_norm.weight")))
+    k = rotate(rms_norm((h @ p("attn_k.weight").T).reshape(n, K, D), p("attn_k_norm.weight")))
+    a = attention(q, k, (h @ p("attn_v.weight").T).reshape(n, K, D), None)
+    return (a * sigmoid(both[..., D:]).reshape(n, -1)) @ p("attn_output.weight").T
+
+
+def mixture(p, h):
+    """The best experts by softmax, renormalised, and a shared one times its sigmoid gate."""
+    scores = np.exp(h @ p("ffn_gate_inp.weight").T)
+    out = np.zeros_like(h)
+    for t, row in enumerate(h):
+        best = np.argsort(-scores[t])[:USED]
+        for e in best:
+            expert = swish_ffn(row, *(p(f"ffn_{m}_exps.weight")[e] for m in ("gate", "up", "down")))
+            out[t] += scores[t, e] / scores[t, best].sum() * expert
+    shared = swish_ffn(h, *(p(f"ffn_{m}_shexp.weight") for m in ("gate", "up", "down")))
+    return out + shared * sigmoid(h @ p("ffn_gate_inp_shexp.weight"))[:, None]
+
+
+def qwen35moe(w, tokens):
+    x = w["token_embd.weight"][tokens]
+    for i in range(L):
+        def p(name):
+            return w[f"blk.{i}.{name}"]
+        h = rms_norm(x, p("attn_norm.weight"))
+        x = x + (delta_net if i == 0 else gated_attention)(p, h)
+        x = x + mixture(p, rms_norm(x, p("post_attention_norm.weight")))
     return rms_norm(x, w["output_norm.weight"]) @ w["token_embd.weight"].T
 
 
@@ -270,6 +382,19 @@ def main():
     for i in range(64):  # one key head: llama.cpp expects the matrix that it is
         weights[f"blk.{i}.attn_k_norm.weight"] = weights[f"blk.{i}.attn_k_norm.weight"].reshape(1, 8)
     write("CommandRPlus", by_llama_cpp("command-r", weights, PLUS))
+
+    weights = qwen35moe_weights()
+    logits = qwen35moe({k: v.astype(np.float64) for k, v in weights.items()}, TOKENS)
+    apart = distance(logits, by_llama_cpp("qwen35moe", weights, {
+        "attention.head_count_kv": K, "attention.key_length": D, "attention.value_length": D,
+        "attention.layer_norm_rms_epsilon": EPS, "rope.dimension_count": ROTATED,
+        "rope.dimension_sections": [1, 1, 0, 0], "expert_count": X, "expert_used_count": USED,
+        "expert_feed_forward_length": FX, "expert_shared_feed_forward_length": FS,
+        "ssm.conv_kernel": TAPS, "ssm.state_size": S, "ssm.group_count": SK,
+        "ssm.time_step_rank": SV, "ssm.inner_size": SV * S, "full_attention_interval": 2}))
+    print(f"qwen35moe: {apart:.1e} of the scale from llama.cpp", file=sys.stderr)
+    assert apart < 1e-4
+    write("Qwen35Moe", logits)
     print("// clang-format on")
 
 

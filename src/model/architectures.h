@@ -42,6 +42,7 @@ Result<std::unique_ptr<Model>> LoadQwen2(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen2Moe(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen3(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen35(const LoadContext& context);
+Result<std::unique_ptr<Model>> LoadQwen35Moe(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen3Moe(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadQwen3Next(const LoadContext& context);
 Result<std::unique_ptr<Model>> LoadSmolLm3(const LoadContext& context);

@@ -35,6 +35,7 @@ struct Deepseek2Config {
   RouterConfig router;
   int n_ff_expert = 0;
   int n_ff_shared = 0;
+  int n_ahead = 0;  // trailing layers that predict further tokens; not run
 };
 
 class Deepseek2 final : public Decoder {
@@ -105,6 +106,7 @@ Result<> Deepseek2::LoadTensors(TensorLoader& tensors) {
                tensors.LoadLinear(BlockName(i, "attn_output"), c.n_embd, c.n_heads * m.value_dim));
     TATARA_RETURN_IF_ERROR(LoadFeedForward(tensors, i, w));
   }
+  for (int i = 0; i < m.n_ahead; ++i) tensors.IgnoreLayer(c.n_layers + i);
   return FinishLoading(tensors, "deepseek2");
 }
 
@@ -331,6 +333,8 @@ Result<std::unique_ptr<Model>> LoadDeepseek2(const LoadContext& context) {
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true}));
   TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(config.n_ahead, keys.IntOr("nextn_predict_layers", 0, {0, decoder.n_layers - 1}));
+  decoder.n_layers -= config.n_ahead;
   TATARA_RETURN_IF_ERROR(ReadLatentAttention(keys, config));
   TATARA_RETURN_IF_ERROR(ReadFeedForward(keys, *context.store, config));
   TATARA_RETURN_IF_ERROR(keys.Finish());

@@ -17,6 +17,9 @@ Result<DeltaHybridConfig> ReadDeltaHybridConfig(Keys& keys, DecoderAccepts accep
   TATARA_TRY(config.delta, ReadDeltaNetConfig(keys, decoder.norm_eps));
   config.delta.layout = layout;
   TATARA_TRY(config.layer_is_recurrent, ReadRecurrentLayers(keys, decoder.n_layers));
+  TATARA_TRY(config.n_ahead, keys.IntOr("nextn_predict_layers", 0, {0, decoder.n_layers - 1}));
+  decoder.n_layers -= config.n_ahead;
+  config.layer_is_recurrent.resize(static_cast<std::size_t>(decoder.n_layers));
   return config;
 }
 
@@ -61,7 +64,8 @@ void DeltaHybrid::Mix(Pass& pass, int layer, const Mixer& w, Rows& x, Rows& h) {
   AddRows(pass.pool(), h, x);
 }
 
-Result<> DeltaHybrid::FinishHybrid(const TensorLoader& tensors, std::string_view architecture) {
+Result<> DeltaHybrid::FinishHybrid(TensorLoader& tensors, std::string_view architecture) {
+  for (int i = 0; i < hybrid_.n_ahead; ++i) tensors.IgnoreLayer(config_.n_layers + i);
   TATARA_RETURN_IF_ERROR(FinishLoading(tensors, architecture));
   KeepStates(hybrid_.layer_is_recurrent, hybrid_.delta.n_state());
   return Ok{};

@@ -16,6 +16,7 @@ struct DeltaHybridConfig {
   DecoderConfig decoder;
   DeltaNetConfig delta;
   std::vector<bool> layer_is_recurrent;
+  int n_ahead = 0;  // trailing layers that predict further tokens; not run
 };
 // All keys but those of the feed-forward; `layout` is of the architecture.
 Result<DeltaHybridConfig> ReadDeltaHybridConfig(Keys& keys, DecoderAccepts accepts,
@@ -46,7 +47,7 @@ class DeltaHybrid : public Decoder {
   // x += Wo mixer(norm(x)); h is scratch, both (T, E). Keeps only the wanted rows of the last
   // layer.
   void Mix(Pass& pass, int layer, const Mixer& w, Rows& x, Rows& h);
-  Result<> FinishHybrid(const TensorLoader& tensors, std::string_view architecture);
+  Result<> FinishHybrid(TensorLoader& tensors, std::string_view architecture);
 
   DeltaHybridConfig hybrid_;
   RowBuffer x_, h_;

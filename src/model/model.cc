@@ -36,6 +36,7 @@ constexpr std::array kArchitectures = {
     Architecture{"qwen2moe", LoadQwen2Moe},
     Architecture{"qwen3", LoadQwen3},
     Architecture{"qwen35", LoadQwen35},
+    Architecture{"qwen35moe", LoadQwen35Moe},
     Architecture{"qwen3moe", LoadQwen3Moe},
     Architecture{"qwen3next", LoadQwen3Next},
     Architecture{"smollm3", LoadSmolLm3},

@@ -1,6 +1,7 @@
-// Qwen3-Next: layers of a gated delta net (delta_net.h) and in every fourth place gated attention
-// (gated_attention.h), experts with a gated shared one after each. Source: Qwen3-Next's model card
-// and published code (Qwen team 2025).
+// Qwen3-Next and the mixtures of Qwen3.5: layers of a gated delta net (delta_net.h) and in every
+// fourth place gated attention (gated_attention.h), experts with a gated shared one after each. The
+// two differ in the layout of the delta net's heads and gates. Sources: the model cards and
+// published code of Qwen3-Next (Qwen team 2025) and Qwen3.5 (2026).
 //
 // Shapes: T tokens of the pass, E n_embd, V vocabulary.
 
@@ -11,6 +12,7 @@ namespace tatara::model {
 namespace {
 
 struct Qwen3NextConfig {
+  std::string_view architecture;
   DeltaHybridConfig hybrid;
   HybridMixtureConfig mixture;
 };
@@ -18,7 +20,9 @@ struct Qwen3NextConfig {
 class Qwen3Next final : public DeltaHybrid {
  public:
   Qwen3Next(const LoadContext& context, const Qwen3NextConfig& config)
-      : DeltaHybrid(context, config.hybrid), mixture_(config.mixture) {}
+      : DeltaHybrid(context, config.hybrid),
+        architecture_(config.architecture),
+        mixture_(config.mixture) {}
   Result<> LoadTensors(TensorLoader& tensors);
   void Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
                std::span<float> logits) override;
@@ -30,6 +34,7 @@ class Qwen3Next final : public DeltaHybrid {
     Experts experts;
     SharedExpert shared;
   };
+  std::string_view architecture_;
   HybridMixtureConfig mixture_;
   std::vector<Layer> layers_;
 };
@@ -46,7 +51,7 @@ Result<> Qwen3Next::LoadTensors(TensorLoader& tensors) {
     TATARA_TRY(w.experts, LoadExperts(tensors, i, m.router, {c.n_embd, m.n_ff_expert}));
     TATARA_TRY(w.shared, LoadSharedExpert(tensors, i, c.n_embd, m.n_ff_shared, true));
   }
-  return FinishHybrid(tensors, "qwen3next");
+  return FinishHybrid(tensors, architecture_);
 }
 
 void Qwen3Next::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool& pool,
@@ -68,16 +73,27 @@ void Qwen3Next::Forward(std::span<const SequenceSlice> slices, KvPool& kv, Threa
   Logits(pass, x, logits);  // head(norm(x)): (wanted rows, V)
 }
 
+Result<std::unique_ptr<Model>> Load(const LoadContext& context, std::string_view architecture,
+                                    DeltaLayout layout) {
+  Keys keys(context.store->metadata(), std::string(architecture));
+  Qwen3NextConfig config{.architecture = architecture};
+  TATARA_TRY(config.hybrid, ReadDeltaHybridConfig(keys, {.experts = true}, layout));
+  TATARA_TRY(config.mixture, ReadHybridMixture(keys, config.hybrid.decoder));
+  if (layout == DeltaLayout::kSeparateGates) {
+    keys.Informational("rope.dimension_sections");  // text has one position on all axes
+  }
+  TATARA_RETURN_IF_ERROR(keys.Finish());
+  return LoadDecoder<Qwen3Next>(context, config);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Model>> LoadQwen3Next(const LoadContext& context) {
-  Keys keys(context.store->metadata(), "qwen3next");
-  Qwen3NextConfig config;
-  TATARA_TRY(config.hybrid,
-             ReadDeltaHybridConfig(keys, {.experts = true}, DeltaLayout::kJointGates));
-  TATARA_TRY(config.mixture, ReadHybridMixture(keys, config.hybrid.decoder));
-  TATARA_RETURN_IF_ERROR(keys.Finish());
-  return LoadDecoder<Qwen3Next>(context, config);
+  return Load(context, "qwen3next", DeltaLayout::kJointGates);
+}
+
+Result<std::unique_ptr<Model>> LoadQwen35Moe(const LoadContext& context) {
+  return Load(context, "qwen35moe", DeltaLayout::kSeparateGates);
 }
 
 }  // namespace tatara::model

@@ -114,6 +114,69 @@ std::shared_ptr<MemoryStore> CommandRPlusModel() {
   return store;
 }
 
+// A gated delta net, then gated attention; and a trailing layer that predicts further tokens, which
+// changes nothing.
+std::shared_ptr<MemoryStore> Qwen35MoeModel() {
+  constexpr std::int64_t kKeyHeads = 2, kValueHeads = 4, kState = 8, kTaps = 4;
+  constexpr std::int64_t kExperts = 4, kExpertFf = 24, kSharedFf = 16;
+  constexpr std::int64_t kChannels = (2 * kKeyHeads + kValueHeads) * kState;
+  const auto count = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
+  auto store =
+      Store("qwen35moe", {{"attention.head_count_kv", count(kKvHeads)},
+                          {"attention.key_length", count(kHeadDim)},
+                          {"attention.value_length", count(kHeadDim)},
+                          {"attention.layer_norm_rms_epsilon", 1e-5},
+                          {"rope.dimension_count", count(4)},
+                          {"rope.dimension_sections", std::vector<std::int64_t>{1, 1, 0, 0}},
+                          {"expert_count", count(kExperts)},
+                          {"expert_used_count", count(2)},
+                          {"expert_feed_forward_length", count(kExpertFf)},
+                          {"expert_shared_feed_forward_length", count(kSharedFf)},
+                          {"ssm.conv_kernel", count(kTaps)},
+                          {"ssm.state_size", count(kState)},
+                          {"ssm.group_count", count(kKeyHeads)},
+                          {"ssm.time_step_rank", count(kValueHeads)},
+                          {"ssm.inner_size", count(kValueHeads * kState)},
+                          {"full_attention_interval", count(2)},
+                          {"nextn_predict_layers", count(1)}});
+  store->keys().Set("qwen35moe.block_count", count(kLayers + 1));
+  store->Add("token_embd.weight", kVocab, kEmbd);
+  store->Add("output_norm.weight", 1, kEmbd, 1);
+  for (int i = 0; i < kLayers; ++i) {
+    const std::string b = "blk." + std::to_string(i) + ".";
+    store->Add(b + "attn_norm.weight", 1, kEmbd, 1);
+    if (i == 0) {
+      store->Add(b + "attn_qkv.weight", kChannels, kEmbd);
+      store->Add(b + "attn_gate.weight", kValueHeads * kState, kEmbd);
+      store->Add(b + "ssm_conv1d.weight", kChannels, kTaps);
+      store->Add(b + "ssm_dt.bias", 1, kValueHeads);
+      store->Add(b + "ssm_a", 1, kValueHeads, -0.5F);
+      store->Add(b + "ssm_alpha.weight", kValueHeads, kEmbd);
+      store->Add(b + "ssm_beta.weight", kValueHeads, kEmbd);
+      store->Add(b + "ssm_norm.weight", 1, kState, 1);
+      store->Add(b + "ssm_out.weight", kEmbd, kValueHeads * kState);
+    } else {
+      store->Add(b + "attn_q.weight", 2 * kHeads * kHeadDim, kEmbd);
+      store->Add(b + "attn_k.weight", kKvHeads * kHeadDim, kEmbd);
+      store->Add(b + "attn_v.weight", kKvHeads * kHeadDim, kEmbd);
+      store->Add(b + "attn_q_norm.weight", 1, kHeadDim, 1);
+      store->Add(b + "attn_k_norm.weight", 1, kHeadDim, 1);
+      store->Add(b + "attn_output.weight", kEmbd, kHeads * kHeadDim);
+    }
+    store->Add(b + "post_attention_norm.weight", 1, kEmbd, 1);
+    store->Add(b + "ffn_gate_inp.weight", kExperts, kEmbd);
+    store->AddExperts(b + "ffn_gate_exps.weight", kExperts, kExpertFf, kEmbd);
+    store->AddExperts(b + "ffn_up_exps.weight", kExperts, kExpertFf, kEmbd);
+    store->AddExperts(b + "ffn_down_exps.weight", kExperts, kEmbd, kExpertFf);
+    store->Add(b + "ffn_gate_inp_shexp.weight", 1, kEmbd);
+    store->Add(b + "ffn_gate_shexp.weight", kSharedFf, kEmbd);
+    store->Add(b + "ffn_up_shexp.weight", kSharedFf, kEmbd);
+    store->Add(b + "ffn_down_shexp.weight", kEmbd, kSharedFf);
+  }
+  store->Add("blk.2.nextn.eh_proj.weight", kEmbd, 2 * kEmbd);
+  return store;
+}
+
 // Largest distance at positions 0, 11 and 23, in one batch, token by token and in ragged chunks.
 void ExpectLogits(const char* name, const std::shared_ptr<MemoryStore>& store,
                   std::span<const float> expected, double scale) {
@@ -159,6 +222,10 @@ TEST(ReferenceLogits, MistralWithItsWindow) {
 
 TEST(ReferenceLogits, CommandRPlusWithItsHeadNorms) {
   ExpectLogits("command-r-plus", CommandRPlusModel(), kCommandRPlusLogits, kCommandRPlusScale);
+}
+
+TEST(ReferenceLogits, Qwen35Moe) {
+  ExpectLogits("qwen35moe", Qwen35MoeModel(), kQwen35MoeLogits, kQwen35MoeScale);
 }
 
 // Published GPT-2 files cannot say more positions than their table has.
