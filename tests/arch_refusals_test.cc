@@ -11,6 +11,7 @@
 #include <string>
 
 #include "arch_models.h"
+#include "changed_store.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/model.h"
 #include "tatara/weights/tensor_store.h"
@@ -18,31 +19,6 @@
 
 namespace tatara::test {
 namespace {
-
-// A file whose keys and tensors a test may change.
-class ChangedStore final : public weights::TensorStore {
- public:
-  explicit ChangedStore(std::shared_ptr<const weights::TensorStore> file)
-      : file_(std::move(file)), metadata_(file_->metadata()), tensors_(file_->tensors()) {}
-  const Metadata& metadata() const override { return metadata_; }
-  const std::map<std::string, weights::TensorView, std::less<>>& tensors() const override {
-    return tensors_;
-  }
-  const std::filesystem::path& path() const override { return file_->path(); }
-
-  void Set(const std::string& key, Metadata::Value value) { metadata_.Set(key, std::move(value)); }
-  void Remove(const std::string& name) { tensors_.erase(name); }
-  weights::TensorView& At(const std::string& name) { return tensors_.at(name); }
-  void Add(const std::string& name, const weights::TensorView& view) {
-    const auto at = tensors_.insert_or_assign(name, view).first;
-    at->second.name = at->first;
-  }
-
- private:
-  std::shared_ptr<const weights::TensorStore> file_;
-  Metadata metadata_;
-  std::map<std::string, weights::TensorView, std::less<>> tensors_;
-};
 
 class EveryArchitecture : public ::testing::TestWithParam<const char*> {
  protected:

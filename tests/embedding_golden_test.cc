@@ -76,6 +76,7 @@ void GoldenEmbedding::ExpectTexts(bool f32, double least, double component_most)
       }
     }
   }
+  RecordEvidence({embedder->facts().architecture, "real weights", GetParam()});
 }
 
 TEST_P(GoldenEmbedding, TextsMeetTheReferenceWithF32Activations) {

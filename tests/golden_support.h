@@ -53,14 +53,12 @@ class ModelRunner {
       : pool_(n_threads) {
     auto store = weights::OpenTensorStore(path);
     if (!store.ok()) throw std::runtime_error(store.error().text());
-    auto loaded = model::Model::Load(std::move(*store), {.activations = activations}, pool_);
-    if (!loaded.ok()) throw std::runtime_error(loaded.error().text());
-    model_ = std::move(*loaded);
-    const int n_pages = static_cast<int>((n_positions + 63) / 64);
-    auto cache = model::KvPool::Make(model_->info().cache, model_->cache_type(), n_pages);
-    if (!cache.ok()) throw std::runtime_error(cache.error().text());
-    kv_ = std::move(*cache);
-    for (int page = n_pages - 1; page >= 0; --page) pages_.push_back(page);
+    Load(std::move(*store), activations, n_positions);
+  }
+  ModelRunner(std::shared_ptr<const weights::TensorStore> store, numerics::Activations activations,
+              int n_threads, std::int64_t n_positions)
+      : pool_(n_threads) {
+    Load(std::move(store), activations, n_positions);
   }
 
   int n_vocab() const { return model_->info().n_vocab; }
@@ -96,6 +94,18 @@ class ModelRunner {
   }
 
  private:
+  void Load(std::shared_ptr<const weights::TensorStore> store, numerics::Activations activations,
+            std::int64_t n_positions) {
+    auto loaded = model::Model::Load(std::move(store), {.activations = activations}, pool_);
+    if (!loaded.ok()) throw std::runtime_error(loaded.error().text());
+    model_ = std::move(*loaded);
+    const int n_pages = static_cast<int>((n_positions + 63) / 64);
+    auto cache = model::KvPool::Make(model_->info().cache, model_->cache_type(), n_pages);
+    if (!cache.ok()) throw std::runtime_error(cache.error().text());
+    kv_ = std::move(*cache);
+    for (int page = n_pages - 1; page >= 0; --page) pages_.push_back(page);
+  }
+
   ThreadPool pool_;
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<model::KvPool> kv_;

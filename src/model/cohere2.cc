@@ -95,7 +95,7 @@ Result<std::unique_ptr<Model>> LoadCohere2(const LoadContext& context) {
   Cohere2Config config;
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys, {.layer_norm = true}));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   // Without a window no layer would turn.
   TATARA_TRY(config.window, keys.Int("attention.sliding_window", {1, kContextMax}));
   TATARA_TRY(config.layer_is_windowed,

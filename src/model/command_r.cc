@@ -87,7 +87,7 @@ void CommandR::Forward(std::span<const SequenceSlice> slices, KvPool& kv, Thread
 Result<std::unique_ptr<Model>> LoadCommandR(const LoadContext& context) {
   Keys keys(context.store->metadata(), "command-r");
   TATARA_TRY(DecoderConfig decoder, ReadDecoderConfig(keys, {.layer_norm = true}));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   TATARA_TRY(const double logit_scale, keys.FloatOr("logit_scale", 1, {1e-6, 1e6}));
   decoder.logit_scale = static_cast<float>(logit_scale);
   TATARA_RETURN_IF_ERROR(keys.Finish());

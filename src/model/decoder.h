@@ -66,6 +66,8 @@ struct RopeAccepts {
   bool llama3 = false;    // by keys; by the tensor "rope_freqs" where the architecture loads it
   bool longrope = false;  // by the tensors "rope_factors_long" and "rope_factors_short"
 };
+// What applies to any layer whose whole position is rotary.
+inline constexpr RopeAccepts kUsualScaling{.linear = true, .yarn = true, .llama3 = true};
 Result<RopeConfig> ReadRopeConfig(Keys& keys, int head_dim, RopeAccepts accepts);
 
 // Which layers see only `window` positions: "attention.sliding_window_pattern", a value a layer, or

@@ -84,7 +84,7 @@ void Glm4::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPool
 Result<std::unique_ptr<Model>> LoadGlm4(const LoadContext& context) {
   Keys keys(context.store->metadata(), "glm4");
   TATARA_TRY(DecoderConfig config, ReadDecoderConfig(keys));
-  TATARA_TRY(config.rope, ReadRopeConfig(keys, config.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(config.rope, ReadRopeConfig(keys, config.head_dim, kUsualScaling));
   TATARA_RETURN_IF_ERROR(keys.Finish());
   return LoadDecoder<Glm4>(context, config);
 }

@@ -131,7 +131,7 @@ Result<std::unique_ptr<Model>> LoadGlm4Moe(const LoadContext& context) {
   Glm4MoeConfig config;
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true}));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   TATARA_TRY(config.n_ahead, keys.IntOr("nextn_predict_layers", 0, {0, decoder.n_layers - 1}));
   decoder.n_layers -= config.n_ahead;
   TATARA_TRY(config.router,

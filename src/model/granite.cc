@@ -136,7 +136,7 @@ Result<std::unique_ptr<Model>> LoadAs(const LoadContext& context, const char* ar
   config.architecture = architecture;
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true}));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   // Here, and here only, this key says whether there are rotary positions at all.
   TATARA_TRY(config.turns, keys.BoolOr("rope.scaling.finetuned", true));
   TATARA_RETURN_IF_ERROR(ReadMultipliers(keys, config));

@@ -102,8 +102,7 @@ Result<std::unique_ptr<Model>> LoadLlama(const LoadContext& context) {
   LlamaConfig config;
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true}));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim,
-                                          {.linear = true, .yarn = true, .llama3 = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   TATARA_TRY(config.window, keys.IntOr("attention.sliding_window", 0, {0, kContextMax}));
   TATARA_TRY(config.router, ReadRouterConfig(keys, {.score = RouterScore::kSoftmaxOfChosen}));
   TATARA_RETURN_IF_ERROR(keys.Finish());

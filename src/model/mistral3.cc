@@ -104,7 +104,7 @@ Result<std::unique_ptr<Model>> LoadMistral3(const LoadContext& context) {
   Mistral3Config config;
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   TATARA_TRY(config.temperature, keys.FloatOr("attention.temperature_scale", 0, {0, 1e3}));
   if (config.temperature != 0 && decoder.rope.original_context < 1) {
     return Refuse("{0}: the key '{1}' needs the key '{2}'", keys.origin(),

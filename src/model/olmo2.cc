@@ -103,7 +103,7 @@ Result<std::unique_ptr<Model>> LoadOlmo2(const LoadContext& context) {
   Olmo2Config config;
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   config.window_rope = {.n_rot = decoder.rope.n_rot};
   TATARA_TRY(config.window_rope.base,
              keys.FloatOr("rope.freq_base_swa", decoder.rope.base, kRopeBaseRange));

@@ -90,7 +90,8 @@ Result<std::unique_ptr<Model>> LoadPhi3(const LoadContext& context) {
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys));
   TATARA_TRY(decoder.rope,
-             ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .longrope = true}));
+             ReadRopeConfig(keys, decoder.head_dim,
+                            {.linear = true, .yarn = true, .llama3 = true, .longrope = true}));
   TATARA_TRY(config.window, keys.IntOr("attention.sliding_window", 0, {0, kContextMax}));
   TATARA_RETURN_IF_ERROR(keys.Finish());
   return LoadDecoder<Phi3>(context, config);

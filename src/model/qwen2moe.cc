@@ -93,7 +93,7 @@ Result<std::unique_ptr<Model>> LoadQwen2Moe(const LoadContext& context) {
   Qwen2MoeConfig config;
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true}));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   TATARA_TRY(config.router, ReadRouterConfig(keys, {.required = true}));
   const IntRange sizes{1, kFfMax};
   TATARA_TRY(config.n_ff_expert,

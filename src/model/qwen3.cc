@@ -83,7 +83,7 @@ void Qwen3::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPoo
 Result<std::unique_ptr<Model>> LoadQwen3(const LoadContext& context) {
   Keys keys(context.store->metadata(), "qwen3");
   TATARA_TRY(DecoderConfig config, ReadDecoderConfig(keys, {.pooling = true}));
-  TATARA_TRY(config.rope, ReadRopeConfig(keys, config.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(config.rope, ReadRopeConfig(keys, config.head_dim, kUsualScaling));
   TATARA_RETURN_IF_ERROR(keys.Finish());
   return LoadDecoder<Qwen3>(context, config);
 }

@@ -94,7 +94,7 @@ Result<std::unique_ptr<Model>> LoadQwen3Moe(const LoadContext& context) {
   Qwen3MoeConfig config;
   DecoderConfig& decoder = config.decoder;
   TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true}));
-  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   TATARA_TRY(config.router, ReadRouterConfig(keys, {.renormalise = true, .required = true}));
   TATARA_TRY(config.n_ff_expert, keys.IntOr("expert_feed_forward_length",
                                             decoder.n_ff / config.router.n_used, {1, kFfMax}));

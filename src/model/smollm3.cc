@@ -81,7 +81,7 @@ void SmolLm3::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadP
 Result<std::unique_ptr<Model>> LoadSmolLm3(const LoadContext& context) {
   Keys keys(context.store->metadata(), "smollm3");
   TATARA_TRY(DecoderConfig config, ReadDecoderConfig(keys));
-  TATARA_TRY(config.rope, ReadRopeConfig(keys, config.head_dim, {.linear = true, .yarn = true}));
+  TATARA_TRY(config.rope, ReadRopeConfig(keys, config.head_dim, kUsualScaling));
   TATARA_RETURN_IF_ERROR(keys.Finish());
   return LoadDecoder<SmolLm3>(context, config);
 }
