@@ -45,6 +45,11 @@ inline constexpr std::array kDecoderModels = {
     "smollm3",
 };
 
+inline constexpr std::array kEncoderModels = {
+    "bert",       "bert_cls",       "jina-bert-v2",    "modern-bert",
+    "nomic-bert", "nomic-bert-moe", "qwen3_embedding",
+};
+
 // Known, not computed yet: an architecture that learns to run moves its names up.
 inline constexpr std::array<const char*, 0> kDecoderModelsMissing = {};
 // clang-format on

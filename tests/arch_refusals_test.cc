@@ -13,6 +13,7 @@
 #include "arch_models.h"
 #include "changed_store.h"
 #include "tatara/base/thread_pool.h"
+#include "tatara/model/encoder.h"
 #include "tatara/model/model.h"
 #include "tatara/weights/tensor_store.h"
 #include "test_support.h"
@@ -32,6 +33,7 @@ class EveryArchitecture : public ::testing::TestWithParam<const char*> {
   std::shared_ptr<ChangedStore> Changed() const { return std::make_shared<ChangedStore>(file_); }
   // The refusal's text; empty where the model loads. It runs then, a few tokens.
   std::string Refusal(const std::shared_ptr<ChangedStore>& store) {
+    if (model::Encoder::IsEncoder(file_->metadata())) return RefusalOfEncoder(store);
     auto model = model::Model::Load(store, {.activations = numerics::Activations::kF32}, pool_);
     if (!model.ok()) return model.error().text();
     const auto& info = (*model)->info();
@@ -43,6 +45,18 @@ class EveryArchitecture : public ::testing::TestWithParam<const char*> {
     const model::SequenceSlice slice{tokens, 0, pages, rows};
     std::vector<float> logits(2 * static_cast<std::size_t>(info.n_vocab));
     (*model)->Forward({&slice, 1}, **kv, pool_, logits);
+    return "";
+  }
+
+  std::string RefusalOfEncoder(const std::shared_ptr<ChangedStore>& store) {
+    auto encoder = model::Encoder::Load(store, {.activations = numerics::Activations::kF32}, pool_);
+    if (!encoder.ok()) return encoder.error().text();
+    const auto& info = (*encoder)->info();
+    std::vector<std::int32_t> tokens = {0, info.n_vocab - 1, 0};
+    tokens.resize(std::min<std::size_t>(tokens.size(), static_cast<std::size_t>(info.n_ctx)));
+    const model::EncoderInput input{.tokens = tokens, .second_segment = 1};
+    std::vector<float> vector(static_cast<std::size_t>(info.n_embd));
+    EXPECT_TRUE((*encoder)->Encode({&input, 1}, model::Pooling::kMean, pool_, vector).ok());
     return "";
   }
 
@@ -66,7 +80,9 @@ TEST_P(EveryArchitecture, RefusesAMissingTensorByName) {
       const bool optional = EndsWith(name, {".bias", "output.weight", "rope_freqs.weight"});
       const bool of_gemma4 =
           EndsWith(name, {".attn_v.weight", ".layer_output_scale.weight", "_exps.scale"});
-      EXPECT_TRUE(optional || (architecture_ == "gemma4" && of_gemma4) ||
+      // BERT's token types and projections' biases are optional; ModernBERT's norms have no biases.
+      const bool of_encoders = name == "token_types.weight";
+      EXPECT_TRUE(optional || of_encoders || (architecture_ == "gemma4" && of_gemma4) ||
                   (architecture_ == "glm4moe" && name.starts_with("blk.2.")))
           << name;
       continue;
@@ -91,7 +107,9 @@ TEST_P(EveryArchitecture, RefusesATensorOfAnotherShapeByName) {
         numerics::StorageBytes(less.dtype, less.n_rows() * less.n_cols())));
     const std::string text = Refusal(store);
     if (text.empty()) {  // rows of the embedding are the vocabulary; other layers are not run
-      EXPECT_TRUE(name == "token_embd.weight" || std::string(GetParam()) == "glm4moe") << name;
+      EXPECT_TRUE(name == "token_embd.weight" || name == "token_types.weight" ||
+                  std::string(GetParam()) == "glm4moe")
+          << name;
       continue;
     }
     if (name != "token_embd.weight") {
@@ -153,6 +171,13 @@ TEST_P(EveryArchitecture, RunsOrRefusesWhateverAKeySays) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, EveryArchitecture, ::testing::ValuesIn(kDecoderModels),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name;
+                         });
+
+INSTANTIATE_TEST_SUITE_P(Encoders, EveryArchitecture, ::testing::ValuesIn(kEncoderModels),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name) c = c == '-' ? '_' : c;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "arch_models.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/encoder.h"
 #include "tatara/numerics/isa.h"
@@ -96,9 +97,7 @@ TEST_P(TinyEncoder, GivesTheSameBitsInAnyBatchOnAnyThreadsAndInstructionSet) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, TinyEncoder,
-                         ::testing::Values("bert", "bert_cls", "jina-bert-v2", "modern-bert",
-                                           "nomic-bert", "nomic-bert-moe", "qwen3_embedding"),
+INSTANTIATE_TEST_SUITE_P(Models, TinyEncoder, ::testing::ValuesIn(kEncoderModels),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::ranges::replace(name, '-', '_');
