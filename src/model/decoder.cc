@@ -19,7 +19,9 @@ Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts) {
   DecoderConfig c;
   TATARA_TRY(c.n_layers, keys.Int("block_count", {1, kLayersMax}));
   TATARA_TRY(c.n_embd, keys.Int("embedding_length", kSize));
-  TATARA_TRY(c.n_ff, keys.IntOfLayers("feed_forward_length", c.n_layers, {1, kFfMax}));
+  if (!accepts.all_experts || keys.Has("feed_forward_length")) {
+    TATARA_TRY(c.n_ff, keys.IntOfLayers("feed_forward_length", c.n_layers, {1, kFfMax}));
+  }
   TATARA_TRY(c.n_heads, keys.IntOfLayers("attention.head_count", c.n_layers, {1, kHeadsMax}));
   c.n_kv_heads = c.n_heads;
   if (keys.Has("attention.head_count_kv")) {

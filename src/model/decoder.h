@@ -51,10 +51,11 @@ struct DecoderConfig {
 
 // What an architecture reads itself; where it does not, only the neutral value is accepted.
 struct DecoderAccepts {
-  bool experts = false;     // ReadRouterConfig
-  bool soft_caps = false;   // "attn_logit_softcapping", "final_logit_softcapping"
-  bool pooling = false;     // "pooling_type" changes no logit; embeddings look at it
-  bool layer_norm = false;  // "attention.layer_norm_epsilon" in place of "..._rms_epsilon"
+  bool experts = false;      // ReadRouterConfig
+  bool all_experts = false;  // "feed_forward_length" may be missing: n_ff 0
+  bool soft_caps = false;    // "attn_logit_softcapping", "final_logit_softcapping"
+  bool pooling = false;      // "pooling_type" changes no logit; embeddings look at it
+  bool layer_norm = false;   // "attention.layer_norm_epsilon" in place of "..._rms_epsilon"
 };
 // Sizes of the model, norm, context. Everything but rope.
 Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts = {});

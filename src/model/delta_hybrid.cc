@@ -28,7 +28,10 @@ Result<HybridMixtureConfig> ReadHybridMixture(Keys& keys, const DecoderConfig& d
   TATARA_TRY(c.router, ReadRouterConfig(keys, {.renormalise = true, .required = true}));
   const IntRange sizes{1, kFfMax};
   TATARA_TRY(c.n_ff_expert, keys.Int("expert_feed_forward_length", sizes));
-  TATARA_TRY(c.n_ff_shared, keys.IntOr("expert_shared_feed_forward_length", decoder.n_ff, sizes));
+  c.n_ff_shared = decoder.n_ff;
+  if (decoder.n_ff == 0 || keys.Has("expert_shared_feed_forward_length")) {
+    TATARA_TRY(c.n_ff_shared, keys.Int("expert_shared_feed_forward_length", sizes));
+  }
   return c;
 }
 

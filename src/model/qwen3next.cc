@@ -77,7 +77,8 @@ Result<std::unique_ptr<Model>> Load(const LoadContext& context, std::string_view
                                     DeltaLayout layout) {
   Keys keys(context.store->metadata(), std::string(architecture));
   Qwen3NextConfig config{.architecture = architecture};
-  TATARA_TRY(config.hybrid, ReadDeltaHybridConfig(keys, {.experts = true}, layout));
+  TATARA_TRY(config.hybrid,
+             ReadDeltaHybridConfig(keys, {.experts = true, .all_experts = true}, layout));
   TATARA_TRY(config.mixture, ReadHybridMixture(keys, config.hybrid.decoder));
   if (layout == DeltaLayout::kSeparateGates) {
     keys.Informational("rope.dimension_sections");  // text has one position on all axes
