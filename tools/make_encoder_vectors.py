@@ -2,6 +2,7 @@
 """Expected vectors and class scores of encoders that the data folder has nothing for.
 
     make_encoder_vectors.py > src/model/reference_encoders.inc
+    make_encoder_vectors.py --pairs MINILM_FOLDER     the scores in tests/rerank_golden_test.cc
 
 BERT as a cross-encoder (two classes, two segments), XLM-R as a cross-encoder (one class) and as an
 embedding model. The models are those of src/model/encoder_reference_test.cc: made from a seed, tensor
@@ -9,9 +10,13 @@ after tensor, by the generator of model_test_support.h. What they give is comput
 transformers, its Flax models on JAX in float64, which share no code with Tatara; XLM-R's table of
 positions gets the two rows in front that its files have and GGUF leaves out.
 
+The second form takes MiniLM's tokenizer and judges texts, with a BERT of the same sizes over its
+vocabulary and one class, cutting a long passage at 64 tokens.
+
 Needs transformers < 4.50, jax < 0.5 and flax < 0.10.3.
 """
 import os
+import sys
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_ENABLE_X64"] = "1"
@@ -20,7 +25,7 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
-from transformers import (BertConfig, FlaxBertForSequenceClassification,
+from transformers import (BertConfig, BertTokenizerFast, FlaxBertForSequenceClassification,
                           FlaxXLMRobertaForSequenceClassification, XLMRobertaConfig)
 
 V, E, H, F, L, CONTEXT = 40, 32, 4, 48, 2, 64
@@ -54,9 +59,9 @@ class Weights(dict):
         self.add(name + ".bias", 1, n_out)
 
 
-def weights(n_segments, n_classes):
+def weights(n_segments, n_classes, n_vocab=V):
     w = Weights()
-    w.add("token_embd.weight", V, E)
+    w.add("token_embd.weight", n_vocab, E)
     w.add("token_types.weight", n_segments, E)
     w.add("position_embd.weight", CONTEXT, E)
     w.add_norm("token_embd_norm")
@@ -133,7 +138,29 @@ def run(model, flat, inputs):
     return scores, states
 
 
+QUERY = "How do I clear a paper jam?"
+PASSAGES = ["Open the rear cover and pull the sheet out.", "Travel expenses are settled within five days.",
+            "Schließen Sie die Abdeckung. 紙を取り出す。", "word " * 200]
+
+
+def judge_pairs(folder):
+    tokenizer = BertTokenizerFast.from_pretrained(folder)
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=E, num_hidden_layers=L, num_attention_heads=H,
+                        intermediate_size=F, hidden_act="gelu", layer_norm_eps=1e-12,
+                        max_position_embeddings=CONTEXT, type_vocab_size=2, num_labels=1)
+    model = FlaxBertForSequenceClassification(config, dtype=jnp.float64)
+    flat = parameters(weights(2, 1, len(tokenizer)), "bert", ("bert/pooler/dense", "classifier"), 0)
+    inputs = []
+    for passage in PASSAGES:
+        pair = tokenizer(QUERY, passage, truncation="only_second", max_length=CONTEXT)
+        inputs.append((pair["input_ids"], pair["token_type_ids"]))
+    show("PairScores", run(model, flat, inputs)[0])
+
+
 def main():
+    if len(sys.argv) == 3 and sys.argv[1] == "--pairs":
+        judge_pairs(sys.argv[2])
+        return
     sizes = dict(vocab_size=V, hidden_size=E, num_hidden_layers=L, num_attention_heads=H,
                  intermediate_size=F, hidden_act="gelu", layer_norm_eps=1e-12)
     print("// Made by tools/make_encoder_vectors.py.")
