@@ -87,6 +87,11 @@ Result<int> Pull(const PullOptions& options) {
     pull.from = options.from;
     pull.progress = &progress;
     pull.stop = &StopRequested();
+    pull.announce = [](const weights::CatalogueEntry& entry) {
+      Remark(Tr("{0}: {1} files, {2}, licence {3}", entry.publisher, entry.files.size(),
+                FormatBytes(static_cast<double>(entry.n_bytes())),
+                entry.licence.name.empty() ? Tr("not stated") : entry.licence.name));
+    };
     TATARA_TRY(const weights::PullReport report, store.Pull(name, pull));
     progress.Clear();
     if (!options.link_into.empty())

@@ -14,6 +14,7 @@ Result<int> Run(const RunOptions& options);
 Result<int> Chat(const ChatOptions& options);
 Result<int> Ask(const AskOptions& options);
 Result<int> Documents(const DocumentsOptions& options);
+Result<int> Inspect(const InspectOptions& options);
 Result<int> Tokenize(const TokenizeOptions& options);
 Result<int> TemplateRender(const TemplateOptions& options);
 Result<int> Logits(const LogitsOptions& options);

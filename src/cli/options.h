@@ -87,6 +87,12 @@ struct DocumentsOptions {
   bool json = false;
 };
 
+struct InspectOptions {
+  std::string model;
+  bool digest = false;
+  bool json = false;
+};
+
 struct TokenizeOptions {
   std::string model;
   std::string chat_file;

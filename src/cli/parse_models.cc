@@ -1,4 +1,4 @@
-// pull, rm, models, tokenize, template, logits, bench.
+// pull, rm, models, inspect, tokenize, template, logits, bench.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -48,6 +48,18 @@ void AddModels(CLI::App& app, Action& chosen) {
   command->add_flag("--names", options->names, Tr("only the names, a line each"));
   AddJson(command, options->json);
   command->callback([options, &chosen] { chosen = [options] { return Models(*options); }; });
+}
+
+void AddInspect(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App* command = AddCommand(
+      app, "inspect", MarkText("what a model file is, and what is unusual in it"),
+      {{"tatara inspect model.gguf", MarkText("tensors, tokenizer, chat template, remarks")},
+       {"tatara inspect ./a-hugging-face-folder --json", MarkText("for programs")}});
+  command->add_option("model", options->model, Tr("model name or path"))->required();
+  command->add_flag("--digest", options->digest, Tr("with the SHA-256 of the file"));
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Inspect(*options); }; });
 }
 
 void AddTokenize(CLI::App& app, Action& chosen) {
@@ -157,6 +169,7 @@ void AddModelCommands(CLI::App& app, Action& chosen) {
   AddPull(app, chosen);
   AddRemove(app, chosen);
   AddModels(app, chosen);
+  AddInspect(app, chosen);
   AddTokenize(app, chosen);
   AddTemplate(app, chosen);
   AddLogits(app, chosen);

@@ -68,6 +68,10 @@ void PoolStates(std::span<const float> states, std::size_t n_embd, Pooling pooli
 
 }  // namespace
 
+std::span<const EncoderArchitecture> EncoderArchitectures() {
+  return kEncoders;
+}
+
 bool Encoder::IsEncoder(const Metadata& metadata) {
   const auto name = metadata.String("general.architecture");
   if (!name) return false;

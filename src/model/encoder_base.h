@@ -28,6 +28,7 @@ struct EncoderArchitecture {
   std::string_view name;
   Result<std::unique_ptr<Encoder>> (*load)(const LoadContext& context);
 };
+std::span<const EncoderArchitecture> EncoderArchitectures();
 
 Result<std::unique_ptr<Encoder>> LoadBert(const LoadContext& context);
 Result<std::unique_ptr<Encoder>> LoadJinaBertV2(const LoadContext& context);

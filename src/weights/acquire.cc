@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "folder_walk.h"
+#include "hub.h"
 #include "place_file.h"
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
@@ -25,20 +26,6 @@ std::uint64_t BytesMax(const CatalogueFile& file) {
 // The disk of this machine, or the user: no other source would help.
 bool EndsThePull(const Error& error) {
   return error.kind() == ErrorKind::kIo || error.kind() == ErrorKind::kCancelled;
-}
-
-struct HubAddress {
-  std::string url, token;
-};
-
-HubAddress OnTheHub(const SourceSpec& spec) {
-  const char* endpoint = std::getenv("HF_ENDPOINT");
-  const char* token = std::getenv("HF_TOKEN");
-  std::string base = endpoint != nullptr && *endpoint != '\0' ? endpoint : "https://huggingface.co";
-  while (base.ends_with('/')) base.pop_back();
-  return {fmt::format("{}/{}/resolve/{}/{}", base, spec.repository, spec.revision,
-                      EncodePath(spec.path)),
-          token != nullptr ? token : ""};
 }
 
 void RemoveQuietly(const fs::path& path) {

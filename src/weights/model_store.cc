@@ -7,10 +7,12 @@
 
 #include "digest_cache.h"
 #include "folder_walk.h"
+#include "model_files.h"
 #include "model_name.h"
 #include "record.h"
 #include "store_paths.h"
 #include "tatara/base/localise.h"
+#include "tatara/base/sha256.h"
 #include "utf8.h"
 
 namespace tatara::weights {
@@ -172,41 +174,61 @@ Result<ResolvedModel> ModelStore::Resolve(std::string_view model) const {
     return out;
   }
   const fs::path path(model);
-  const bool is_path = model.find('/') != model.npos || fs::is_regular_file(path, ignored);
+  const bool is_path =
+      model.find('/') != model.npos || fs::is_regular_file(path, ignored) || IsModelFolder(path);
   if (!is_path) return NotHere(catalogue_, model);
-  if (fs::is_directory(path, ignored)) {
-    if (!fs::is_regular_file(path / "config.json", ignored)) {
-      return Refuse("{0}: a folder without config.json; name a model's file, or its folder",
-                    Printable(model));
-    }
-    out.path = path;
-    return out;
+  if (fs::is_directory(path, ignored) && !IsModelFolder(path)) {
+    return Refuse("{0}: a folder without config.json; name a model's file, or its folder",
+                  Printable(model));
   }
-  if (!fs::is_regular_file(path, ignored)) {
+  if (!IsModelFolder(path) && !fs::is_regular_file(path, ignored)) {
     return MakeError(ErrorKind::kNotFound, "{0}: there is no such file", Printable(model));
   }
   out.path = path;
   return out;
 }
 
+namespace {
+
+// The record of a file of a pulled model; null where it is none.
+const LocalFile* RecordOf(const ResolvedModel& model, const fs::path& file) {
+  if (!model.local) return nullptr;
+  for (const LocalFile& known : model.local->files) {
+    if (model.local->folder / known.path == file) return &known;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 Result<std::string> ModelStore::DigestOf(const ResolvedModel& model, ProgressSink* progress,
                                          const StopFlag* stop) const {
-  if (model.local && IsUnchanged(model.local->folder, model.local->files.front())) {
-    return model.local->sha256();
-  }
+  const std::vector<fs::path> files = FilesOfModel(model.path);
   std::error_code ignored;
-  const std::uint64_t total = fs::file_size(model.path, ignored);
+  std::uint64_t total = 0;
+  std::uint64_t before = 0;
+  for (const fs::path& file : files) total += fs::file_size(file, ignored);
   const auto report = [&](std::uint64_t done) {
-    if (progress) progress->Report(model.name, done, total);
+    if (progress) progress->Report(model.name, before + done, total);
     return stop == nullptr || !stop->IsSet();
   };
-  TATARA_TRY(const std::string sha256, RememberedSha256(StorePaths{options_.home}.digests(),
-                                                        model.path, *options_.clock, report));
-  if (model.local && sha256 != model.local->sha256()) {
-    return Refuse("{0}: the SHA-256 is {1}, but {2} was pulled; pull it again: tatara pull {3}",
-                  model.path.string(), sha256, model.local->sha256(), model.name);
+  std::string lines, sha256;
+  for (const fs::path& file : files) {
+    const LocalFile* known = RecordOf(model, file);
+    if (known != nullptr && IsUnchanged(model.local->folder, *known)) {
+      sha256 = known->sha256;
+    } else {
+      TATARA_TRY(sha256, RememberedSha256(StorePaths{options_.home}.digests(), file,
+                                          *options_.clock, report));
+    }
+    if (known != nullptr && sha256 != known->sha256) {
+      return Refuse("{0}: the SHA-256 is {1}, but {2} was pulled; pull it again: tatara pull {3}",
+                    file.string(), sha256, known->sha256, model.name);
+    }
+    lines += sha256 + "  " + file.filename().string() + "\n";
+    before += fs::file_size(file, ignored);
   }
-  return sha256;
+  return files.size() > 1 ? Sha256Hex(lines) : sha256;
 }
 
 }  // namespace tatara::weights

@@ -8,6 +8,7 @@
 
 #include "acquire.h"
 #include "folder_walk.h"
+#include "hub.h"
 #include "licence_record.h"
 #include "model_name.h"
 #include "place_file.h"
@@ -83,8 +84,38 @@ Result<CatalogueEntry> EntryForSource(const Catalogue& catalogue, std::string_vi
   return entry;
 }
 
+// The files of a repository of the hub, as its listing has them; all of its small files count.
+Result<CatalogueEntry> EntryForRepository(const Catalogue& catalogue, const SourceSpec& spec,
+                                          const ModelStoreOptions& store,
+                                          const PullOptions& options,
+                                          std::vector<std::string>& contacted) {
+  if (!options.from.empty()) {
+    return Refuse("{0}: which files it has, only the hub knows; --from needs a catalogue name",
+                  spec.text);
+  }
+  const fs::path work = StorePaths{store.home}.models() / ".partial";
+  TATARA_RETURN_IF_ERROR(MakeFolder(work));
+  FetchContext context;
+  context.stop = options.stop;
+  context.retry_pause_ms = store.retry_pause_ms;
+  TATARA_TRY(CatalogueEntry entry, EntryFromHub(spec, work, context));
+  contacted = context.contacted;
+  if (!options.name.empty()) entry.name = options.name;
+  if (!IsModelName(entry.name)) {
+    return Refuse(
+        "'{0}' can not be the name of a model: letters, digits, '.', '_' and '-', at most 100",
+        Printable(entry.name));
+  }
+  if (catalogue.Find(entry.name) != nullptr) {
+    return Refuse("'{0}' is a name of the catalogue; give this source another one", entry.name);
+  }
+  if (options.announce) options.announce(entry);
+  return entry;
+}
+
 Result<CatalogueEntry> EntryFor(const Catalogue& catalogue, std::string_view what,
-                                const PullOptions& options) {
+                                const ModelStoreOptions& store, const PullOptions& options,
+                                std::vector<std::string>& contacted) {
   if (const CatalogueEntry* known = catalogue.Find(what)) {
     if (!options.name.empty() || !options.sha256.empty()) {
       return Refuse("{0}: name and digest are the catalogue's; they can be given for a source only",
@@ -92,7 +123,12 @@ Result<CatalogueEntry> EntryFor(const Catalogue& catalogue, std::string_view wha
     }
     return *known;
   }
-  if (LooksLikeSource(what)) return EntryForSource(catalogue, what, options);
+  if (LooksLikeSource(what)) {
+    if (const auto repository = ParseRepository(what)) {
+      return EntryForRepository(catalogue, *repository, store, options, contacted);
+    }
+    return EntryForSource(catalogue, what, options);
+  }
   if (std::error_code ignored; fs::is_regular_file(what, ignored)) {
     return EntryForSource(catalogue, fmt::format("file:{}", what), options);
   }
@@ -283,7 +319,8 @@ Result<std::optional<Licence>> ModelStore::LicenceToAccept(std::string_view name
 }
 
 Result<PullReport> ModelStore::Pull(std::string_view what, const PullOptions& options) {
-  TATARA_TRY(const CatalogueEntry entry, EntryFor(catalogue_, what, options));
+  std::vector<std::string> contacted;
+  TATARA_TRY(const CatalogueEntry entry, EntryFor(catalogue_, what, options_, options, contacted));
   TATARA_TRY(const std::optional<Licence> licence, LicenceToAccept(entry.name));
   const StorePaths paths{options_.home};
   if (licence) {
@@ -297,7 +334,12 @@ Result<PullReport> ModelStore::Pull(std::string_view what, const PullOptions& op
     TATARA_RETURN_IF_ERROR(RecordLicenceAcceptance(paths.licences(), *licence,
                                                    FormatUtc(options_.clock->UnixSeconds())));
   }
-  return Puller(entry, paths, options_, options).Run();
+  TATARA_TRY(PullReport report, Puller(entry, paths, options_, options).Run());
+  for (const std::string& address : report.contacted) {
+    if (std::ranges::find(contacted, address) == contacted.end()) contacted.push_back(address);
+  }
+  report.contacted = std::move(contacted);
+  return report;
 }
 
 }  // namespace tatara::weights

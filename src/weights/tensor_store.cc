@@ -49,7 +49,9 @@ Result<std::unique_ptr<TensorStore>> OpenTensorStore(const std::filesystem::path
   try {
     std::error_code error;
     if (fs::is_directory(path, error)) return OpenHuggingFaceFolder(path);
-    if (path.filename() == "config.json") return OpenHuggingFaceFolder(path.parent_path());
+    if (path.filename() == "config.json" || path.filename() == "model.safetensors.index.json") {
+      return OpenHuggingFaceFolder(path.parent_path());
+    }
     return OpenFile(path);
   } catch (const std::bad_alloc&) {
     return MakeError(ErrorKind::kUnavailable,

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +49,8 @@ struct PullOptions {
   int lock_wait_ms_max = 2000;
   ProgressSink* progress = nullptr;  // may be null; units: bytes
   const StopFlag* stop = nullptr;    // may be null
+  // Told what is about to be fetched of a whole repository: files, sizes, licence. May be empty.
+  std::function<void(const CatalogueEntry&)> announce;
 };
 
 struct LocalFile {
@@ -113,7 +116,8 @@ class ModelStore {
   // it was accepted before.
   Result<std::optional<Licence>> LicenceToAccept(std::string_view name) const;
 
-  // `what`: a catalogue name, or a source specification (catalogue.h).
+  // `what`: a catalogue name, or a source specification (catalogue.h); "hf:org/repo" takes what a
+  // model needs of a repository of the hub.
   Result<PullReport> Pull(std::string_view what, const PullOptions& options = {});
 
   // By name; catalogue entries first, in its order.
@@ -129,7 +133,8 @@ class ModelStore {
 
   // SHA-256 of the file that Resolve named. Known from the pull where the file is unchanged since;
   // computed and remembered (by path, size, times, inode) otherwise. Refused where a pulled file
-  // has other bytes now.
+  // has other bytes now. Of a model in several files (GGUF parts, a folder): the SHA-256 over a
+  // line "SHA-256  name" for each, ascending by name.
   Result<std::string> DigestOf(const ResolvedModel& model, ProgressSink* progress = nullptr,
                                const StopFlag* stop = nullptr) const;
 
