@@ -127,7 +127,8 @@ Result<RotaryTable> Decoder::LoadRope(TensorLoader& tensors, numerics::RopeLayou
                tensors.LoadRopeFactors("rope_factors_long.weight", n_pairs));
     TATARA_TRY(factors, tensors.LoadRopeFactors("rope_factors_short.weight", n_pairs));
     // One of the two for the whole model, so that a position's keys never change.
-    if (static_cast<double>(config_.n_ctx) > config_.rope.original_context) {
+    const double original = config_.rope.original_context;
+    if (original > 0 && static_cast<double>(config_.n_ctx) > original) {
       factors = std::move(longer);
     }
   }

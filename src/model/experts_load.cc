@@ -12,8 +12,8 @@ constexpr std::int64_t kGroupsMax = 64;
 
 Result<> ReadScoreKeys(Keys& keys, RouterConfig& c) {
   const auto known = static_cast<std::int64_t>(c.score) + 1;
-  TATARA_TRY(const std::int64_t score, keys.IntOr("expert_gating_func", known, {1, 3}));
-  c.score = static_cast<RouterScore>(score - 1);
+  TATARA_TRY(const std::int64_t score, keys.IntOr("expert_gating_func", known, {0, 3}));
+  if (score != 0) c.score = static_cast<RouterScore>(score - 1);  // 0: not said
   TATARA_TRY(const bool norm, keys.BoolOr("expert_weights_norm", c.renormalise));
   c.renormalise = norm;
   TATARA_TRY(const double scale,
