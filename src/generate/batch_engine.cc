@@ -86,7 +86,8 @@ BatchEngine::BatchEngine(EngineParts parts, const EngineOptions& options,
             .cache_bytes = static_cast<std::int64_t>(
                 model::KvPool::BytesPerPage(info.cache, kv_->type(), info.page_tokens) *
                 static_cast<std::size_t>(kv_->n_pages())),
-            .has_chat_template = !parts_.format->template_source().empty()};
+            .has_chat_template = !parts_.format->template_source().empty(),
+            .merged = parts_.merged};
   const auto n_sequences = static_cast<std::size_t>(options_.sequences_max);
   const auto n_threads = static_cast<std::size_t>(parts_.pool->n_threads());
   slices_.reserve(n_sequences);
@@ -141,6 +142,9 @@ Result<> BatchEngine::CheckRequest(const Request& request) const {
     // No text that is given out would ever hold it, and a receipt could not either.
     if (!IsUtf8(stop)) return Refuse("stop string {0} is not valid UTF-8", i);
   }
+  if (!request.adapter.empty() && FindAdapter(request.adapter) == nullptr) {
+    return NoSuchAdapter(request.adapter);
+  }
   const auto n_prompt = static_cast<std::int64_t>(request.prompt.size());
   if (n_prompt + request.tokens_max > facts_.context_tokens) {
     return Refuse("prompt of {0} tokens + at most {1} to generate > context of {2} tokens",
@@ -169,6 +173,10 @@ Result<RequestId> BatchEngine::Submit(Request request, OnText on_text,
   s->tokens.reserve(s->request.prompt.size() + static_cast<std::size_t>(s->request.tokens_max));
   s->tokens = s->request.prompt;
   s->history.AddPrompt(s->request.prompt);
+  if (!s->request.adapter.empty()) {
+    s->adapter = FindAdapter(s->request.adapter);
+    s->completion.adapter = s->adapter->facts;
+  }
   s->completion.seed = s->seed;
   s->completion.prompt_tokens = static_cast<int>(s->request.prompt.size());
   if (s->request.digest_logits) s->logits_digest.emplace();

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "hot_adapter.h"
 #include "page_cache.h"
 #include "sequence.h"
 #include "tatara/base/thread_pool.h"
@@ -22,6 +23,7 @@
 #include "tatara/model/kv_pool.h"
 #include "tatara/model/model.h"
 #include "tatara/text/tokenizer.h"
+#include "tatara/weights/tensor_store.h"
 
 namespace tatara::generate {
 
@@ -31,6 +33,8 @@ struct EngineParts {
   std::unique_ptr<PromptFormat> format;
   std::string path;
   std::string name;
+  std::shared_ptr<const weights::TensorStore> store;  // null: takes no adapters
+  std::optional<AdapterFacts> merged;
 };
 
 class BatchEngine final : public Engine {
@@ -63,7 +67,15 @@ class BatchEngine final : public Engine {
   void Cancel(RequestId id) override;
   bool Step() override;
 
-  Result<std::vector<float>> Logits(std::span<const std::int32_t> tokens) override;
+  Result<AdapterFacts> AddAdapter(const AdapterSpec& spec) override;
+  Result<> RemoveAdapter(std::string_view name) override;
+  std::vector<AdapterFacts> adapters() const override;
+
+  Result<std::vector<float>> LogitsWith(std::span<const std::int32_t> tokens,
+                                        std::string_view adapter) override;
+  Result<std::vector<float>> Logits(std::span<const std::int32_t> tokens) override {
+    return LogitsWith(tokens, {});
+  }
   Result<std::vector<float>> AllLogits(std::span<const std::int32_t> tokens) override;
 
  private:
@@ -78,6 +90,7 @@ class BatchEngine final : public Engine {
 
   Result<> CheckRequest(const Request& request) const;
   Result<> CheckTokens(std::span<const std::int32_t> tokens) const;
+  std::shared_ptr<const HotAdapter> FindAdapter(std::string_view name) const;  // null: none
 
   // schedule.cc: who takes part in the next pass, with how many tokens, in which pages.
   void Admit();
@@ -112,7 +125,11 @@ class BatchEngine final : public Engine {
   void ReportEnded();
 
   // scoring.cc
-  Result<> Score(std::span<const std::int32_t> tokens, bool every_position,
+  struct ScoreOptions {
+    bool every_position = false;
+    std::shared_ptr<const HotAdapter> adapter;
+  };
+  Result<> Score(std::span<const std::int32_t> tokens, const ScoreOptions& options,
                  std::vector<float>& out);
 
   std::int64_t PagesFor(std::int64_t n_positions) const {
@@ -131,6 +148,7 @@ class BatchEngine final : public Engine {
   ModelFacts facts_;
   mutable EngineCounters counters_;
 
+  std::vector<std::shared_ptr<const HotAdapter>> adapters_;
   std::vector<SequencePtr> running_;
   std::deque<SequencePtr> waiting_;
   std::vector<Ended> ended_;

@@ -4,6 +4,7 @@
 
 #include "batch_engine.h"
 #include "tatara/base/check.h"
+#include "tatara/weights/adapter_file.h"
 #include "tatara/weights/tensor_store.h"
 
 namespace tatara::generate {
@@ -35,10 +36,19 @@ Result<std::unique_ptr<Engine>> Engine::Open(const std::string& path,
   TATARA_TRY(parts.format, PromptFormat::FromMetadata(metadata));
   parts.pool = std::make_unique<ThreadPool>(options.n_threads == 0 ? ThreadPool::HardwareThreads()
                                                                    : options.n_threads);
-  const model::LoadOptions load{.activations = options.f32_activations
-                                                   ? numerics::Activations::kF32
-                                                   : numerics::Activations::kInt8};
+  model::LoadOptions load{.activations = options.f32_activations ? numerics::Activations::kF32
+                                                                 : numerics::Activations::kInt8};
+  weights::AdapterFile adapter;
+  if (options.merge) {
+    const AdapterSpec& spec = *options.merge;
+    TATARA_RETURN_IF_ERROR(CheckAdapterSpec(spec));
+    TATARA_TRY(adapter, weights::OpenAdapter(spec.path, metadata));
+    load.merge = {.adapter = &adapter, .scale = spec.scale, .requantise = spec.requantise};
+    parts.merged = FactsOf(
+        spec, adapter, spec.requantise ? AdapterForm::kMergedRequantised : AdapterForm::kMerged);
+  }
   TATARA_TRY(parts.model, model::Model::Load(store, load, *parts.pool, options.progress));
+  parts.store = store;
   TATARA_TRY(std::unique_ptr<Engine> engine, BatchEngine::Make(std::move(parts), options));
   return engine;
 }

@@ -4,8 +4,10 @@
 
 namespace tatara::generate {
 
-PageKey ScopeKey(std::string_view scope) {
-  return Sha256().Update("tatara prefix scope\n").Update(scope).Finish();
+PageKey ScopeKey(std::string_view scope, std::string_view adapter) {
+  const PageKey key = Sha256().Update("tatara prefix scope\n").Update(scope).Finish();
+  if (adapter.empty()) return key;
+  return Sha256().Update("tatara prefix adapter\n").Update(ByteSpan(key)).Update(adapter).Finish();
 }
 
 PageKey NextPageKey(const PageKey& before, std::span<const std::int32_t> page_tokens) {

@@ -20,7 +20,8 @@ namespace tatara::generate {
 
 // SHA-256 chain: the first key of a scope, then one per full page.
 using PageKey = Digest;
-PageKey ScopeKey(std::string_view scope);
+// `adapter`: what tells adapters apart whose numbers differ; empty: none.
+PageKey ScopeKey(std::string_view scope, std::string_view adapter = {});
 PageKey NextPageKey(const PageKey& before, std::span<const std::int32_t> page_tokens);
 
 struct PageKeyHash {

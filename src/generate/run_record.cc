@@ -81,6 +81,68 @@ Result<std::vector<std::string>> TextsField(const RecordFields& record, std::str
   return texts;
 }
 
+Json AdapterJson(const std::optional<AdapterFacts>& adapter) {
+  if (!adapter) return nullptr;
+  return {{"name", adapter->name},
+          {"sha256", adapter->sha256},
+          {"scale", adapter->scale},
+          {"form", AdapterFormName(adapter->form)}};
+}
+
+// What the field says of an adapter, as far as it is told apart by it; nothing where it names none.
+Result<std::optional<AdapterFacts>> AdapterField(const RecordFields& record,
+                                                 std::string_view name) {
+  if (!record.contains(std::string(name))) return std::optional<AdapterFacts>();
+  TATARA_TRY(const Json value, Field(record, name));
+  if (value.is_null()) return std::optional<AdapterFacts>();
+  constexpr std::string_view kExpected = "null or an object of name, sha256, scale and form";
+  if (!value.is_object() || value.size() != 4) return WrongKind(name, kExpected);
+  for (const char* text : {"name", "sha256", "form"}) {
+    if (!value.contains(text) || !value[text].is_string()) return WrongKind(name, kExpected);
+  }
+  if (!value.contains("scale") || !value["scale"].is_number()) return WrongKind(name, kExpected);
+  AdapterFacts facts;
+  facts.name = value["name"].get<std::string>();
+  facts.sha256 = value["sha256"].get<std::string>();
+  facts.scale = value["scale"].get<double>();
+  for (const AdapterForm form :
+       {AdapterForm::kHot, AdapterForm::kMerged, AdapterForm::kMergedRequantised}) {
+    facts.form = form;
+    if (value["form"] == Json(AdapterFormName(form))) return std::optional(facts);
+  }
+  return WrongKind(name, kExpected);
+}
+
+// That the engine has this adapter, with these numbers.
+Result<> CheckSameAdapter(const AdapterFacts& recorded, const AdapterFacts& found) {
+  if (recorded.sha256 != found.sha256) {
+    return Refuse("record: made with the adapter '{0}' of SHA-256 {1}, but it has {2} now",
+                  recorded.name, recorded.sha256, found.sha256);
+  }
+  if (recorded.scale != found.scale || recorded.form != found.form) {
+    return Refuse("record: made with the adapter '{0}' {1} at scale {2}, but it is {3} at {4} now",
+                  recorded.name, AdapterFormName(recorded.form), recorded.scale,
+                  AdapterFormName(found.form), found.scale);
+  }
+  return Ok{};
+}
+
+Result<> CheckAdapters(const Engine& engine, const RecordFields& record) {
+  TATARA_TRY(const auto merged, AdapterField(record, "input.merged_adapter"));
+  const std::optional<AdapterFacts>& has = engine.facts().merged;
+  if (merged.has_value() != has.has_value()) {
+    return Refuse("record: made with the merged adapter '{0}', but the model is open with '{1}'",
+                  merged ? merged->name : "", has ? has->name : "");
+  }
+  if (merged) TATARA_RETURN_IF_ERROR(CheckSameAdapter(*merged, *has));
+  TATARA_TRY(const auto hot, AdapterField(record, "input.adapter"));
+  if (!hot) return Ok{};
+  for (const AdapterFacts& loaded : engine.adapters()) {
+    if (loaded.name == hot->name) return CheckSameAdapter(*hot, loaded);
+  }
+  return Refuse("record: made with the adapter '{0}', which is not loaded", hot->name);
+}
+
 Result<> CheckTemplate(const Engine& engine, const RecordFields& record) {
   TATARA_TRY(const Json digest, Field(record, "input.chat_template_sha256"));
   if (digest.is_null()) return Ok{};
@@ -132,6 +194,8 @@ RecordFields RunFields(const Engine& engine, const Request& request, const Promp
   fields["input.model_name"] = JsonOf(origin.model_name);
   fields["input.model_sha256"] = JsonOf(origin.model_sha256);
   fields["input.activations"] = JsonOf(ActivationsName(engine.f32_activations()));
+  fields["input.adapter"] = DumpJson(AdapterJson(completion.adapter));
+  fields["input.merged_adapter"] = DumpJson(AdapterJson(engine.facts().merged));
   fields["input.chat_template"] = chat ? JsonOf(source) : "null";
   fields["input.chat_template_sha256"] = chat ? JsonOf(Sha256Hex(source)) : "null";
   fields["input.prompt"] = JsonOf(origin.prompt);
@@ -171,6 +235,8 @@ Result<Request> RequestOfRecord(const RecordFields& record) {
   TATARA_TRY(const std::int64_t choice,
              IntField(record, "input.choice", std::numeric_limits<std::uint32_t>::max()));
   request.choice = static_cast<std::uint32_t>(choice);
+  TATARA_TRY(const auto adapter, AdapterField(record, "input.adapter"));
+  if (adapter) request.adapter = adapter->name;
   request.digest_logits = true;
   return request;
 }
@@ -181,6 +247,7 @@ Result<> CheckRecordFits(const Engine& engine, const RecordFields& record) {
     return Refuse("record: made with {0} activations, but the model is open with {1}", activations,
                   ActivationsName(engine.f32_activations()));
   }
+  TATARA_RETURN_IF_ERROR(CheckAdapters(engine, record));
   TATARA_RETURN_IF_ERROR(CheckTemplate(engine, record));
   return CheckPrompt(engine, record);
 }

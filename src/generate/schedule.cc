@@ -168,6 +168,7 @@ void BatchEngine::RunPass() {
         static_cast<std::size_t>(s->computed), static_cast<std::size_t>(s->pass_tokens));
     slice.position = s->computed;
     slice.pages = s->pages;
+    slice.adapter = s->adapter == nullptr ? nullptr : s->adapter->numbers.get();
     if (wants_logits) {
       std::int32_t& row = logit_rows_[draws_.size()];
       row = static_cast<std::int32_t>(s->pass_tokens - 1);
@@ -200,7 +201,9 @@ void BatchEngine::Advance(Sequence& s, std::int64_t n_tokens) {
 const PageKey& BatchEngine::KeyOfPage(Sequence& s, std::size_t page) {
   while (s.keys.size() <= page) {
     const std::size_t next = s.keys.size();
-    const PageKey before = next == 0 ? ScopeKey(s.request.cache_scope) : s.keys.back();
+    const std::string_view adapter =
+        s.adapter == nullptr ? std::string_view() : s.adapter->cache_key;
+    const PageKey before = next == 0 ? ScopeKey(s.request.cache_scope, adapter) : s.keys.back();
     s.keys.push_back(NextPageKey(before, std::span<const std::int32_t>(s.tokens).subspan(
                                              next * page_tokens_, page_tokens_)));
   }

@@ -9,21 +9,26 @@
 
 namespace tatara::generate {
 
-Result<std::vector<float>> BatchEngine::Logits(std::span<const std::int32_t> tokens) {
+Result<std::vector<float>> BatchEngine::LogitsWith(std::span<const std::int32_t> tokens,
+                                                   std::string_view adapter) {
   std::vector<float> out;
-  TATARA_RETURN_IF_ERROR(Score(tokens, false, out));
+  ScoreOptions options;
+  if (!adapter.empty()) options.adapter = FindAdapter(adapter);
+  if (!adapter.empty() && options.adapter == nullptr) return NoSuchAdapter(adapter);
+  TATARA_RETURN_IF_ERROR(Score(tokens, options, out));
   return out;
 }
 
 Result<std::vector<float>> BatchEngine::AllLogits(std::span<const std::int32_t> tokens) {
   std::vector<float> out;
-  TATARA_RETURN_IF_ERROR(Score(tokens, true, out));
+  TATARA_RETURN_IF_ERROR(Score(tokens, {.every_position = true, .adapter = nullptr}, out));
   return out;
 }
 
 // The tokens go through as a sequence older than all others: it takes the pages it needs.
-Result<> BatchEngine::Score(std::span<const std::int32_t> tokens, bool every_position,
+Result<> BatchEngine::Score(std::span<const std::int32_t> tokens, const ScoreOptions& options,
                             std::vector<float>& out) {
+  const bool every_position = options.every_position;
   TATARA_CHECK(!in_step_);
   TATARA_RETURN_IF_ERROR(CheckTokens(tokens));
   const auto n_tokens = static_cast<std::int64_t>(tokens.size());
@@ -39,6 +44,7 @@ Result<> BatchEngine::Score(std::span<const std::int32_t> tokens, bool every_pos
   const ScopedFpEnvironment environment;
   Sequence s(0, {}, tokenizer());
   s.tokens.assign(tokens.begin(), tokens.end());
+  s.adapter = options.adapter;
   if (!every_position) AdoptPrefix(s);
   std::vector<std::int32_t> rows;
   float* next_row = out.data();
@@ -53,7 +59,8 @@ Result<> BatchEngine::Score(std::span<const std::int32_t> tokens, bool every_pos
         .tokens = tokens.subspan(static_cast<std::size_t>(s.computed), static_cast<std::size_t>(n)),
         .position = s.computed,
         .pages = s.pages,
-        .logit_rows = rows};
+        .logit_rows = rows,
+        .adapter = s.adapter == nullptr ? nullptr : s.adapter->numbers.get()};
     parts_.model->Forward({&slice, 1}, *kv_, *parts_.pool, {next_row, rows.size() * vocabulary()});
     next_row += rows.size() * vocabulary();
     ++counters_.passes;

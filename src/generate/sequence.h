@@ -7,9 +7,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "hot_adapter.h"
 #include "page_cache.h"
 #include "sampler.h"
 #include "tatara/base/sha256.h"
@@ -24,6 +26,7 @@ struct Sequence {
 
   RequestId id;
   Request request;
+  std::shared_ptr<const HotAdapter> adapter;  // null: none
   OnText on_text;
   std::function<void(Result<Completion>)> done;
 

@@ -55,6 +55,31 @@ class Constraint {
   virtual void Accept(std::int32_t id) = 0;
 };
 
+// An adapter as a caller names it: a GGUF LoRA file or a PEFT folder.
+struct AdapterSpec {
+  std::string name;  // by which requests and records know it; not empty
+  std::string path;
+  double scale = 1;         // times the file's own; from -100 to 100
+  bool requantise = false;  // merged only: back to a type like the one the matrix had, else f32
+};
+inline constexpr int kAdaptersMax = 256;  // hot ones of an engine
+inline constexpr int kAdapterNameBytesMax = 4096;
+
+enum class AdapterForm { kHot, kMerged, kMergedRequantised };
+std::string_view AdapterFormName(AdapterForm form);  // "hot", "merged", "merged, requantised"
+
+struct AdapterFacts {
+  std::string name;
+  std::string path;
+  std::string sha256;  // of the file; of a folder: weights/adapter_file.h
+  double scale = 1;
+  AdapterForm form = AdapterForm::kHot;
+  bool dora = false;
+  std::int64_t rank = 0;        // the largest
+  std::int64_t n_matrices = 0;  // that it changes
+  std::int64_t bytes = 0;       // in memory; 0 where merged
+};
+
 struct Request {
   std::vector<std::int32_t> prompt;
   SamplingParams sampling;
@@ -66,7 +91,8 @@ struct Request {
   bool ignore_end = false;     // go on after an end token
   bool digest_logits = false;  // Completion::logits_sha256
   std::uint32_t choice = 0;    // index of the choice, part of the random key
-  std::string cache_scope;     // prefixes are shared only within one scope
+  std::string cache_scope;     // prefixes are shared only within one scope and one adapter
+  std::string adapter;         // the name of a hot one; empty: none
   std::shared_ptr<Constraint> constraint;
 };
 
@@ -96,6 +122,7 @@ struct Completion {
   double decode_seconds = 0;   // to the last
   std::vector<TokenLogprob> logprobs;
   std::string logits_sha256;  // over the f32 little-endian logits of every sampled position
+  std::optional<AdapterFacts> adapter;  // the hot one that was used
 };
 
 // Called on the stepping thread with text that is final (never part of a UTF-8 sequence, never part
@@ -113,6 +140,7 @@ struct EngineOptions {
   int chunk_tokens = 512;  // most prompt tokens of one pass, shared out among prompts; every
                            // sequence that decodes adds its one token to the pass
   bool prefix_cache = true;
+  std::optional<AdapterSpec> merge;  // added to the weights while they are loaded
   ProgressSink* progress = nullptr;
   const Clock* clock = nullptr;  // null: the system's
 };
@@ -128,6 +156,7 @@ struct ModelFacts {
   std::int64_t weight_bytes = 0;
   std::int64_t cache_bytes = 0;
   bool has_chat_template = false;
+  std::optional<AdapterFacts> merged;  // the adapter that the weights hold
 };
 
 struct EngineCounters {
@@ -190,8 +219,16 @@ class Engine {
   // Submit and step until done (other requests run along).
   Result<Completion> Generate(Request request, OnText on_text = {});
 
+  // Hot adapters, loaded and dropped while requests run, between two steps. Those that run keep
+  // theirs. A name that is taken, and a file that does not fit the model, are refused.
+  virtual Result<AdapterFacts> AddAdapter(const AdapterSpec& spec);
+  virtual Result<> RemoveAdapter(std::string_view name);
+  virtual std::vector<AdapterFacts> adapters() const { return {}; }  // in the order of adding
+
   // Logits of the last position of `tokens` (n_vocab), computed afresh or from shared pages: same
-  // bits.
+  // bits. With the hot adapter of that name, or none.
+  virtual Result<std::vector<float>> LogitsWith(std::span<const std::int32_t> tokens,
+                                                std::string_view adapter);
   virtual Result<std::vector<float>> Logits(std::span<const std::int32_t> tokens) = 0;
   // Logits of every position of `tokens`, row after row; for tests, scoring and perplexity.
   virtual Result<std::vector<float>> AllLogits(std::span<const std::int32_t> tokens) = 0;

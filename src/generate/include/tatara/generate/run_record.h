@@ -4,6 +4,10 @@
 // that has the model:
 //   input.model_name, input.model_sha256   which weights
 //   input.activations                      "int8" or "f32": which path of the numerics contract
+//   input.adapter, input.merged_adapter    {"name", "sha256", "scale", "form"} of the hot adapter
+//   of
+//                                          the request and of the one merged into the weights; null
+//                                          where none (records that lack the fields had none)
 //   input.chat_template                    the template's exact text; null where none was used
 //   input.chat_template_sha256             of that text; null likewise
 //   input.prompt, input.prompt_form        the text that was encoded and how: "chat" (rendered by
