@@ -61,6 +61,7 @@ Result<ChatReply> Chat::Say(std::string_view message, const generate::SamplingPa
 
   generate::Request request{
       .prompt = std::move(prompt), .sampling = sampling, .tokens_max = options_.reply_tokens_max};
+  request.adapter = options_.adapter;
   TATARA_TRY(generate::Completion completion, engine_->Generate(std::move(request), on_text));
   messages.erase(messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(first));
   messages.push_back({"assistant", completion.text});

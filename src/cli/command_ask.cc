@@ -79,6 +79,9 @@ Result<int> Ask(const AskOptions& options) {
   TATARA_RETURN_IF_ERROR(assistant::CheckQuestion(options.question));
   TATARA_TRY(const auto index, search::Index::Open({.collection = options.collection}));
   ModelOptions model = options.model;
+  if (!model.adapter.empty() && !model.merge) {
+    return Refuse("ask: --adapter needs --merge: every step of an answer uses the same weights");
+  }
   if (model.model.empty()) {
     TATARA_TRY(model.model, DefaultAskModel());
   }

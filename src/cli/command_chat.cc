@@ -89,7 +89,9 @@ void SayWhatWasDropped(const assistant::ChatReply& reply) {
 Result<int> Chat(const ChatOptions& options) {
   TATARA_TRY(generate::SamplingParams sampling, MakeSampling(options.sampling));
   TATARA_TRY(const auto engine, OpenEngine(options.model));
-  assistant::Chat chat(*engine, {.system = options.system, .reply_tokens_max = options.tokens_max});
+  assistant::Chat chat(*engine, {.system = options.system,
+                                 .reply_tokens_max = options.tokens_max,
+                                 .adapter = HotAdapterName(options.model, *engine)});
   LineReader reader;
   if (reader.interactive()) {
     Remark(Tr("{0}, context {1} tokens; /help lists what can be typed", engine->facts().name,

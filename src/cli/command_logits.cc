@@ -31,7 +31,8 @@ Result<int> Logits(const LogitsOptions& options) {
   generate::EngineOptions extra;
   extra.prefix_cache = false;
   TATARA_TRY(const auto engine, OpenEngine(options.model, extra));
-  TATARA_TRY(const std::vector<float> logits, engine->Logits(options.tokens));
+  TATARA_TRY(const std::vector<float> logits,
+             engine->LogitsWith(options.tokens, HotAdapterName(options.model, *engine)));
   const double log_sum = numerics::LogSumExp(logits);
   const std::string digest = numerics::F32Sha256(logits);
   const auto top = Highest(logits, options.top);

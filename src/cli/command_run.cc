@@ -90,6 +90,7 @@ Result<int> Run(const RunOptions& options) {
   request.top_logprobs = options.logprobs;
   request.ignore_end = options.ignore_end;
   request.digest_logits = true;
+  request.adapter = HotAdapterName(options.model, *engine);
   const generate::Request recorded = request;
   const auto print = [&](std::string_view text) {
     if (!options.json) {

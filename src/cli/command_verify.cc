@@ -91,6 +91,27 @@ Result<RecordFields> ReadOriginals(const ReplayOptions& options, const ledger::R
   return originals;
 }
 
+// Has the model opened with the adapter that the receipt names, from where it says or from `path`.
+// Whether it is the same one is the replayer's to say.
+void UseAdapterOf(const ledger::Receipt& receipt, const std::string& path, ModelOptions& model) {
+  for (const char* name : {"input.adapter", "input.merged_adapter"}) {
+    const ledger::ReceiptField* field = receipt.Find(name);
+    if (field == nullptr || !field->json) continue;
+    const Json value = Json::parse(*field->json, nullptr, /*allow_exceptions=*/false);
+    const bool is_adapter = value.is_object() && value.contains("name") &&
+                            value["name"].is_string() && value.contains("form") &&
+                            value["form"].is_string() && value.contains("scale") &&
+                            value["scale"].is_number();
+    if (!is_adapter) continue;
+    model.adapter_name = value["name"].get<std::string>();
+    model.adapter = fmt::format("{}:{}", path.empty() ? model.adapter_name : path,
+                                value["scale"].get<double>());
+    const std::string form = value["form"].get<std::string>();
+    model.merge = form != generate::AdapterFormName(generate::AdapterForm::kHot);
+    model.requantise = form == generate::AdapterFormName(generate::AdapterForm::kMergedRequantised);
+  }
+}
+
 // The model that the receipt names by digest, opened on the path (activations) that it used.
 Result<std::unique_ptr<generate::Engine>> OpenReceiptModel(const ReplayOptions& options,
                                                            const ledger::Receipt& receipt) {
@@ -107,6 +128,7 @@ Result<std::unique_ptr<generate::Engine>> OpenReceiptModel(const ReplayOptions& 
       !activations.empty()) {
     model.activations = activations;
   }
+  UseAdapterOf(receipt, options.adapter, model);
   return OpenEngine(model);
 }
 

@@ -2,7 +2,9 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -42,6 +44,28 @@ Result<std::string> FindModelByDigest(const std::string& sha256) {
                    "no model with SHA-256 {0} on this machine; name its file with --model", sha256);
 }
 
+Result<generate::AdapterSpec> ParseAdapter(const ModelOptions& options) {
+  const std::string& text = options.adapter;
+  generate::AdapterSpec adapter{.path = text, .requantise = options.requantise};
+  const std::size_t colon = text.rfind(':');
+  std::error_code ignored;
+  if (colon != std::string::npos && !std::filesystem::exists(text, ignored)) {
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, adapter.scale);
+    if (error != std::errc() || stop != end) {
+      return Refuse("--adapter {0}: the scale '{1}' is no number", text, text.substr(colon + 1));
+    }
+    adapter.path = text.substr(0, colon);
+  }
+  adapter.name = options.adapter_name.empty() ? adapter.path : options.adapter_name;
+  return adapter;
+}
+
+std::string HotAdapterName(const ModelOptions& options, const generate::Engine& engine) {
+  const auto adapters = engine.adapters();
+  return options.merge || adapters.empty() ? std::string() : adapters.front().name;
+}
+
 Result<std::string> DefaultAskModel() {
   constexpr std::array<const char*, 2> kPreferred = {"qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"};
   TATARA_TRY(const auto store, weights::ModelStore::Open());
@@ -66,7 +90,22 @@ Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options
   extra.f32_activations = options.activations == "f32";
   if (options.context_tokens != 0) extra.context_tokens = options.context_tokens;
   extra.progress = &progress;
-  return generate::Engine::Open(path, extra);
+  if (options.adapter.empty()) {
+    if (options.merge || options.requantise) {
+      return Refuse("--merge and --requantise need an adapter; name one with --adapter");
+    }
+    return generate::Engine::Open(path, extra);
+  }
+  TATARA_TRY(generate::AdapterSpec adapter, ParseAdapter(options));
+  if (options.merge) {
+    extra.merge = adapter;
+    return generate::Engine::Open(path, extra);
+  }
+  if (options.requantise)
+    return Refuse("--requantise needs --merge: a hot adapter changes no weight");
+  TATARA_TRY(auto engine, generate::Engine::Open(path, extra));
+  TATARA_TRY([[maybe_unused]] const auto facts, engine->AddAdapter(adapter));
+  return engine;
 }
 
 Result<std::unique_ptr<generate::Embedder>> OpenEmbedder(const EmbedderModelOptions& options) {

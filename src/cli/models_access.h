@@ -22,6 +22,12 @@ Result<std::string> ModelDigest(const std::string& model);
 // The local name of the model whose file has this SHA-256; kNotFound with what to do about it.
 Result<std::string> FindModelByDigest(const std::string& sha256);
 
+// What --adapter says: "PATH" or "PATH:SCALE", as an adapter of that name (its path where none).
+Result<generate::AdapterSpec> ParseAdapter(const ModelOptions& options);
+
+// The name under which requests use the hot adapter of these options; empty where there is none.
+std::string HotAdapterName(const ModelOptions& options, const generate::Engine& engine);
+
 // With progress on standard error while it loads. `extra` sets what the command needs besides.
 Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options,
                                                      generate::EngineOptions extra = {});

@@ -16,6 +16,10 @@ struct ModelOptions {
   std::string activations = "int8";
   int n_threads = 0;
   std::int64_t context_tokens = 0;
+  std::string adapter;       // "PATH[:SCALE]"; empty: none
+  std::string adapter_name;  // by which it is recorded; empty: its path
+  bool merge = false;        // add it to the weights instead of keeping it beside them
+  bool requantise = false;   // merged: back to a type like the one that each matrix had
 };
 
 struct SamplingOptions {
@@ -153,6 +157,7 @@ struct ReplayOptions {
   std::string file;
   std::string model;      // where the receipt's model lies, if not where this machine would look
   std::string originals;  // the texts that a redacted receipt left out
+  std::string adapter;    // where the receipt's adapter lies, if not where the receipt says
   int n_threads = 0;
   bool json = false;
 };

@@ -42,6 +42,7 @@ void AddRun(CLI::App& app, Action& chosen) {
                    "--receipt r.json",
                    MarkText("a conversation, with a receipt that replays to the bit")}});
   AddModelOptions(command, options->model, /*required=*/true);
+  AddAdapterOptions(command, options->model);
   AddSampling(command, options->sampling);
   auto* prompt =
       command->add_option("--prompt", options->prompt, Tr("text to continue; -: standard input"));
@@ -68,6 +69,7 @@ void AddChat(CLI::App& app, Action& chosen) {
       AddCommand(app, "chat", MarkText("talk with a model in the terminal"),
                  {{"tatara chat smollm2-135m", MarkText("/help lists what can be typed")}});
   AddModelOptions(command, options->model, /*required=*/true);
+  AddAdapterOptions(command, options->model);
   AddSampling(command, options->sampling);
   command->add_option("--system", options->system, Tr("system message"));
   command->add_option("--max-tokens", options->tokens_max, Tr("most tokens of one answer"))
@@ -86,6 +88,7 @@ void AddAsk(CLI::App& app, Action& chosen) {
         MarkText("an answer that can be run again and compared")}});
   command->add_option("question", options->question, Tr("the question"))->required();
   AddModelOptions(command, options->model, /*required=*/false);
+  AddAdapterOptions(command, options->model);
   command->add_option("--collection", options->collection, Tr("which knowledge base"));
   command->add_option("--max-tokens", options->tokens_max, Tr("most tokens of the answer"))
       ->check(CLI::Range(1, 4096));

@@ -35,6 +35,8 @@ void AddReplay(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(0, 256));
   command->add_option("--model", options->model,
                       Tr("where the model is, if not where its digest leads"));
+  command->add_option("--adapter", options->adapter,
+                      Tr("where the adapter is, if not where the receipt says"));
   command->add_option("--originals", options->originals,
                       Tr("JSON object of field names and the texts that were left out"));
   AddJson(command, options->json);

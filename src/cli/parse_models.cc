@@ -109,6 +109,7 @@ void AddLogits(CLI::App& app, Action& chosen) {
        {"tatara logits m.gguf --tokens 1,2,3 --activations f32",
         MarkText("the exact path, to compare with other implementations")}});
   AddModelOptions(command, options->model, /*required=*/true);
+  AddAdapterOptions(command, options->model);
   command->add_option("--tokens", options->tokens, Tr("token ids, separated by commas"))
       ->delimiter(',')
       ->required();
@@ -163,6 +164,15 @@ void AddModelOptions(CLI::App* command, ModelOptions& options, bool required) {
           "--context", options.context_tokens,
           Tr("most tokens of prompt and answer together; 0: the model's own, at most 8192"))
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 24));
+}
+
+void AddAdapterOptions(CLI::App* command, ModelOptions& options) {
+  command->add_option("--adapter", options.adapter,
+                      Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"));
+  command->add_flag("--merge", options.merge,
+                    Tr("add the adapter to the weights (those matrices in f32)"));
+  command->add_flag("--requantise", options.requantise,
+                    Tr("merged matrices back to 16 bits or Q8_0, as they were stored"));
 }
 
 void AddModelCommands(CLI::App& app, Action& chosen) {

@@ -13,4 +13,7 @@ void AddJson(CLI::App* command, bool& json);
 // The model as the first argument where `required`, else as --model.
 void AddModelOptions(CLI::App* command, ModelOptions& options, bool required);
 
+// --adapter, --merge, --requantise.
+void AddAdapterOptions(CLI::App* command, ModelOptions& options);
+
 }  // namespace tatara::cli

@@ -21,6 +21,7 @@ namespace tatara::assistant {
 struct ChatOptions {
   std::string system;          // empty: the template's own
   int reply_tokens_max = 512;  // room kept for the reply
+  std::string adapter;         // a hot adapter of the engine by its name; empty: none
 };
 
 struct ChatMessage {
