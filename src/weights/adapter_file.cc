@@ -10,6 +10,7 @@
 #include <new>
 
 #include "adapter_parts.h"
+#include "huggingface/adapter_folder.h"
 #include "tatara/base/files.h"
 #include "tatara/weights/tensor_store.h"
 #include "utf8.h"
@@ -92,6 +93,8 @@ Result<AdapterFile> OpenGgufAdapter(const std::filesystem::path& path, const Met
 
 Result<AdapterFile> OpenAdapter(const std::filesystem::path& path, const Metadata& model) {
   try {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) return OpenPeftFolder(path, model);
     return OpenGgufAdapter(path, model);
   } catch (const std::bad_alloc&) {
     return MakeError(ErrorKind::kUnavailable, "{0}: not enough memory for this adapter",

@@ -25,6 +25,14 @@ const Family* FindFamily(std::string_view name) {
   return nullptr;
 }
 
+std::vector<const Family*> FamiliesOfArchitecture(std::string_view architecture) {
+  std::vector<const Family*> found;
+  for (const Family* family : kFamilies) {
+    if (family->architecture == architecture) found.push_back(family);
+  }
+  return found;
+}
+
 std::string NearestFamilyName(std::string_view name) {
   std::vector<std::string_view> names;
   for (const Family* family : kFamilies) {

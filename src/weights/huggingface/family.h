@@ -88,6 +88,8 @@ struct Family {
 
 // Null where no family has it. `name`: the first of "architectures".
 const Family* FindFamily(std::string_view name);
+// Those whose models GGUF calls `architecture`.
+std::vector<const Family*> FamiliesOfArchitecture(std::string_view architecture);
 std::string NearestFamilyName(std::string_view name);
 
 // Sizes, vocabulary, context, heads: what all decoders have. `head_dim` false: GGUF's defaults

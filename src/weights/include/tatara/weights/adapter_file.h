@@ -4,8 +4,9 @@
 //   DoRA   W' = magnitude * (W + s B A) / |W + s B A|   row by row; Liu et al. 2024,
 //   arXiv:2402.09353
 //
-// Read from a GGUF file (general.type "adapter", adapter.type "lora"). Matrices go by the model's
-// GGUF tensor names, rows in the order of the model's tensors.
+// Read from a GGUF file (general.type "adapter", adapter.type "lora"), or from a folder that PEFT
+// saved (adapter_config.json, adapter_model.safetensors). Matrices go by the model's GGUF tensor
+// names, rows in the order of the model's tensors.
 //
 // Thread safety: immutable after opening. Ownership: holds its numbers; nothing stays mapped.
 #pragma once
@@ -46,7 +47,9 @@ struct AdapterPart {
 
 struct AdapterFile {
   std::filesystem::path path;
-  std::string sha256;        // of the GGUF file
+  // Of the GGUF file; of a folder as `sha256sum adapter_config.json adapter_model.safetensors |
+  // sha256sum` gives it.
+  std::string sha256;
   std::string architecture;  // of the models that it is for; empty where the file does not say
   std::map<std::string, AdapterPart, std::less<>> parts;  // by tensor, "blk.0.attn_q.weight"
 
