@@ -20,6 +20,7 @@ Result<int> TemplateRender(const TemplateOptions& options);
 Result<int> Logits(const LogitsOptions& options);
 Result<int> Embed(const EmbedOptions& options);
 Result<int> Rerank(const RerankOptions& options);
+Result<int> Export(const ExportOptions& options);
 Result<int> Bench(const BenchOptions& options);
 Result<int> Verify(const VerifyOptions& options);
 Result<int> Replay(const ReplayOptions& options);

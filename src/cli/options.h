@@ -139,6 +139,14 @@ struct RerankOptions {
   bool json = false;
 };
 
+struct ExportOptions {
+  ModelOptions model;  // the adapter's options count, the others do not
+  std::string to = "hf";
+  std::string folder;
+  std::string dtype = "f32";
+  bool json = false;
+};
+
 struct BenchOptions {
   ModelOptions model;
   int prompt_tokens = 512;

@@ -119,6 +119,30 @@ void AddLogits(CLI::App& app, Action& chosen) {
   command->callback([options, &chosen] { chosen = [options] { return Logits(*options); }; });
 }
 
+void AddExport(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<ExportOptions>();
+  CLI::App* command =
+      AddCommand(app, "export", MarkText("write a model as others publish it"),
+                 {{"tatara export qwen2.5-coder-0.5b --to hf ./folder",
+                   MarkText("a Hugging Face folder: config.json and dequantised safetensors")},
+                  {"tatara export m.gguf --to hf ./folder --adapter ./lora --merge --dtype bf16",
+                   MarkText("with an adapter in the weights, in 16 bits")}});
+  command->add_option("model", options->model.model, Tr("model name or path"))->required();
+  command->add_option("folder", options->folder, Tr("a folder that does not exist yet"))
+      ->required();
+  command->add_option("--to", options->to, Tr("hf: a Hugging Face folder"))
+      ->check(CLI::IsMember({"hf"}))
+      ->required();
+  command->add_option("--dtype", options->dtype, Tr("f32 (exact), f16 or bf16"))
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  command->add_option("--adapter", options->model.adapter,
+                      Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"));
+  command->add_flag("--merge", options->model.merge,
+                    Tr("add the adapter to the weights (those matrices in f32)"));
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Export(*options); }; });
+}
+
 void AddBench(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = AddCommand(
@@ -183,6 +207,7 @@ void AddModelCommands(CLI::App& app, Action& chosen) {
   AddTokenize(app, chosen);
   AddTemplate(app, chosen);
   AddLogits(app, chosen);
+  AddExport(app, chosen);
   AddBench(app, chosen);
 }
 

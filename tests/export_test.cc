@@ -1,0 +1,164 @@
+// Exported folders, loaded as any published one: the same logits. Tiny models of every architecture
+// that can be exported, one real model, and a merged adapter.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "adapter_files.h"
+#include "golden_support.h"
+#include "tatara/model/adapter.h"
+#include "tatara/weights/adapter_file.h"
+#include "tatara/weights/hf_export.h"
+
+namespace tatara::test {
+namespace {
+
+using ::testing::HasSubstr;
+using weights::ExportHuggingFace;
+using weights::HfExportOptions;
+
+std::vector<float> LogitsOf(const std::filesystem::path& path, std::int32_t token_max) {
+  ModelRunner runner(path, numerics::Activations::kF32, 2, 64);
+  std::vector<std::int32_t> tokens;
+  for (std::int32_t i = 0; i < 24; ++i) tokens.push_back((5 * i * i + 3 * i + 7) % token_max);
+  std::vector<float> all;
+  runner.Run(tokens, 24, 0, [&](std::size_t position, std::span<const float> logits) {
+    if (position % 11 == 0 || position == 23) all.insert(all.end(), logits.begin(), logits.end());
+  });
+  return all;
+}
+
+// The largest difference, of the standard deviation of `b`.
+double Distance(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double sum = 0, squares = 0, worst = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    sum += b[i];
+    squares += double{b[i]} * b[i];
+    worst = std::max(worst, std::abs(double{a[i]} - b[i]));
+  }
+  const auto n = static_cast<double>(b.size());
+  return worst / std::sqrt(squares / n - sum / n * sum / n);
+}
+
+std::unique_ptr<weights::TensorStore> Open(const std::filesystem::path& path) {
+  auto store = weights::OpenTensorStore(path);
+  EXPECT_TRUE(store.ok()) << store.error().text();
+  return std::move(*store);
+}
+
+class ExportedModel : public ::testing::TestWithParam<const char*> {};
+
+// In f32 nothing is rounded but Gemma's norms, published as their difference from 1.
+TEST_P(ExportedModel, GivesTheSameLogits) {
+  TATARA_REQUIRE_DATA(folder, "golden/arch");
+  const auto gguf = folder / (std::string(GetParam()) + ".gguf");
+  const ScratchDir scratch;
+  const auto store = Open(gguf);
+  const auto report = ExportHuggingFace(*store, scratch.path() / "hf", {});
+  ASSERT_TRUE(report.ok()) << report.error().text();
+  const double bound = std::string_view(GetParam()).starts_with("gemma") ? 1e-5 : 0;
+  EXPECT_LE(Distance(LogitsOf(scratch.path() / "hf", 150), LogitsOf(gguf, 150)), bound);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ExportedModel,
+                         ::testing::Values("llama_linear", "llama_f16", "llama_bf16", "llama_q8_0",
+                                           "llama_moe", "qwen2", "qwen2_tied", "qwen2moe", "qwen3",
+                                           "qwen3moe", "gemma2", "gemma3", "smollm3", "granite"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(Export, WritesShardsOfTheSizeAskedForAndHalves) {
+  TATARA_REQUIRE_DATA(gguf, "golden/arch/qwen2.gguf");
+  const ScratchDir scratch;
+  const auto store = Open(gguf);
+  const auto report = ExportHuggingFace(
+      *store, scratch.path() / "hf", {.dtype = numerics::DType::kBF16, .shard_bytes_max = 40'000});
+  ASSERT_TRUE(report.ok()) << report.error().text();
+  EXPECT_TRUE(std::filesystem::exists(scratch.path() / "hf" / "model.safetensors.index.json"));
+  EXPECT_GT(report->files.size(), 4U);
+  EXPECT_LT(Distance(LogitsOf(scratch.path() / "hf", 150), LogitsOf(gguf, 150)), 0.05);
+}
+
+TEST(Export, RefusesByNameAndLeavesNothingBehind) {
+  TATARA_REQUIRE_DATA(folder, "golden/arch");
+  const ScratchDir scratch;
+  const auto message = [&](const char* name) {
+    const auto store = Open(folder / (std::string(name) + ".gguf"));
+    const auto report = ExportHuggingFace(*store, scratch.path() / "hf", {});
+    return report.ok() ? "accepted" : report.error().text();
+  };
+  EXPECT_THAT(message("llama"), HasSubstr("the divisors in 'rope_freqs.weight' follow from no"));
+  EXPECT_THAT(message("qwen35"), HasSubstr("'qwen35' models cannot be written"));
+  EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
+  std::filesystem::create_directory(scratch.path() / "hf");
+  EXPECT_THAT(message("qwen2"), HasSubstr("exists already"));
+  const auto store = Open(folder / "qwen2.gguf");
+  const auto report = ExportHuggingFace(
+      *store, scratch.path() / "other",
+      {.change_rows = [](std::string_view tensor, std::int64_t, std::span<float>) -> Result<> {
+        if (tensor == "blk.1.ffn_up.weight") return Refuse("no more");
+        return Ok{};
+      }});
+  EXPECT_THAT(report.error().text(), HasSubstr("no more"));
+  EXPECT_FALSE(std::filesystem::exists(scratch.path() / "other"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch.path()), {}), 1);
+}
+
+// A tied head that an adapter changes becomes a head of its own.
+TEST(Export, MergesAnAdapterAsTheEngineDoes) {
+  TATARA_REQUIRE_DATA(gguf, "golden/arch/llama_q8_0.gguf");
+  const ScratchDir scratch;
+  const std::shared_ptr<const weights::TensorStore> store = Open(gguf);
+  ThreadPool pool(2);
+  auto base = model::Model::Load(store, {.activations = numerics::Activations::kF32}, pool);
+  ASSERT_TRUE(base.ok());
+  WriteGgufLora(scratch.path() / "lora.gguf", (*base)->linears(), {});
+  const auto file = weights::OpenAdapter(scratch.path() / "lora.gguf", store->metadata());
+  ASSERT_TRUE(file.ok()) << file.error().text();
+  std::optional<model::RowMerger> merger;
+  std::string merging;
+  const auto report = ExportHuggingFace(
+      *store, scratch.path() / "hf",
+      {.change_rows = [&](std::string_view tensor, std::int64_t row,
+                          std::span<float> rows) -> Result<> {
+         const auto part = file->parts.find(tensor);
+         if (part == file->parts.end()) return Ok{};
+         if (merging != tensor) merger.emplace(part->second, 1, pool);
+         merging = tensor;
+         const bool tied = tensor == "output.weight" && store->Find(tensor) == nullptr;
+         return merger->Merge(*store->Find(tied ? "token_embd.weight" : tensor), "lora", row, rows);
+       },
+       .separate_head = true});
+  ASSERT_TRUE(report.ok()) << report.error().text();
+  auto merged = model::Model::Load(
+      store, {.activations = numerics::Activations::kF32, .merge = {.adapter = &*file}}, pool);
+  ASSERT_TRUE(merged.ok());
+  const auto logits = [&](model::Model& model) {
+    auto kv = model::KvPool::Make(model.info().cache, model.cache_type(), 1);
+    const std::vector<std::int32_t> tokens = {3, 1, 4, 1, 5, 9, 2, 6}, rows = {0, 7};
+    const std::vector<int> pages = {0};
+    const model::SequenceSlice slice{tokens, 0, pages, rows};
+    std::vector<float> out(2 * static_cast<std::size_t>(model.info().n_vocab));
+    model.Forward({&slice, 1}, **kv, pool, out);
+    return out;
+  };
+  auto back = model::Model::Load(Open(scratch.path() / "hf"),
+                                 {.activations = numerics::Activations::kF32}, pool);
+  ASSERT_TRUE(back.ok()) << back.error().text();
+  EXPECT_EQ(logits(**back), logits(**merged)) << "the same bits";
+  EXPECT_NE(logits(**back), logits(**base));
+}
+
+TEST(Export, ARealModelGivesTheSameLogits) {
+  TATARA_REQUIRE_MODEL(gguf, "smollm2-135m");
+  const ScratchDir scratch;
+  const auto report = ExportHuggingFace(*Open(gguf), scratch.path() / "hf", {});
+  ASSERT_TRUE(report.ok()) << report.error().text();
+  EXPECT_EQ(report->model_class, "LlamaForCausalLM");
+  EXPECT_EQ(LogitsOf(scratch.path() / "hf", 40000), LogitsOf(gguf, 40000));
+}
+
+}  // namespace
+}  // namespace tatara::test
