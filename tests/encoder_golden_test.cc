@@ -11,6 +11,7 @@
 #include "arch_models.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/encoder.h"
+#include "tatara/numerics/digest.h"
 #include "tatara/numerics/isa.h"
 #include "tatara/weights/tensor_store.h"
 #include "test_support.h"
@@ -36,6 +37,48 @@ std::vector<float> Pooled(model::Encoder& encoder, std::span<const model::Encode
   const auto done = encoder.Encode(inputs, pooling, pool, out);
   EXPECT_TRUE(done.ok());
   return out;
+}
+
+struct Pinned {
+  const char* model;  // "arch/NAME" for a tiny one
+  const char* path;   // "int8" or "f32"
+  const char* sha256;
+};
+constexpr Pinned kPinned[] = {
+#include "encoder_hashes.inc"
+};
+
+// The ids of the tiny model's vector, or of the first golden text.
+std::vector<std::int32_t> TokensOf(const std::string& model) {
+  const auto json = nlohmann::json::parse(ReadFile(DataDir() / "golden" / (model + ".json")));
+  return model.starts_with("arch/") ? json.at("token_ids") : json.at("texts").at(0).at("token_ids");
+}
+
+// Our own bits, SHA-256 over the pooled vector as little-endian f32, on every instruction set. A
+// change here is a new version of the numerics contract. A failing entry prints its new line.
+TEST(EncoderHashes, BitsAreTheGoldenOnes) {
+  TATARA_REQUIRE_DATA(folder, "golden/arch");
+  for (const Pinned& pinned : kPinned) {
+    const std::string model = pinned.model;
+    std::filesystem::path file = DataDir() / "golden" / (model + ".gguf");
+    if (!model.starts_with("arch/")) {
+      TATARA_REQUIRE_MODEL(real, model);
+      file = real;
+    }
+    const auto activations = std::string(pinned.path) == "int8" ? numerics::Activations::kInt8
+                                                                : numerics::Activations::kF32;
+    const std::vector<std::int32_t> tokens = TokensOf(model);
+    for (const numerics::Isa isa : numerics::AvailableIsas()) {
+      numerics::SetActiveIsa(isa);
+      ThreadPool pool(2);
+      auto encoder = LoadEncoder(file, activations, pool);
+      const model::EncoderInput input{.tokens = tokens};
+      const auto vector = Pooled(*encoder, {&input, 1}, encoder->info().pooling, pool);
+      const std::string sha256 = numerics::F32Sha256(vector);
+      EXPECT_EQ(sha256, pinned.sha256) << numerics::IsaName(isa) << ": {\"" << model << "\", \""
+                                       << pinned.path << "\",\n \"" << sha256 << "\"},";
+    }
+  }
 }
 
 class TinyEncoder : public ::testing::TestWithParam<const char*> {};
