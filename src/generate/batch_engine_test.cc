@@ -122,14 +122,14 @@ struct Life {
 
 // Random requests at random times, some cancelled, in a random engine with little memory: every one
 // gets what it gets alone, and nothing stays behind.
-EngineCounters Simulate(std::uint64_t seed) {
+EngineCounters Simulate(std::uint64_t seed, int page_tokens = 64) {
   Dice dice(seed);
   EngineOptions options{.n_threads = 1 + dice.Below(3), .context_tokens = 512};
   options.cache_tokens = 64 * (8 + dice.Below(8));
   options.sequences_max = 1 + dice.Below(8);
   options.chunk_tokens = dice.Below(2) == 0 ? 1 + dice.Below(12) : 64 + dice.Below(400);
   options.prefix_cache = dice.Below(4) != 0;
-  FakeEngine fake = MakeFakeEngine(options);
+  FakeEngine fake = MakeFakeEngine(options, 4096, page_tokens);
   std::vector<Life> lives(24);
   std::size_t n_submitted = 0;
   int calls = 0;
@@ -198,6 +198,23 @@ TEST(BatchEngine, EveryRequestInAnyMixGetsWhatItGetsAlone) {
   EXPECT_GT(sum.pages_evicted, 500);
   EXPECT_GT(sum.prefix_hits, 200);
   EXPECT_GT(sum.requests_cancelled, 20);
+}
+
+// Models with much recurrent state have larger pages.
+TEST(BatchEngine, PagesOfOtherSizesGiveTheSame) {
+  for (const int page_tokens : {128, 192}) {
+    EngineCounters sum;
+    for (std::uint64_t seed = 1; seed <= 25; ++seed) {
+      const EngineCounters c = Simulate(seed, page_tokens);
+      sum.preemptions += c.preemptions;
+      sum.pages_evicted += c.pages_evicted;
+      sum.prefix_hits += c.prefix_hits;
+      if (HasFailure()) return;
+    }
+    EXPECT_GT(sum.preemptions, 20) << page_tokens;
+    EXPECT_GT(sum.pages_evicted, 50) << page_tokens;
+    EXPECT_GT(sum.prefix_hits, 5) << page_tokens;
+  }
 }
 
 // Runs all to the end; completions in the order of the requests.
@@ -275,6 +292,15 @@ TEST(BatchEngine, AWarmPrefixIsTakenOverWithinItsScopeOnly) {
   // All of a prompt but its last token may come from the cache, never that.
   request.prompt.resize(128);
   EXPECT_EQ(fake.engine->Generate(request)->cached_tokens, 64);
+}
+
+TEST(BatchEngine, APrefixIsTakenOverInWholePages) {
+  FakeEngine fake = MakeFakeEngine({.cache_tokens = 4096}, 4096, 128);
+  EXPECT_EQ(fake.engine->counters().pages_total, 32);
+  const Completion cold = *fake.engine->Generate(Plain(1, 300, 4));
+  const Completion warm = *fake.engine->Generate(Plain(1, 300, 4));
+  EXPECT_EQ(warm.cached_tokens, 256);
+  EXPECT_EQ(warm.token_ids, cold.token_ids);
 }
 
 TEST(BatchEngine, AnAnswerIsAWarmPrefixOfTheNextTurn) {

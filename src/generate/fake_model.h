@@ -1,10 +1,11 @@
 // For tests: a model whose logits are pseudo-random numbers of everything before them, read back
-// from the cache pages, so that a wrong page, slot or position gives other logits; and a tokenizer
-// to match.
+// from the cache pages, so that a wrong page, slot or position gives other logits; it keeps the
+// same as a recurrent state, which must agree; and a tokenizer to match.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -48,12 +49,13 @@ inline std::vector<float> FakeLogitsAfter(std::span<const std::int32_t> tokens) 
 
 class FakeModel final : public model::Model {
  public:
-  explicit FakeModel(std::int64_t n_ctx) {
+  explicit FakeModel(std::int64_t n_ctx, int page_tokens = 64) {
     info_.architecture = "fake";
     info_.n_layers = 1;
     info_.n_vocab = kFakeVocabulary;
     info_.n_ctx = n_ctx;
-    info_.cache = {{.n_kv_heads = 1, .head_dim = 1, .value_dim = 1}};
+    info_.cache = {{.n_kv_heads = 1, .head_dim = 1, .value_dim = 1}, {.n_state = kStateFloats}};
+    info_.page_tokens = page_tokens;
     activations_ = numerics::Activations::kF32;
   }
 
@@ -62,31 +64,43 @@ class FakeModel final : public model::Model {
                std::span<float> logits) override {
     ++n_forwards;
     slices_most = std::max(slices_most, static_cast<int>(slices.size()));
+    const std::int64_t page_tokens = info_.page_tokens;
+    ASSERT_EQ(kv.page_tokens(), page_tokens);
     std::set<int> written;
     float* row = logits.data();
     for (const model::SequenceSlice& slice : slices) {
       tokens_most = std::max(tokens_most, static_cast<int>(slice.tokens.size()));
       const std::int64_t end = slice.position + static_cast<std::int64_t>(slice.tokens.size());
-      ASSERT_GE(static_cast<std::int64_t>(slice.pages.size()) * 64, end);
+      ASSERT_GE(static_cast<std::int64_t>(slice.pages.size()) * page_tokens, end);
       const std::set<int> distinct(slice.pages.begin(), slice.pages.end());
       ASSERT_EQ(distinct.size(), slice.pages.size()) << "a page serves two places of one sequence";
-      for (std::int64_t p = slice.position / 64; p <= (end - 1) / 64; ++p) {
+      for (std::int64_t p = slice.position / page_tokens; p <= (end - 1) / page_tokens; ++p) {
         ASSERT_TRUE(written.insert(slice.pages[static_cast<std::size_t>(p)]).second)
             << "two slices write one page";
       }
+      std::uint64_t state = 0;
+      if (slice.position > 0) {  // the end of the page before, or this page's own
+        const int from = slice.pages[static_cast<std::size_t>((slice.position - 1) / page_tokens)];
+        ASSERT_EQ(kv.state_end(from), slice.position) << "a state of another place";
+        std::copy_n(reinterpret_cast<const std::byte*>(kv.State(from, 1)), sizeof state,
+                    reinterpret_cast<std::byte*>(&state));
+      }
       for (std::int64_t p = slice.position; p < end; ++p) {
-        const int page = slice.pages[static_cast<std::size_t>(p / 64)];
-        Floats(kv.KeyPage(page, 0))[p % 64] =
-            static_cast<float>(slice.tokens[static_cast<std::size_t>(p - slice.position)]);
-        Floats(kv.ValuePage(page, 0))[p % 64] = static_cast<float>(p);
+        const int page = slice.pages[static_cast<std::size_t>(p / page_tokens)];
+        const std::int32_t token = slice.tokens[static_cast<std::size_t>(p - slice.position)];
+        *Slot(kv, page, p, true) = static_cast<float>(token);
+        *Slot(kv, page, p, false) = static_cast<float>(p);
+        state = HashToken(state, token);
+        std::copy_n(reinterpret_cast<const std::byte*>(&state), sizeof state,
+                    reinterpret_cast<std::byte*>(kv.State(page, 1)));
+        kv.set_state_end(page, p + 1);
       }
       std::uint64_t hash = 0;
       std::size_t next_row = 0;
       for (std::int64_t p = 0; p < end; ++p) {
-        const int page = slice.pages[static_cast<std::size_t>(p / 64)];
-        ASSERT_EQ(Floats(kv.ValuePage(page, 0))[p % 64], static_cast<float>(p))
-            << "page of another place";
-        hash = HashToken(hash, static_cast<std::int32_t>(Floats(kv.KeyPage(page, 0))[p % 64]));
+        const int page = slice.pages[static_cast<std::size_t>(p / page_tokens)];
+        ASSERT_EQ(*Slot(kv, page, p, false), static_cast<float>(p)) << "page of another place";
+        hash = HashToken(hash, static_cast<std::int32_t>(*Slot(kv, page, p, true)));
         if (next_row < slice.logit_rows.size() &&
             slice.logit_rows[next_row] == p - slice.position) {
           FakeLogits(hash, {row, kFakeVocabulary});
@@ -97,6 +111,7 @@ class FakeModel final : public model::Model {
         }
       }
       ASSERT_EQ(next_row, slice.logit_rows.size());
+      ASSERT_EQ(state, hash) << "the state is not that of the tokens in the pages";
     }
     ASSERT_EQ(row, logits.data() + logits.size());
   }
@@ -107,7 +122,12 @@ class FakeModel final : public model::Model {
   std::int64_t broken_after = -1;  // logits of positions from here on hold a NaN
 
  private:
-  static float* Floats(std::byte* page) { return reinterpret_cast<float*>(page); }
+  static constexpr std::int64_t kStateFloats = 2;  // a digest of 64 bits
+  static float* Slot(model::KvPool& kv, int page, std::int64_t position, bool key) {
+    const auto tile = static_cast<int>(position % kv.page_tokens() / 64);
+    std::byte* start = key ? kv.KeyPage(page, 0, tile) : kv.ValuePage(page, 0, tile);
+    return reinterpret_cast<float*>(start) + position % 64;
+  }
 };
 
 // Ids 1..30: letters and pieces of letters; 31..36: bytes of あ (E3 81 82) and é (C3 A9); 39: a
@@ -147,9 +167,10 @@ struct FakeEngine {
   std::unique_ptr<BatchEngine> engine;
 };
 
-inline FakeEngine MakeFakeEngine(const EngineOptions& options, std::int64_t n_ctx = 4096) {
+inline FakeEngine MakeFakeEngine(const EngineOptions& options, std::int64_t n_ctx = 4096,
+                                 int page_tokens = 64) {
   EngineParts parts;
-  auto fake = std::make_unique<FakeModel>(n_ctx);
+  auto fake = std::make_unique<FakeModel>(n_ctx, page_tokens);
   FakeModel* model = fake.get();
   parts.model = std::move(fake);
   parts.format = PromptFormat::FromParts("fake.gguf", std::make_unique<FakeTokenizer>(), "");
