@@ -18,19 +18,24 @@ inline std::string SafetensorsBytes(std::string_view header, std::string_view da
   return bytes;
 }
 
-// F32 tensors one after another.
+// Tensors one after another.
 class SafetensorsBuilder {
  public:
   SafetensorsBuilder& Add(const std::string& name, const std::vector<std::int64_t>& shape,
                           const std::vector<float>& values) {
+    return AddOf("F32", name, shape, values);
+  }
+  template <typename T>
+  SafetensorsBuilder& AddOf(const std::string& dtype, const std::string& name,
+                            const std::vector<std::int64_t>& shape, const std::vector<T>& values) {
     const std::size_t begin = data_.size();
-    data_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+    data_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
     std::string dims;
     for (const std::int64_t dim : shape) {
       dims += (dims.empty() ? "" : ",") + std::to_string(dim);
     }
-    header_ += (header_.size() == 1 ? "\"" : ",\"") + name + "\":{\"dtype\":\"F32\",\"shape\":[" +
-               dims + "],\"data_offsets\":[" + std::to_string(begin) + "," +
+    header_ += (header_.size() == 1 ? "\"" : ",\"") + name + "\":{\"dtype\":\"" + dtype +
+               "\",\"shape\":[" + dims + "],\"data_offsets\":[" + std::to_string(begin) + "," +
                std::to_string(data_.size()) + "]}";
     return *this;
   }

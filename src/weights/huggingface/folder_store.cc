@@ -4,6 +4,7 @@
 #include "huggingface/config.h"
 #include "huggingface/family.h"
 #include "huggingface/place_tensors.h"
+#include "huggingface/quantised.h"
 #include "huggingface/shards.h"
 #include "huggingface/sidecars.h"
 #include "utf8.h"
@@ -45,21 +46,12 @@ Result<> AddMade(const std::vector<MadeTensor>& made, HeldStore& store) {
   return Ok{};
 }
 
-Result<> RefuseQuantised(const Config& config) {
-  const Config quantised = config.Object("quantization_config");
-  if (quantised.Keys().empty()) return Ok{};
-  TATARA_TRY(const std::string method, quantised.StringOr("quant_method", "?"));
-  return Refuse("{0}: its weights are quantised by '{1}', which is not read", config.origin(),
-                Printable(method));
-}
-
 }  // namespace
 
 Result<std::unique_ptr<TensorStore>> OpenHuggingFaceFolder(const fs::path& folder) {
   const fs::path config_path = folder / "config.json";
   TATARA_TRY(const Config config, Config::Read(config_path, kConfigBytesMax));
   TATARA_TRY(const Family* family, FamilyOf(config));
-  TATARA_RETURN_IF_ERROR(RefuseQuantised(config));
 
   const Config text = config.TextPart();
   auto store = std::make_unique<HeldStore>(folder, Metadata(folder.string()));
@@ -73,6 +65,7 @@ Result<std::unique_ptr<TensorStore>> OpenHuggingFaceFolder(const fs::path& folde
   TATARA_RETURN_IF_ERROR(ReadSentenceFiles(folder, family->architecture, metadata));
 
   TATARA_TRY(SourceTensors tensors, OpenShards(folder, *store));
+  TATARA_TRY(tensors, Dequantised(config, std::move(tensors), *store));
   PlaceOptions options{.sizes = keys.sizes};
   TATARA_TRY(const bool tied, config.BoolOr("tie_word_embeddings", false));
   TATARA_TRY(options.tied_head, text.BoolOr("tie_word_embeddings", tied));

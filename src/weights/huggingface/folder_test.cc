@@ -330,8 +330,10 @@ TEST_F(FolderOnDisk, SettingsWithoutAnAnswerAreRefused) {
   EXPECT_THAT(with({{"num_attention_heads", 0}}), HasSubstr("'num_attention_heads' is 0"));
   EXPECT_THAT(with({{"num_hidden_layers", 1e300}}), HasSubstr("'num_hidden_layers' is no integer"));
   EXPECT_THAT(with({{"partial_rotary_factor", 1e300}}), HasSubstr("partial_rotary_factor"));
-  EXPECT_THAT(with({{"quantization_config", {{"quant_method", "gptq"}}}}),
-              HasSubstr("quantised by 'gptq'"));
+  EXPECT_THAT(with({{"quantization_config", {{"quant_method", "bitsandbytes"}}}}),
+              HasSubstr("quantised by 'bitsandbytes'"));
+  EXPECT_THAT(with({{"quantization_config", {{"quant_method", "gptq"}, {"bits", 3}}}}),
+              HasSubstr("quantised by 'gptq' (3 bits)"));
 }
 
 TEST_F(FolderOnDisk, PicklesAreNotRead) {

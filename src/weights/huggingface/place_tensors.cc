@@ -123,12 +123,12 @@ Result<> Placer::Add(const std::string& to, const SourceTensor& tensor) {
 
 Result<std::span<std::byte>> Placer::Make(const std::string& to, DType dtype,
                                           const std::vector<std::int64_t>& shape) {
-  std::uint64_t bytes = static_cast<std::uint64_t>(numerics::TraitsOf(dtype).block_bytes);
-  bool overflow = false;
-  for (const std::int64_t dim : shape) {
-    overflow |= __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(dim), &bytes);
-  }
-  if (overflow || bytes > room_) {
+  std::uint64_t n_rows = 1;
+  for (std::size_t i = 0; i + 1 < shape.size(); ++i) n_rows *= static_cast<std::uint64_t>(shape[i]);
+  const auto counted =
+      CountedBytes(dtype, shape.empty() ? 1 : static_cast<std::uint64_t>(shape.back()), n_rows);
+  const std::uint64_t bytes = counted.value_or(0);
+  if (!counted || bytes > room_) {
     return MakeError(ErrorKind::kUnavailable,
                      "{0}: not enough memory for what has to be made of it",
                      store_.path().string());
@@ -141,15 +141,13 @@ Result<std::span<std::byte>> Placer::Make(const std::string& to, DType dtype,
 
 // Row i of the second half of a head belongs beside row i of the first.
 Result<> Placer::TurnPairs(const Placed& place, const SourceTensor& tensor, std::int64_t n_heads) {
-  const bool vector = tensor.shape.size() == 1;
   const std::int64_t rows = tensor.shape[0];
   const std::int64_t head = options_.sizes.head_dim;
   if (tensor.shape.size() > 2 || head % 2 != 0 || rows != n_heads * head) {
     return WrongShape(place.to);
   }
   TATARA_TRY(const auto made, Make(place.to, *tensor.type->dtype, tensor.shape));
-  const auto row_bytes =
-      static_cast<std::size_t>((vector ? 1 : tensor.n_cols()) * (tensor.type->bits / 8));
+  const std::size_t row_bytes = tensor.data.size() / static_cast<std::size_t>(rows);
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::int64_t in_head = r % head;
     const std::int64_t from = r - in_head + in_head / 2 + in_head % 2 * (head / 2);
