@@ -10,6 +10,7 @@
 #include "arch_models.h"
 #include "changed_store.h"
 #include "golden_support.h"
+#include "tatara/model/encoder.h"
 
 namespace tatara::test {
 namespace {
@@ -103,6 +104,25 @@ TEST(TinyArchitectures, NoModelOfTheDataIsLeftOut) {
     EXPECT_EQ(is_in(kDecoderModels) + is_in(kDecoderModelsMissing), 1) << name;
   }
   EXPECT_EQ(n_models, static_cast<int>(kDecoderModels.size() + kDecoderModelsMissing.size()));
+}
+
+// Whatever the data hold runs: as a decoder or as an encoder.
+TEST(TinyArchitectures, EveryModelOfTheDataLoads) {
+  TATARA_REQUIRE_DATA(folder, "golden/arch");
+  ThreadPool pool(1);
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".gguf") continue;
+    auto opened = weights::OpenTensorStore(entry.path());
+    ASSERT_TRUE(opened.ok()) << opened.error().text();
+    const std::shared_ptr<const weights::TensorStore> store = std::move(*opened);
+    if (model::Encoder::IsEncoder(store->metadata())) {
+      const auto encoder = model::Encoder::Load(store, {}, pool);
+      EXPECT_TRUE(encoder.ok()) << encoder.error().text();
+    } else {
+      const auto decoder = model::Model::Load(store, {}, pool);
+      EXPECT_TRUE(decoder.ok()) << decoder.error().text();
+    }
+  }
 }
 
 }  // namespace

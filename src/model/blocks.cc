@@ -4,6 +4,9 @@ namespace tatara::model {
 
 Result<AttentionWeights> LoadAttention(TensorLoader& tensors, const DecoderConfig& config,
                                        int layer, BiasOf bias) {
+  const bool fused = !tensors.Has(BlockName(layer, "attn_q.weight")) &&
+                     tensors.Has(BlockName(layer, "attn_qkv.weight"));
+  if (fused) return LoadFusedAttention(tensors, config, layer, bias);
   const DecoderConfig& c = config;
   AttentionWeights w;
   TATARA_TRY(w.q, tensors.LoadLinear(BlockName(layer, "attn_q"), c.n_heads * c.head_dim, c.n_embd,

@@ -17,7 +17,7 @@ struct BiasOf {
   Bias qkv = Bias::kNone;
   Bias output = Bias::kNone;
 };
-// "blk.LAYER.attn_q", "attn_k", "attn_v", "attn_output".
+// "blk.LAYER.attn_q", "attn_k", "attn_v", "attn_output"; the first three may be one "attn_qkv".
 Result<AttentionWeights> LoadAttention(TensorLoader& tensors, const DecoderConfig& config,
                                        int layer, BiasOf bias);
 

@@ -78,7 +78,8 @@ struct ExpertTensors {
   int n_embd = 0;
   int n_ff = 0;
   bool gated = true;
-  bool fused_gate_up = false;  // one "ffn_gate_up_exps" (E, 2F, X), gate first
+  bool fused_gate_up = false;  // always one "ffn_gate_up_exps" (E, 2F, X), gate first; else where
+                               // the file has one
   Bias router_bias = Bias::kNone;
   Bias bias = Bias::kNone;  // of gate, up and down: (F, X), (F, X), (E, X)
 };

@@ -86,8 +86,8 @@ Result<Experts> LoadExperts(TensorLoader& tensors, int layer, const RouterConfig
   w.config = config;
   TATARA_TRY(w.router,
              tensors.LoadLinear(BlockName(layer, "ffn_gate_inp"), n, t.n_embd, t.router_bias));
-  if (t.fused_gate_up) {
-    const std::string fused = BlockName(layer, "ffn_gate_up_exps");
+  const std::string fused = BlockName(layer, "ffn_gate_up_exps");
+  if (t.fused_gate_up || (t.gated && tensors.Has(fused + ".weight"))) {
     TATARA_TRY(w.gate, tensors.LoadExperts(fused, {n, t.n_embd, 2 * t.n_ff, 0, t.n_ff}, t.bias));
     TATARA_TRY(w.up, tensors.LoadExperts(fused, {n, t.n_embd, 2 * t.n_ff, t.n_ff, t.n_ff}, t.bias));
   } else {

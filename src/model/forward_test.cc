@@ -194,6 +194,42 @@ TEST(Forward, RestoresAndIgnoresTheCallersFloatingPointEnvironment) {
   EXPECT_TRUE(SameBits(right, again));
 }
 
+// Rows of several tensors of a store one below the other, in place of them.
+void Fuse(test::MemoryStore& store, const std::vector<std::string>& names, const std::string& fused,
+          std::int64_t n_experts = 1) {
+  std::vector<float> values;
+  std::int64_t n_rows = 0, n_cols = 0;
+  for (std::int64_t e = 0; e < n_experts; ++e) {
+    for (const std::string& name : names) {
+      const weights::TensorView& view = *store.Find(name);
+      const auto size = view.data.size() / sizeof(float) / static_cast<std::size_t>(n_experts);
+      const auto* first =
+          reinterpret_cast<const float*>(view.data.data()) + static_cast<std::size_t>(e) * size;
+      values.insert(values.end(), first, first + size);
+      n_rows += view.n_rows() / n_experts;
+      n_cols = view.n_cols();
+    }
+  }
+  for (const std::string& name : names) store.Remove(name);
+  store.SetExperts(fused, n_experts, n_rows / n_experts, n_cols, std::move(values));
+}
+
+TEST(Forward, FusedMatricesAreTheirParts) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
+    const std::vector<float> apart = Loaded(TinyModel(architecture)).Run(SomeTokens(30, 8));
+    const auto store = TinyModel(architecture);
+    for (const std::string b : {"blk.0.", "blk.1."}) {
+      Fuse(*store, {b + "attn_q.weight", b + "attn_k.weight", b + "attn_v.weight"},
+           b + "attn_qkv.weight");
+      if (std::string(architecture) == "qwen3moe") {
+        Fuse(*store, {b + "ffn_gate_exps.weight", b + "ffn_up_exps.weight"},
+             b + "ffn_gate_up_exps.weight", 6);
+      }
+    }
+    EXPECT_TRUE(SameBits(apart, Loaded(store).Run(SomeTokens(30, 8)))) << architecture;
+  }
+}
+
 TEST(Forward, IsFiniteOnRandomWeights) {
   for (const char* architecture : {"llama", "qwen2", "gemma3", "qwen3moe"}) {
     for (const Activations activations : {Activations::kInt8, Activations::kF32}) {

@@ -36,9 +36,12 @@ class MemoryStore final : public weights::TensorStore {
   void AddExperts(const std::string& name, std::int64_t n_experts, std::int64_t n_rows,
                   std::int64_t n_cols) {
     Add(name, n_experts * n_rows, n_cols);
-    weights::TensorView& view = tensors_.at(name);
-    view.n_dims = 3;
-    view.shape = {n_cols, n_rows, n_experts, 1};
+    Shape(name, n_experts, n_rows, n_cols);
+  }
+  void SetExperts(const std::string& name, std::int64_t n_experts, std::int64_t n_rows,
+                  std::int64_t n_cols, std::vector<float> values) {
+    Set(name, n_experts * n_rows, n_cols, std::move(values));
+    Shape(name, n_experts, n_rows, n_cols);
   }
   void Set(const std::string& name, std::int64_t n_rows, std::int64_t n_cols,
            std::vector<float> values) {
@@ -75,6 +78,12 @@ class MemoryStore final : public weights::TensorStore {
   }
 
  private:
+  void Shape(const std::string& name, std::int64_t n_experts, std::int64_t n_rows,
+             std::int64_t n_cols) {
+    weights::TensorView& view = tensors_.at(name);
+    view.n_dims = n_experts > 1 ? 3 : 2;
+    view.shape = {n_cols, n_rows, n_experts, 1};
+  }
   float Next() {  // in [-1, 1)
     state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
     return static_cast<float>(static_cast<std::int32_t>(state_ >> 32)) / 2147483648.0F;
