@@ -6,7 +6,9 @@
 #include <set>
 #include <sstream>
 
+#include "adapter_files.h"
 #include "program.h"
+#include "tatara/weights/tensor_store.h"
 
 namespace tatara {
 namespace {
@@ -16,9 +18,10 @@ using test::Program;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::vector<std::string> kCommands = {
-    "pull",  "rm",     "models", "run",    "chat",    "ask",   "documents", "tokenize", "logits",
-    "bench", "verify", "replay", "doctor", "version", "embed", "rerank",    "template", "inspect"};
+const std::vector<std::string> kCommands = {"pull",   "rm",        "models",   "run",     "chat",
+                                            "ask",    "documents", "tokenize", "logits",  "bench",
+                                            "verify", "replay",    "doctor",   "version", "embed",
+                                            "rerank", "template",  "inspect",  "export"};
 
 void WriteFile(const std::filesystem::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;
@@ -49,6 +52,9 @@ TEST(CommandLine, RefusedArgumentsExitWithTwoAndPrintNothingOnStandardOutput) {
                                                     {"version", "--loud"},
                                                     {"documents"},
                                                     {"completion", "tcsh"},
+                                                    {"run", "m", "--prompt", "x", "--merge"},
+                                                    {"export", "m", "folder"},
+                                                    {"export", "m", "folder", "--to", "onnx"},
                                                     {"bench", "m", "--batch", "0"}}) {
     const Outcome outcome = tatara(arguments);
     EXPECT_EQ(outcome.status, 2) << testing::PrintToString(arguments) << outcome.err;
@@ -344,6 +350,60 @@ TEST(CommandLine, EmbedAndRerankGiveOneJsonValueALine) {
   const auto values = lines(scores.out);
   ASSERT_EQ(values.size(), 2u);
   EXPECT_GT(values[0].at("score"), values[1].at("score"));
+}
+
+TEST(CommandLine, AdaptersAreInReceiptsAndReplaysNameAChangedOne) {
+  TATARA_REQUIRE_DATA(model, "golden/arch/llama_q8_0.gguf");
+  Program tatara;
+  const auto adapter = tatara.folder() / "lora.gguf";
+  const auto write = [&](std::uint64_t seed) {
+    ThreadPool pool(1);
+    auto loaded = model::Model::Load(std::move(*weights::OpenTensorStore(model)), {}, pool);
+    test::WriteGgufLora(adapter, (*loaded)->linears(), {.seed = seed});
+  };
+  write(1);
+  const std::string receipt = (tatara.folder() / "r.json").string();
+  const std::vector<std::string> plain = {"run",          model,  "--prompt",     "abc",
+                                          "--max-tokens", "8",    "--ignore-end", "--json",
+                                          "--receipt",    receipt};
+  std::set<std::string> digests = {tatara(plain).json().at("logits_sha256")};
+  for (const std::vector<std::string>& form : {std::vector<std::string>{}, {"--merge"}}) {
+    std::vector<std::string> run = plain;
+    run.insert(run.end(), {"--adapter", adapter.string() + ":0.5"});
+    run.insert(run.end(), form.begin(), form.end());
+    write(1);
+    const Outcome outcome = tatara(run);
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_TRUE(digests.insert(outcome.json().at("logits_sha256")).second);
+    const std::vector<std::string> replay = {"replay", receipt, "--model", model, "--json"};
+    EXPECT_EQ(tatara(replay).json().at("ok"), true);
+    write(2);
+    const Outcome changed = tatara(replay);
+    EXPECT_EQ(changed.status, 2);
+    EXPECT_THAT(changed.err,
+                HasSubstr("made with the adapter '" + adapter.string() + "' of SHA-256"));
+  }
+}
+
+TEST(CommandLine, ExportsAFolderThatRunsAlikeAndRefusesToReplaceOne) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Program tatara;
+  const std::string folder = (tatara.folder() / "hf").string();
+  const Outcome outcome = tatara({"export", model, "--to", "hf", folder, "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.json().at("model_class"), "LlamaForCausalLM");
+  EXPECT_EQ(outcome.json().at("tokenizer"), true);
+  const std::vector<std::string> tail = {"--tokens", "504,3575,282,4649", "--activations", "f32",
+                                         "--json"};
+  const auto digest = [&](const std::string& of) {
+    std::vector<std::string> logits = {"logits", of};
+    logits.insert(logits.end(), tail.begin(), tail.end());
+    return tatara(logits).json().at("sha256").get<std::string>();
+  };
+  EXPECT_EQ(digest(folder), digest(model));
+  const Outcome again = tatara({"export", model, "--to", "hf", folder});
+  EXPECT_EQ(again.status, 2);
+  EXPECT_THAT(again.err, HasSubstr("exists already"));
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include "adapter_files.h"
 #include "golden_support.h"
 #include "tatara/model/adapter.h"
+#include "tatara/text/tokenizer.h"
+#include "tatara/text/tokenizer_json.h"
 #include "tatara/weights/adapter_file.h"
 #include "tatara/weights/hf_export.h"
 
@@ -158,6 +160,32 @@ TEST(Export, ARealModelGivesTheSameLogits) {
   ASSERT_TRUE(report.ok()) << report.error().text();
   EXPECT_EQ(report->model_class, "LlamaForCausalLM");
   EXPECT_EQ(LogitsOf(scratch.path() / "hf", 40000), LogitsOf(gguf, 40000));
+}
+
+// Vocabularies of GGUF files as tokenizer.json, read back: the same ids.
+TEST(Export, TokenizersGiveTheSameIds) {
+  for (const char* name : {"smollm2-135m", "qwen2.5-coder-0.5b"}) {
+    TATARA_REQUIRE_MODEL(gguf, name);
+    const auto store = Open(gguf);
+    const auto json = text::TokenizerJsonOf(store->metadata());
+    ASSERT_TRUE(json.ok()) << json.error().text();
+    Metadata published("tokenizer.json");
+    published.Set("tokenizer.huggingface.json", *json);
+    const auto a = text::Tokenizer::FromMetadata(store->metadata());
+    const auto b = text::Tokenizer::FromMetadata(published);
+    ASSERT_TRUE(a.ok() && b.ok()) << (b.ok() ? "" : b.error().text());
+    for (const std::string text :
+         {"Hello, world!  It's 2024 - 3.14159\n\n\ttabs", "日本語の文章と、記号「」、半角ｶﾅ。", "",
+          "e\u0301 \u00e9 naïve façade 12345", "<|im_start|>user\nhi<|im_end|>", "\xff\xfe broken",
+          "    def f(x):\r\n        return x**2  # ok"}) {
+      for (const bool special : {false, true}) {
+        const text::EncodeOptions options{.add_start = true, .parse_special = special};
+        EXPECT_EQ((*a)->Encode(text, options), (*b)->Encode(text, options)) << name << ": " << text;
+      }
+      const auto ids = (*a)->Encode(text, {});
+      EXPECT_EQ((*a)->Decode(ids), (*b)->Decode(ids)) << name;
+    }
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/adapter.h"
+#include "tatara/text/tokenizer_json.h"
 #include "tatara/weights/adapter_file.h"
 #include "tatara/weights/hf_export.h"
 #include "terminal.h"
@@ -95,6 +96,10 @@ Result<int> Export(const ExportOptions& options) {
   TATARA_TRY(const auto changer, MakeChanger(options.model, *store));
   ProgressLine progress(ProgressLine::Unit::kBytes);
   weights::HfExportOptions how{.dtype = TypeNamed(options.dtype), .progress = &progress};
+  // Vocabularies that have no such form are told below.
+  if (auto tokenizer = text::TokenizerJsonOf(store->metadata()); tokenizer.ok()) {
+    how.tokenizer_json = std::move(*tokenizer);
+  }
   if (changer != nullptr) {
     how.separate_head = changer->ChangesHead();
     how.change_rows = [&](std::string_view tensor, std::int64_t row, std::span<float> rows) {
@@ -117,8 +122,8 @@ Result<int> Export(const ExportOptions& options) {
   }
   if (!report.has_tokenizer) {
     Remark(
-        Tr("tokenizer.json is not among the files: vocabularies of GGUF files are not written "
-           "back; put the published one beside them"));
+        Tr("tokenizer.json is not among the files: this vocabulary cannot be written in that form; "
+           "put the published one beside them"));
   }
   return 0;
 }

@@ -203,6 +203,10 @@ Result<> Exporter::WriteSidecars(const PartialFolder& folder) {
     TATARA_RETURN_IF_ERROR(WriteText(folder, name, *text));
     report_.has_tokenizer |= std::string_view(name) == "tokenizer.json";
   }
+  if (!report_.has_tokenizer && !options_.tokenizer_json.empty()) {
+    TATARA_RETURN_IF_ERROR(WriteText(folder, "tokenizer.json", options_.tokenizer_json));
+    report_.has_tokenizer = true;
+  }
   if (keys.Has("tokenizer.huggingface.generation")) return Ok{};
   Json generation = {{"_from_model_config", true}};
   for (const auto& [key, name] : {std::pair{"tokenizer.ggml.bos_token_id", "bos_token_id"},

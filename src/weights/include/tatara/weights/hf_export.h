@@ -25,6 +25,8 @@ struct HfExportOptions {
   // does. May be empty.
   std::function<Result<>(std::string_view tensor, std::int64_t first_row, std::span<float> rows)>
       change_rows;
+  // tokenizer.json of a vocabulary that the model's keys have in another form; empty: none.
+  std::string tokenizer_json;
   // The head is written although the model has none of its own: an adapter changes it.
   bool separate_head = false;
   ProgressSink* progress = nullptr;
