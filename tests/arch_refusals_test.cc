@@ -12,6 +12,7 @@
 
 #include "arch_models.h"
 #include "changed_store.h"
+#include "tatara/base/philox.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/encoder.h"
 #include "tatara/model/model.h"
@@ -168,6 +169,38 @@ TEST_P(EveryArchitecture, RunsOrRefusesWhateverAKeySays) {
     }
   }
   EXPECT_GT(n_refused, 50);
+}
+
+// Several changes at once, at random: keys get small numbers, so that the sizes of a file often
+// still agree, and sometimes one tensor stands in another's place.
+TEST_P(EveryArchitecture, RunsOrRefusesMixturesOfChanges) {
+  TATARA_REQUIRE_DATA(folder, "golden/arch");
+  Open();
+  const std::string prefix = architecture_ + ".";
+  std::vector<std::string> keys = {
+      prefix + "nextn_predict_layers", prefix + "full_attention_interval",
+      prefix + "attention.shared_kv_layers", prefix + "leading_dense_block_count"};
+  for (const auto& [key, value] : file_->metadata().values()) {
+    if (key.starts_with(prefix)) keys.push_back(key);
+  }
+  std::vector<std::string> tensors;
+  for (const auto& [name, view] : file_->tensors()) tensors.push_back(name);
+  const std::uint64_t n_rounds = RunAll() ? 5000 : 100;
+  for (std::uint64_t round = 0; round < n_rounds; ++round) {
+    const auto words = RandomWords({.seed = 7, .purpose = RandomPurpose::kTest, .position = round});
+    const auto store = Changed();
+    for (std::uint32_t change = 0; change < 1 + words[0] % 3; ++change) {
+      const std::uint64_t value = (words[2] >> (8 * change)) % 256;
+      const Metadata::Value small = std::uint64_t{value < 64 ? value % 5 : value};
+      const Metadata::Value real = static_cast<double>(value) / 16;
+      store->Set(keys[(words[1] >> (8 * change)) % keys.size()], value % 7 == 0 ? real : small);
+    }
+    if (words[0] >> 31 != 0) {
+      const weights::TensorView other = store->At(tensors[(words[3] >> 16) % tensors.size()]);
+      store->At(tensors[words[3] % tensors.size()]) = other;
+    }
+    Refusal(store);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, EveryArchitecture, ::testing::ValuesIn(kDecoderModels),
