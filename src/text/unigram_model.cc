@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "hash_tables.h"
+#include "piece_cache.h"
 #include "utf8.h"
 
 namespace tatara::text {
@@ -26,6 +27,7 @@ struct UnigramModel::Work : TextModel::Workspace {
     std::uint32_t begin;
     std::int32_t id;  // -1: not reached
   };
+  PieceCache cache;                 // of stretches without unknown characters
   std::vector<Best> best;           // of the text before each byte
   std::vector<std::uint32_t> path;  // ends of the tokens, last first
 
@@ -128,6 +130,14 @@ void UnigramModel::AppendUnknown(std::string_view text, std::size_t n_before,
 void UnigramModel::EncodeStretch(std::string_view text, std::size_t n_before, Work& work,
                                  std::vector<std::int32_t>& ids) const {
   constexpr std::int32_t kUnknown = std::numeric_limits<std::int32_t>::max();
+  if (text.size() <= PieceCache::kBytesMax) {
+    if (const auto known = work.cache.Find(text); !known.empty()) {
+      ids.insert(ids.end(), known.begin(), known.end());
+      return;
+    }
+  }
+  const std::size_t n_stretch = ids.size();
+  bool has_unknown = false;
   std::vector<Work::Best>& best = work.best;
   best.assign(text.size() + 1, {0, 0, -1});
   for (std::size_t at = 0; at < text.size();) {
@@ -154,11 +164,13 @@ void UnigramModel::EncodeStretch(std::string_view text, std::size_t n_before, Wo
   for (auto end = work.path.rbegin(); end != work.path.rend(); ++end) {
     const Work::Best& step = best[*end];
     if (step.id == kUnknown) {
+      has_unknown = true;
       AppendUnknown(text.substr(step.begin, *end - step.begin), n_before, ids);
     } else {
       ids.push_back(step.id);
     }
   }
+  if (!has_unknown) work.cache.Put(text, std::span(ids).subspan(n_stretch));
 }
 
 }  // namespace tatara::text
