@@ -63,8 +63,13 @@ Result<std::vector<bool>> ReadRecurrentLayers(Keys& keys, int n_layers) {
 Result<DeltaNetWeights> LoadDeltaNet(TensorLoader& tensors, const DeltaNetConfig& c, int n_embd,
                                      int layer) {
   DeltaNetWeights w;
-  TATARA_TRY(w.qkv, tensors.LoadLinear(BlockName(layer, "attn_qkv"), c.n_channels(), n_embd));
-  TATARA_TRY(w.gate, tensors.LoadLinear(BlockName(layer, "attn_gate"), c.value_size(), n_embd));
+  const std::string fused = BlockName(layer, "ssm_in");
+  if (c.layout == DeltaLayout::kJointGates && tensors.Has(fused + ".weight")) {
+    TATARA_TRY(w.qkv_and_gate, tensors.LoadLinear(fused, c.n_channels() + c.value_size(), n_embd));
+  } else {
+    TATARA_TRY(w.qkv, tensors.LoadLinear(BlockName(layer, "attn_qkv"), c.n_channels(), n_embd));
+    TATARA_TRY(w.gate, tensors.LoadLinear(BlockName(layer, "attn_gate"), c.value_size(), n_embd));
+  }
   TATARA_TRY(const std::vector<float> by_channel,
              tensors.LoadTable(BlockName(layer, "ssm_conv1d.weight"), c.n_channels(), c.n_taps));
   const auto n_taps = static_cast<std::size_t>(c.n_taps);
@@ -179,6 +184,33 @@ void DeltaNet::Recur(Pass& pass, int layer, Rows qkv, Rows decay, Rows beta, Row
   });
 }
 
+// qkv: (T, C), gate: (T, SV*S).
+void DeltaNet::Inputs(Pass& pass, const DeltaNetWeights& w, Rows h, Rows qkv, Rows gate) {
+  if (w.qkv_and_gate.w.empty()) {
+    pass.Project(h, {{&w.qkv, qkv}, {&w.gate, gate}});
+    return;
+  }
+  const DeltaNetConfig& c = config_;
+  const Rows fused = fused_.Make(h.n_rows, qkv.n_cols + gate.n_cols);  // (T, C + SV*S)
+  pass.Project(h, {{&w.qkv_and_gate, fused}});
+  const std::int64_t size = c.head_size, n_keys = c.n_key_heads;
+  const std::int64_t values = c.value_size() / n_keys;  // of one key head's value heads
+  ForRows(pass.pool(), h.n_rows, fused.n_cols, [&](std::int64_t t) {
+    const float* from = fused.Row(t).data();
+    const auto take = [&](float* to, std::int64_t n) {
+      std::copy_n(from, n, to);
+      from += n;
+    };
+    for (std::int64_t key = 0; key < n_keys; ++key) {
+      float* const row = qkv.Row(t).data();
+      take(row + key * size, size);
+      take(row + (n_keys + key) * size, size);
+      take(row + 2 * n_keys * size + key * values, values);
+      take(gate.Row(t).data() + key * values, values);
+    }
+  });
+}
+
 // decay = exp(a * softplus(alpha + dt)), beta = sigmoid(beta): (T, SV).
 void DeltaNet::Gates(Pass& pass, const DeltaNetWeights& w, Rows h, Rows decay, Rows beta) {
   const std::int64_t n_heads = config_.n_value_heads;
@@ -217,7 +249,7 @@ void DeltaNet::Forward(Pass& pass, int layer, const DeltaNetWeights& w, Rows h, 
   const Rows gate = gate_.Make(n_tokens, c.value_size());      // (T, SV*S)
 
   Gates(pass, w, h, decay, beta);
-  pass.Project(h, {{&w.qkv, mixed}, {&w.gate, gate}});
+  Inputs(pass, w, h, mixed, gate);
   Convolve(pass, layer, w, mixed, qkv);
   KeepInputs(pass, layer, mixed);
   // q = q / |q| / sqrt(S), k = k / |k|, by head

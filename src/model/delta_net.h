@@ -3,9 +3,9 @@
 // length 1, a state a head that each token decays and corrects, and a gated norm of what it reads.
 //
 // The state of a layer in a page (KvPool): first the last taps - 1 rows that went into the
-// convolution, (taps - 1, C), then the heads' states. A head's state (S, S) has the keys as rows and
-// is cut into panels of 64 columns, each row after row without gaps: 32 KiB for heads of 128, which
-// stay in the first-level cache over the tokens of a run.
+// convolution, (taps - 1, C), then the heads' states. A head's state (S, S) has the keys as rows
+// and is cut into panels of 64 columns, each row after row without gaps: 32 KiB for heads of 128,
+// which stay in the first-level cache over the tokens of a run.
 //
 // Shapes: T tokens of the pass, E n_embd, SK key heads, SV value heads, S head size, C = (2 SK +
 // SV) S channels: queries, keys, values. Thread safety: as Pass.
@@ -48,8 +48,11 @@ Result<DeltaNetConfig> ReadDeltaNetConfig(Keys& keys, float norm_eps);
 Result<std::vector<bool>> ReadRecurrentLayers(Keys& keys, int n_layers);
 
 struct DeltaNetWeights {
-  Linear qkv;                     // (C, E)
-  Linear gate;                    // (SV*S, E)
+  Linear qkv;   // (C, E)
+  Linear gate;  // (SV*S, E)
+  // Older files of Qwen3-Next have the two as one, key head after key head: its query, its key,
+  // then the values and the gates of its value heads: (C + SV*S, E).
+  Linear qkv_and_gate;
   std::vector<float> taps;        // (n_taps, C)
   std::vector<float> dt_bias, a;  // (SV)
   Linear alpha, beta;             // (SV, E) each, or
@@ -68,13 +71,14 @@ class DeltaNet {
   void Forward(Pass& pass, int layer, const DeltaNetWeights& w, Rows h, Rows a);
 
  private:
+  void Inputs(Pass& pass, const DeltaNetWeights& w, Rows h, Rows qkv, Rows gate);
   void Gates(Pass& pass, const DeltaNetWeights& w, Rows h, Rows decay, Rows beta);
   void Convolve(Pass& pass, int layer, const DeltaNetWeights& w, Rows in, Rows out) const;
   void KeepInputs(Pass& pass, int layer, Rows in) const;
   void Recur(Pass& pass, int layer, Rows qkv, Rows decay, Rows beta, Rows a) const;
 
   DeltaNetConfig config_;
-  RowBuffer decay_, beta_, beta_alpha_, mixed_, convolved_, gate_;
+  RowBuffer decay_, beta_, beta_alpha_, mixed_, convolved_, gate_, fused_;
 };
 
 }  // namespace tatara::model
