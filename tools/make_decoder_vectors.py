@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Expected logits of decoders that the data folder has no vectors for: GPT-2, Mistral's window, and
-the head norms of Command R+, and the mixtures of Qwen3.5.
+"""Expected logits of decoders that the data folder has no vectors for: GPT-2, the windows of
+Mistral and Phi-3, the head norms of Command R+, and the mixtures of Qwen3.5.
 
     make_decoder_vectors.py > src/model/reference_logits.inc
 
@@ -12,7 +12,9 @@ that share no code with each other or with Tatara, those of Command R+ by the se
   - by llama.cpp, through the PyPI package llama-cpp-python, from a GGUF file with the same weights.
     Its GPT-2 looks GELU up in a table of f16, so the two may differ by 4e-3 of the logits' standard
     deviation there and by 1e-4 elsewhere. It reads no window for the architecture `llama`; the same
-    computation has the name `granite_swa` there, with all multipliers at 1 and sinks at -1e30.
+    computation has the name `granite_swa` there, with all multipliers at 1 and sinks at -1e30. It
+    knows no window for Phi-3 at all: there the equations are compared without it, and the window is
+    that of Mistral's equations.
 
 Needs numpy, gguf and llama-cpp-python (LLAMA_CPP_LIB_PATH names a folder with its libraries, if the
 package itself was not built).
@@ -87,6 +89,22 @@ def mistral_weights():
         w.add(b + "ffn_norm.weight", 1, E, 1)
         w.add(b + "ffn_gate.weight", F, E)
         w.add(b + "ffn_up.weight", F, E)
+        w.add(b + "ffn_down.weight", E, F)
+    return w
+
+
+def phi3_weights():
+    w = Weights()
+    w.add("token_embd.weight", V, E)
+    w.add("output_norm.weight", 1, E, 1)
+    w.add("output.weight", V, E)
+    for i in range(L):
+        b = f"blk.{i}."
+        w.add(b + "attn_norm.weight", 1, E, 1)
+        w.add(b + "attn_qkv.weight", (H + 2 * K) * D, E)
+        w.add(b + "attn_output.weight", E, H * D)
+        w.add(b + "ffn_norm.weight", 1, E, 1)
+        w.add(b + "ffn_up.weight", 2 * F, E)
         w.add(b + "ffn_down.weight", E, F)
     return w
 
@@ -302,6 +320,30 @@ def qwen35moe(w, tokens):
     return rms_norm(x, w["output_norm.weight"]) @ w["token_embd.weight"].T
 
 
+def rotate_halves(x):
+    """x (T, heads, D): the pair (i, i + D/2) turns by position * 10000^(-2i/D)."""
+    angle = np.arange(len(x))[:, None] * 10000.0 ** (-np.arange(0, D, 2) / D)
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    a, b = x[..., :D // 2], x[..., D // 2:]
+    return np.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+
+def phi3(w, tokens, window):
+    n = len(tokens)
+    x = w["token_embd.weight"][tokens]
+    for i in range(L):
+        def p(name):
+            return w[f"blk.{i}.{name}.weight"]
+        qkv = rms_norm(x, p("attn_norm")) @ p("attn_qkv").T
+        q = rotate_halves(qkv[:, :H * D].reshape(n, H, D))
+        k = rotate_halves(qkv[:, H * D:(H + K) * D].reshape(n, K, D))
+        v = qkv[:, (H + K) * D:].reshape(n, K, D)
+        x = x + attention(q, k, v, window) @ p("attn_output").T
+        gate, up = np.split(rms_norm(x, p("ffn_norm")) @ p("ffn_up").T, 2, axis=-1)
+        x = x + (gate / (1 + np.exp(-gate)) * up) @ p("ffn_down").T
+    return rms_norm(x, w["output_norm.weight"]) @ w["output.weight"].T
+
+
 # ---------------------------------------------------------------- llama.cpp
 
 def write_gguf(path, arch, weights, keys):
@@ -377,6 +419,15 @@ def main():
     print(f"mistral: {apart:.1e} of the scale from llama.cpp", file=sys.stderr)
     assert apart < 1e-4
     write("Mistral", logits)
+
+    weights = phi3_weights()
+    exact = {k: v.astype(np.float64) for k, v in weights.items()}
+    apart = distance(phi3(exact, TOKENS, None), by_llama_cpp("phi3", weights, {
+        "attention.head_count_kv": K, "attention.layer_norm_rms_epsilon": EPS,
+        "rope.dimension_count": D, "attention.sliding_window": 0}))
+    print(f"phi3 without its window: {apart:.1e} of the scale from llama.cpp", file=sys.stderr)
+    assert apart < 1e-4
+    write("Phi3", phi3(exact, TOKENS, WINDOW))
 
     weights = command_r_plus_weights()
     for i in range(64):  # one key head: llama.cpp expects the matrix that it is

@@ -24,8 +24,7 @@ bool Better(float a, float b) {
 // Puts -inf over all experts of the groups that are not chosen from.
 void CloseGroups(const RouterConfig& c, std::span<float> selection) {
   const std::size_t size = selection.size() / static_cast<std::size_t>(c.n_groups);
-  constexpr int kGroupsMax = 64;
-  std::array<float, kGroupsMax> worth{};
+  std::array<float, kExpertGroupsMax> worth{};
   const auto n_groups = static_cast<std::size_t>(c.n_groups);
   TATARA_CHECK(n_groups <= worth.size());
   for (std::size_t g = 0; g < n_groups; ++g) {
@@ -42,7 +41,7 @@ void CloseGroups(const RouterConfig& c, std::span<float> selection) {
     }
     worth[g] = c.group_best == 1 || size == 1 ? best[0] : best[0] + best[1];
   }
-  std::array<bool, kGroupsMax> open{};
+  std::array<bool, kExpertGroupsMax> open{};
   for (int taken = 0; taken < c.n_groups_used; ++taken) {
     std::size_t best = n_groups;
     for (std::size_t g = 0; g < n_groups; ++g) {

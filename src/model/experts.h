@@ -26,6 +26,7 @@
 namespace tatara::model {
 
 inline constexpr std::int64_t kExpertsMax = 4096;
+inline constexpr std::int64_t kExpertGroupsMax = 64;
 
 // What turns a row of the router's outputs (X) into scores.
 enum class RouterScore {

@@ -8,8 +8,6 @@
 namespace tatara::model {
 namespace {
 
-constexpr std::int64_t kGroupsMax = 64;
-
 Result<> ReadScoreKeys(Keys& keys, RouterConfig& c) {
   const auto known = static_cast<std::int64_t>(c.score) + 1;
   TATARA_TRY(const std::int64_t score, keys.IntOr("expert_gating_func", known, {0, 3}));
@@ -24,9 +22,9 @@ Result<> ReadScoreKeys(Keys& keys, RouterConfig& c) {
 }
 
 Result<> ReadGroups(Keys& keys, RouterConfig& c) {
-  TATARA_TRY(c.n_groups, keys.IntOr("expert_group_count", c.n_groups, {0, kGroupsMax}));
+  TATARA_TRY(c.n_groups, keys.IntOr("expert_group_count", c.n_groups, {0, kExpertGroupsMax}));
   TATARA_TRY(c.n_groups_used,
-             keys.IntOr("expert_group_used_count", c.n_groups_used, {0, kGroupsMax}));
+             keys.IntOr("expert_group_used_count", c.n_groups_used, {0, kExpertGroupsMax}));
   if (c.n_groups <= 1) {
     c.n_groups = c.n_groups_used = 1;
     return Ok{};

@@ -86,6 +86,25 @@ std::shared_ptr<MemoryStore> MistralModel() {
   return store;
 }
 
+std::shared_ptr<MemoryStore> Phi3Model() {
+  auto store = Store("phi3", {{"attention.head_count_kv", std::uint64_t{kKvHeads}},
+                              {"attention.layer_norm_rms_epsilon", 1e-5},
+                              {"attention.sliding_window", std::uint64_t{kWindow}}});
+  store->Add("token_embd.weight", kVocab, kEmbd);
+  store->Add("output_norm.weight", 1, kEmbd, 1);
+  store->Add("output.weight", kVocab, kEmbd);
+  for (int i = 0; i < kLayers; ++i) {
+    const std::string b = "blk." + std::to_string(i) + ".";
+    store->Add(b + "attn_norm.weight", 1, kEmbd, 1);
+    store->Add(b + "attn_qkv.weight", (kHeads + 2 * kKvHeads) * kHeadDim, kEmbd);
+    store->Add(b + "attn_output.weight", kEmbd, kHeads * kHeadDim);
+    store->Add(b + "ffn_norm.weight", 1, kEmbd, 1);
+    store->Add(b + "ffn_up.weight", 2 * kFf, kEmbd);
+    store->Add(b + "ffn_down.weight", kEmbd, kFf);
+  }
+  return store;
+}
+
 // Command R+ in small: 64 layers tell llama.cpp that heads are normed.
 std::shared_ptr<MemoryStore> CommandRPlusModel() {
   constexpr int n = 16, d = 8;
@@ -218,6 +237,10 @@ TEST(ReferenceLogits, Gpt2) {
 
 TEST(ReferenceLogits, MistralWithItsWindow) {
   ExpectLogits("mistral with a window", MistralModel(), kMistralLogits, kMistralScale);
+}
+
+TEST(ReferenceLogits, Phi3WithItsWindow) {
+  ExpectLogits("phi3 with a window", Phi3Model(), kPhi3Logits, kPhi3Scale);
 }
 
 TEST(ReferenceLogits, CommandRPlusWithItsHeadNorms) {
