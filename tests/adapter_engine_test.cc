@@ -10,6 +10,7 @@
 #include "golden_support.h"
 #include "tatara/generate/engine.h"
 #include "tatara/generate/run_record.h"
+#include "tatara/numerics/digest.h"
 
 namespace tatara::test {
 namespace {
@@ -24,7 +25,7 @@ using ::testing::HasSubstr;
 class AdapterEngine : public ::testing::Test {
  protected:
   void SetUp() override {
-    TATARA_REQUIRE_DATA(file, "golden/arch/llama.gguf");
+    TATARA_REQUIRE_DATA(file, "golden/arch/llama_q8_0.gguf");
     model_ = file.string();
     ThreadPool pool(1);
     auto store = weights::OpenTensorStore(model_);
@@ -148,6 +149,24 @@ TEST_F(AdapterEngine, MergedIsTheHotOneUpToRounding) {
     largest = std::max(largest, std::abs(double{beside[i]}));
   }
   EXPECT_LT(worst, 1e-4 * largest);
+}
+
+// Rule 6 in its bits, the same on every instruction set (TATARA_ISA forces one). A change is a new
+// version of the numerics contract.
+TEST_F(AdapterEngine, BitsArePinned) {
+  const auto tokens = Ask("", 70).prompt;
+  const auto digest = [&](const EngineOptions& options, const std::string& name) {
+    const auto engine = Open(options);
+    if (!name.empty()) Add(*engine, name, 9, 0.7);
+    return numerics::F32Sha256(*engine->LogitsWith(tokens, name)).substr(0, 16);
+  };
+  const AdapterSpec spec{"nine", Path(9).string(), 0.7};
+  AdapterSpec requantised = spec;
+  requantised.requantise = true;
+  EXPECT_EQ(digest({}, "nine"), "48fa75eb2935bf16");
+  EXPECT_EQ(digest({.f32_activations = true}, "nine"), "375842d2a0e913f2");
+  EXPECT_EQ(digest({.merge = spec}, ""), "99f73a0b214e85dc");
+  EXPECT_EQ(digest({.merge = requantised}, ""), "cce4556ce5f439c9");
 }
 
 TEST_F(AdapterEngine, RecordsReplayAndNameAnotherAdapter) {

@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::int64_t kHeadsMax = 1 << 16;
+constexpr std::int64_t kHeadSizeMax = 1 << 20;
 
 enum class Role { kA, kB, kMagnitude };
 struct RoleName {
@@ -47,6 +48,10 @@ Result<Heads> HeadsOf(const Metadata& model, const std::string& architecture) {
                   heads.n);
   }
   TATARA_TRY(heads.size, model.IntOr(key("attention.key_length"), n_embd / heads.n));
+  if (heads.size < 1 || heads.size > kHeadSizeMax) {
+    return Refuse("{0}: the key '{1}' is {2}", model.origin(), key("attention.key_length"),
+                  heads.size);
+  }
   return heads;
 }
 

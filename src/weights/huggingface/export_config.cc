@@ -22,6 +22,12 @@ std::int64_t IntOf(const Metadata& keys, std::string_view name) {
   return value.ok() ? *value : 0;
 }
 
+// Lists of one value a layer are made before the count is checked.
+constexpr std::int64_t kLayersMax = 1 << 14;
+std::int64_t LayersOf(const Metadata& keys) {
+  return std::clamp<std::int64_t>(IntOf(keys, "block_count"), 0, kLayersMax);
+}
+
 // A number under its published name, where the model has it.
 void Copy(const Metadata& keys, std::string_view from, const char* to, Json& config) {
   const std::string key = KeyOf(keys, from);
@@ -102,7 +108,7 @@ void AddGemma3(const Metadata& keys, Json& config) {
   Copy(keys, "rope.freq_base_swa", "rope_local_base_freq", config);
   config["sliding_window_pattern"] = 6;
   Json kinds = Json::array();
-  for (std::int64_t i = 0; i < IntOf(keys, "block_count"); ++i) {
+  for (std::int64_t i = 0; i < LayersOf(keys); ++i) {
     kinds.push_back((i + 1) % 6 == 0 ? "full_attention" : "sliding_attention");
   }
   config["layer_types"] = kinds;
@@ -111,7 +117,7 @@ void AddGemma3(const Metadata& keys, Json& config) {
 void AddSmolLM3(const Metadata& keys, Json& config) {
   AddQwen3(keys, config);
   Json turned = Json::array();
-  for (std::int64_t i = 0; i < IntOf(keys, "block_count"); ++i) {
+  for (std::int64_t i = 0; i < LayersOf(keys); ++i) {
     turned.push_back((i + 1) % 4 != 0 ? 1 : 0);
   }
   config["no_rope_layers"] = turned;
