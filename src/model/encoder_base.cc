@@ -46,6 +46,15 @@ Result<EncoderConfig> ReadEncoderConfig(Keys& keys) {
   TATARA_RETURN_IF_ERROR(keys.OnlyBool("attention.causal", false));
   TATARA_TRY(c.n_rot, keys.IntOr("rope.dimension_count", c.head_dim, {1, c.head_dim}));
   TATARA_TRY(c.rope_base, keys.FloatOr("rope.freq_base", 10000, kRopeBaseRange));
+  // Converters write it down where positions are turned as they are.
+  TATARA_TRY(const std::string scaling, keys.StringOr("rope.scaling.type", "none"));
+  if (scaling != "none") {
+    return Refuse(
+        "{0}: the key '{1}' is {2}, which asks for something that '{3}' models do not compute here "
+        "(only {4} is accepted)",
+        keys.origin(), keys.FullName("rope.scaling.type"), Printable(scaling), keys.architecture(),
+        "none");
+  }
   // Of the tokens that go in, and of what is done with the vector: not of the layers.
   for (const char* key :
        {"token_type_count", "embedding.windowed", "embedding.max_tokens", "embedding.normalise",

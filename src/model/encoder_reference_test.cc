@@ -139,6 +139,17 @@ TEST(EncoderReference, AHeadSaysItsClassesAndNamesThemWhereTheFileDoes) {
   EXPECT_EQ(encoder->info().pooling, Pooling::kFirst);
 }
 
+TEST(EncoderReference, AnotherPositionScalingThanNoneIsRefused) {
+  ThreadPool pool(1);
+  const auto store = CrossEncoder(1, 1);
+  store->keys().Set("bert.rope.scaling.type", std::string("none"));
+  EXPECT_TRUE(Encoder::Load(store, {}, pool).ok());
+  store->keys().Set("bert.rope.scaling.type", std::string("yarn"));
+  const auto encoder = Encoder::Load(store, {}, pool);
+  ASSERT_FALSE(encoder.ok());
+  EXPECT_NE(encoder.error().text().find("bert.rope.scaling.type"), std::string::npos);
+}
+
 TEST(EncoderReference, ADecoderWithoutAPoolingIsRefusedAsAnEncoder) {
   ThreadPool pool(1);
   const auto encoder = Encoder::Load(test::TinyModel("llama"), {}, pool);

@@ -107,6 +107,14 @@ Result<std::unique_ptr<Encoder>> LoadModernBert(const LoadContext& context) {
              keys.IntOr("attention.sliding_window_pattern", 3, {1, kLayersMax}));
   TATARA_TRY(config.window_rope_base, keys.FloatOr("rope.freq_base_swa", 10000, kRopeBaseRange));
   TATARA_RETURN_IF_ERROR(keys.OnlyFloat("rope.scaling.factor", 1));
+  TATARA_TRY(const std::string activation, keys.StringOr("hidden_activation", "gelu"));
+  if (activation != "gelu") {
+    return Refuse(
+        "{0}: the key '{1}' is {2}, which asks for something that '{3}' models do not compute here "
+        "(only {4} is accepted)",
+        keys.origin(), keys.FullName("hidden_activation"), Printable(activation), "modern-bert",
+        "gelu");
+  }
   TATARA_RETURN_IF_ERROR(keys.Finish());
   return LoadEncoder<ModernBert>(context, config);
 }
