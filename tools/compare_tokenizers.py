@@ -91,12 +91,11 @@ class OfJson:
     def __init__(self, path, folder):
         from tokenizers import Tokenizer
         document = json.load(open(path))
-        # Tatara is asked for plain text: special tokens are none.
-        document["added_tokens"] = [t for t in document["added_tokens"] if not t["special"]]
         document["post_processor"] = document["truncation"] = document["padding"] = None
         self.vocabulary = os.path.join(folder, "tokenizer.json")
         json.dump(document, open(self.vocabulary, "w"))
         tokenizer = Tokenizer.from_file(self.vocabulary)
+        tokenizer.encode_special_tokens = True  # written in a text they are text
         self.encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
 
 

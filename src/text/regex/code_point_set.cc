@@ -13,35 +13,40 @@
 namespace tatara::text {
 namespace {
 
-template <typename Holds>
-CodePointSet Where(const Holds& holds) {
+// Of every general category, in one pass over all code points.
+const std::array<CodePointSet, kGeneralCategories>& CategorySets() {
+  static const std::array<CodePointSet, kGeneralCategories> sets = [] {
+    std::array<std::vector<CodePointSet::Range>, kGeneralCategories> ranges;
+    const std::uint8_t* table = GeneralCategoryTable();
+    for (char32_t c = 0; c <= CodePointSet::kLast;) {
+      const char32_t first = c;
+      while (c <= CodePointSet::kLast && table[c] == table[first]) ++c;
+      ranges[table[first]].push_back({first, c - 1});
+    }
+    std::array<CodePointSet, kGeneralCategories> made;
+    for (std::size_t i = 0; i < made.size(); ++i) made[i] = CodePointSet::OfRanges(ranges[i]);
+    return made;
+  }();
+  return sets;
+}
+
+CodePointSet OfCategory(std::string_view name) {
   CodePointSet set;
-  for (char32_t c = 0; c <= CodePointSet::kLast;) {
-    while (c <= CodePointSet::kLast && !holds(c)) ++c;
-    if (c > CodePointSet::kLast) break;
-    const char32_t first = c;
-    while (c <= CodePointSet::kLast && holds(c)) ++c;
-    set.Add(CodePointSet::OfRange(first, c - 1));
+  for (int i = 0; i < kGeneralCategories; ++i) {
+    if (NameOf(static_cast<GeneralCategory>(i)).starts_with(name)) {
+      set.Add(CategorySets()[static_cast<std::size_t>(i)]);
+    }
   }
   return set;
 }
 
-CodePointSet OfCategory(std::string_view name) {
-  std::array<bool, kGeneralCategories> wanted{};
-  for (int i = 0; i < kGeneralCategories; ++i) {
-    wanted[static_cast<std::size_t>(i)] = NameOf(static_cast<GeneralCategory>(i)).starts_with(name);
-  }
-  const std::uint8_t* table = GeneralCategoryTable();
-  return Where([&](char32_t c) { return wanted[table[c]]; });
-}
-
 CodePointSet FromIcu(const icu::UnicodeSet& set) {
-  CodePointSet out;
+  std::vector<CodePointSet::Range> ranges;
   for (int i = 0; i < set.getRangeCount(); ++i) {
-    out.Add(CodePointSet::OfRange(static_cast<char32_t>(set.getRangeStart(i)),
-                                  static_cast<char32_t>(set.getRangeEnd(i))));
+    ranges.push_back(
+        {static_cast<char32_t>(set.getRangeStart(i)), static_cast<char32_t>(set.getRangeEnd(i))});
   }
-  return out;
+  return CodePointSet::OfRanges(std::move(ranges));
 }
 
 // CJK Ideographs Extension I, of Unicode 15.1: whether ICU knows it depends on its version.
@@ -111,6 +116,13 @@ CodePointSet CodePointSet::OfRange(char32_t first, char32_t last) {
   return set;
 }
 
+CodePointSet CodePointSet::OfRanges(std::vector<Range> ranges) {
+  CodePointSet set;
+  set.ranges_ = std::move(ranges);
+  set.Normalise();
+  return set;
+}
+
 std::optional<CodePointSet> CodePointSet::OfProperty(std::string_view name) {
   if (name == "Any") return OfRange(0, kLast);
   for (const auto& [longer, shorter] : kLongNames) {
@@ -130,7 +142,12 @@ std::optional<CodePointSet> CodePointSet::OfProperty(std::string_view name) {
 }
 
 CodePointSet CodePointSet::WhiteSpace() {
-  return Where([](char32_t c) { return IsWhiteSpace(c); });
+  constexpr char32_t kAfterLast = 0x3001;
+  std::vector<Range> ranges;
+  for (char32_t c = 0; c < kAfterLast; ++c) {
+    if (IsWhiteSpace(c)) ranges.push_back({c, c});
+  }
+  return OfRanges(std::move(ranges));
 }
 
 CodePointSet CodePointSet::Word() {

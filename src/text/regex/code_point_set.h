@@ -20,6 +20,7 @@ class CodePointSet {
   CodePointSet() = default;
   static CodePointSet Of(char32_t c) { return OfRange(c, c); }
   static CodePointSet OfRange(char32_t first, char32_t last);
+  static CodePointSet OfRanges(std::vector<Range> ranges);
   // A general category ("L", "Lu", "Letter"), "Any", "Age=8.0", or a script ("Han", "Script=Han");
   // nothing for other names.
   static std::optional<CodePointSet> OfProperty(std::string_view name);
