@@ -163,6 +163,33 @@ TEST_F(AdapterFolder, RefusesSettingsByName) {
   EXPECT_EQ(Message("init_lora_weights", "gaussian"), "accepted");
 }
 
+// Bytes changed at random: read or refused, never worse.
+TEST_F(AdapterFolder, SpoiledBytesAreRefusedOrRead) {
+  const std::string config = SomeConfig().dump(), tensors = Safetensors(SomeTensors());
+  std::uint64_t state = 11;
+  const auto below = [&](std::size_t n) {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    return static_cast<std::size_t>(state >> 33) % n;
+  };
+  int n_read = 0;
+  for (int i = 0; i < 300; ++i) {
+    std::string spoiled[] = {config, tensors};
+    std::string& one = spoiled[below(2)];
+    for (std::size_t n = 1 + below(3); n > 0; --n) {
+      constexpr std::string_view kBytes = "0919-.{}[]\"\\,:eEnul\xff";
+      one[below(std::min<std::size_t>(one.size(), 900))] = kBytes[below(kBytes.size())];
+    }
+    std::ofstream(scratch_.path() / "adapter_config.json") << spoiled[0];
+    std::ofstream(scratch_.path() / "adapter_model.safetensors", std::ios::binary) << spoiled[1];
+    const auto opened = OpenAdapter(scratch_.path(), model_);
+    n_read += opened.ok() ? 1 : 0;
+    if (!opened.ok()) {
+      EXPECT_FALSE(opened.error().text().empty());
+    }
+  }
+  EXPECT_LT(n_read, 300);
+}
+
 TEST_F(AdapterFolder, RefusesTensorsByName) {
   const auto message = [&](const Tensor& extra) {
     auto tensors = SomeTensors();
