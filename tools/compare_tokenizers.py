@@ -12,6 +12,8 @@ ENCODE is the built tatara_encode_files (bench/tokenizers). VOCABULARY decides t
     NAME.gguf           gpt2: built in tokenizers of its tokens, merges and the expression of its pre-tokenizer
                         (gpt-2, smollm, qwen2); llama: built in sentencepiece of its tokens and scores
 
+    splits              the pieces of every pre-tokenizer that Tatara knows by name; tokenizers reads the same expressions
+
 TEXT is a file, or a folder whose text files are all taken. --code-points adds texts with every code point beside
 letters, spaces, digits, an apostrophe and itself. --time also prints seconds of processor time of both on one
 thread, in the same run, best of three. Prints a line per text that differs and a summary; status 1 where ids differ. Files that are no UTF-8 are left
@@ -174,6 +176,47 @@ class OfGguf:
         return sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString()).encode
 
 
+class OfSplits:
+    """The expressions of one name in a tokenizer whose ids show where pieces begin: a character is one token at the
+    beginning of a piece, another inside it."""
+
+    def __init__(self, expressions, texts, folder):
+        from tokenizers import Tokenizer
+        characters = sorted(set().union(*map(set, texts)))
+        vocab = {c: i for i, c in enumerate(characters)}
+        vocab.update({"##" + c: len(characters) + i for i, c in enumerate(characters)})
+        splits = [{"type": "Split", "pattern": {"Regex": e.replace("\\u{", "\\x{")}, "behavior": "Isolated",
+                   "invert": False} for e in expressions]
+        model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "##",
+                 "end_of_word_suffix": None, "fuse_unk": False, "vocab": vocab, "merges": []}
+        self.vocabulary = os.path.join(folder, "tokenizer.json")
+        document = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+                    "pre_tokenizer": {"type": "Sequence", "pretokenizers": splits}, "post_processor": None,
+                    "decoder": None, "model": model}
+        json.dump(document, open(self.vocabulary, "w"))
+        tokenizer = Tokenizer.from_file(self.vocabulary)
+        self.encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def compare_splits(encode, files):
+    names = json.loads(subprocess.run([encode, "--splits"], stdout=subprocess.PIPE, check=True).stdout)
+    texts = [open(path, "rb").read().decode("utf-8") for path in files]
+    seen, n_different = {}, 0
+    for name, expressions in names.items():
+        same = seen.setdefault(tuple(expressions), name)
+        if same != name:
+            print(f"{name}: as {same}")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            oracle = OfSplits(expressions, texts, folder)
+            out = subprocess.run([encode, oracle.vocabulary, "--ids", *files], stdout=subprocess.PIPE, check=True).stdout
+            different = [path for path, text, line in zip(files, texts, map(json.loads, out.splitlines()), strict=True)
+                         if line["ids"] != oracle.encode(text)]
+            n_different += len(different)
+            print(f"{name}: {len(files)} texts, {len(different)} different {different[:3]}")
+    return 1 if n_different else 0
+
+
 ORACLES = {".tiktoken": OfTiktoken, ".json": OfJson, ".model": OfSentencePiece, ".gguf": OfGguf}
 
 
@@ -201,6 +244,10 @@ def text_files(path):
 
 
 def main(encode, vocabulary, *arguments):
+    if vocabulary == "splits":
+        with tempfile.TemporaryDirectory() as folder:
+            files = [f for path in arguments if not path.startswith("--") for f in text_files(path)]
+            return compare_splits(encode, files + list(code_point_files(folder) if "--code-points" in arguments else []))
     extension = next((e for e in ORACLES if vocabulary.endswith(e) or e + "." in os.path.basename(vocabulary)), None)
     if extension is None:
         sys.exit(__doc__)

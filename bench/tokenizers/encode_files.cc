@@ -3,6 +3,8 @@
 //
 //   tatara_encode_files TOKENIZER [--special] [--add] [--rounds N] [--ids] FILE...
 //
+//   tatara_encode_files --splits
+//
 // TOKENIZER: a GGUF file, or a tokenizer.json with, beside it, tokenizer_config.json. Prints a JSON
 // value a line: {"file", "n_ids", "seconds" (of processor time, best
 // of N rounds), "ids" where asked for, "same_text":
@@ -18,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "named_splits.h"
 #include "tatara/base/metadata.h"
 #include "tatara/text/tokenizer.h"
 #include "tatara/weights/tensor_store.h"
@@ -45,10 +48,22 @@ Result<std::unique_ptr<text::Tokenizer>> Open(const std::filesystem::path& path)
   return text::Tokenizer::FromMetadata(metadata);
 }
 
+// The expressions of every named pre-tokenizer, as one JSON object.
+int PrintSplits() {
+  nlohmann::json all = nlohmann::json::object();
+  for (const std::string_view name : text::KnownSplitNames()) {
+    const auto splits = text::SplitsOfName(name, "names");
+    if (splits.ok()) all[std::string(name)] = splits->expressions;
+  }
+  std::printf("%s\n", all.dump().c_str());
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
+  if (std::string_view(argv[1]) == "--splits") return PrintSplits();
   const auto tokenizer = Open(argv[1]);
   if (!tokenizer.ok()) {
     std::fprintf(stderr, "%s\n", tokenizer.error().text().c_str());

@@ -24,10 +24,12 @@ SpecialTokens TokensOf(const Vocabulary& vocabulary, bool with_special,
   return SpecialTokens(std::move(tokens));
 }
 
+// \w of Rust's regular expressions.
 bool IsWordCharacter(char32_t c) {
   static const CodePointSet word = CodePointSet::Word();
   const bool joiner = c == 0x200C || c == 0x200D;
-  return joiner || word.Contains(c);
+  const bool raised = c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0xBC && c <= 0xBE);
+  return joiner || (word.Contains(c) && !raised);
 }
 
 // Where the last character of `text` begins.

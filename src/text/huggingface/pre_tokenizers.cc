@@ -66,8 +66,11 @@ class Reader {
     if (type == "Split") return ReadSplit(place);
     if (type == "Metaspace") return ReadMetaspace(place);
     if (type == "Whitespace") {
-      return Add(place, R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)", Behaviour::kRemoved,
-                 /*invert=*/true);
+      // \w of Rust's regular expressions: with the joiners, without Oniguruma's raised digits.
+      return Add(place,
+                 R"([[\w\x{200C}\x{200D}]&&[^\xB2\xB3\xB9\xBC-\xBE]]+)"
+                 R"(|[[^\w\s\x{200C}\x{200D}]\xB2\xB3\xB9\xBC-\xBE]+)",
+                 Behaviour::kRemoved, /*invert=*/true);
     }
     if (type == "WhitespaceSplit") return Add(place, R"(\s)", Behaviour::kRemoved);
     if (type == "BertPreTokenizer") {

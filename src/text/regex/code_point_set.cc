@@ -154,9 +154,11 @@ CodePointSet CodePointSet::Word() {
   static const CodePointSet word = [] {
     CodePointSet set = OfCategory("L");
     for (const std::string_view category : {"M", "Nd", "Nl", "Pc"}) set.Add(OfCategory(category));
-    // Alphabetic symbols: circled and squared letters.
-    for (const Range range : {Range{0x24B6, 0x24E9}, Range{0x1F130, 0x1F149},
-                              Range{0x1F150, 0x1F169}, Range{0x1F170, 0x1F189}}) {
+    // Alphabetic symbols (circled and squared letters), and what Oniguruma adds of Latin 1: raised
+    // digits and fractions.
+    for (const Range range :
+         {Range{0x24B6, 0x24E9}, Range{0x1F130, 0x1F149}, Range{0x1F150, 0x1F169},
+          Range{0x1F170, 0x1F189}, Range{0xB2, 0xB3}, Range{0xB9, 0xB9}, Range{0xBC, 0xBE}}) {
       set.Add(OfRange(range.first, range.last));
     }
     return set;

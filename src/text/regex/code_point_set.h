@@ -25,7 +25,7 @@ class CodePointSet {
   // nothing for other names.
   static std::optional<CodePointSet> OfProperty(std::string_view name);
   static CodePointSet WhiteSpace();
-  static CodePointSet Word();   // Alphabetic, marks, decimal digits, connectors (UTS #18, annex C)
+  static CodePointSet Word();   // as Oniguruma has it
   static CodePointSet Digit();  // Nd
 
   void Add(const CodePointSet& other);
