@@ -13,7 +13,7 @@ const Family* const kFamilies[] = {
     &kPhi3Family,    &kOlmo2Family,      &kOlmo3Family,      &kCohereFamily,
     &kCohere2Family, &kGlm4Family,       &kGlm4MoeFamily,    &kGpt2Family,
     &kBertFamily,    &kRobertaFamily,    &kBertRankerFamily, &kRobertaRankerFamily,
-    &kNomicFamily,
+    &kNomicFamily,   &kModernBertFamily,
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// BERT, XLM-R (RoBERTa), Nomic and ModernBERT encoders; cross-encoders with their head.
+// BERT, XLM-R (RoBERTa) and Nomic encoders; cross-encoders with their head.
 #include "huggingface/families/list.h"
 
 namespace tatara::weights {

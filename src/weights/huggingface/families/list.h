@@ -20,5 +20,7 @@ extern const Family kGpt2Family;
 // bert.cc
 extern const Family kBertFamily, kRobertaFamily, kBertRankerFamily, kRobertaRankerFamily,
     kNomicFamily;
+// modern_bert.cc
+extern const Family kModernBertFamily;
 
 }  // namespace tatara::weights
