@@ -35,10 +35,11 @@ std::unique_ptr<Tokenizer> Make(const SmallVocabulary& vocabulary) {
 
 std::vector<Case> MakeCases() {
   std::vector<Case> cases;
-  for (const char* pre : {"gpt-2", "smollm", "qwen2", "default"}) {
+  for (const std::string_view pre :
+       {"gpt-2", "smollm", "qwen2", "default", "llama-bpe", "deepseek-v3", "kimi-k2", "superbpe"}) {
     SmallVocabulary vocabulary = SmallByteLevel();
     vocabulary.pre = pre;
-    cases.push_back({Make(vocabulary), true});
+    cases.push_back({Make(vocabulary), pre != "qwen2"});  // which composes
   }
   SmallVocabulary lacking = SmallByteLevel();
   for (const unsigned char byte : {0x04, 0xF1, 0xFF})
