@@ -56,6 +56,16 @@ AnswerFormat AnswerFormat::FromTemplate(std::string_view source) {
   return format;
 }
 
+AnswerFormat AnswerFormat::WithoutCalls() const {
+  AnswerFormat format = *this;
+  std::erase_if(format.rows_, [](std::size_t row) {
+    const answer::Body body = answer::Forms()[row].body;
+    return body != answer::Body::kThinking && body != answer::Body::kDropped;
+  });
+  format.bare_calls_ = false;
+  return format;
+}
+
 bool AnswerFormat::PromptThinks(std::string_view prompt) const {
   while (!prompt.empty() && (prompt.back() == '\n' || prompt.back() == ' ')) {
     prompt.remove_suffix(1);

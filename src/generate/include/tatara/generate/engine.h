@@ -5,7 +5,7 @@
 // instruction set and cache state.
 //
 // This header needs no header of a lower module, so that the assistant can use it.
-// Thread safety: one thread at a time per Engine.
+// Thread safety: one thread at a time; facts, tokenizer, template and its const uses: any thread.
 #pragma once
 
 #include <cstdint>

@@ -38,6 +38,8 @@ class AnswerFormat {
 
   // The forms whose markers the template writes or speaks of.
   static AnswerFormat FromTemplate(std::string_view template_source);
+  // For answers to conversations without tools: what looks like a call is text.
+  AnswerFormat WithoutCalls() const;
   // True where the rendered prompt ends inside a thinking section that the answer goes on with.
   bool PromptThinks(std::string_view prompt) const;
   // Markers of sections that are looked for, for those who decode: they are mostly special tokens,

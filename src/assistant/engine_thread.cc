@@ -1,0 +1,116 @@
+#include "engine_thread.h"
+
+#include <algorithm>
+
+namespace tatara::assistant {
+
+EngineThread::EngineThread(std::unique_ptr<generate::Engine> engine, Limits limits,
+                           const Clock& clock)
+    : engine_(std::move(engine)),
+      limits_(limits),
+      clock_(clock),
+      counters_(engine_->counters()),
+      thread_([this] { Run(); }) {}
+
+Result<> EngineThread::Post(std::shared_ptr<EngineJob> job) {
+  const int n = static_cast<int>(job->requests.size());
+  const std::lock_guard lock(mutex_);
+  if (stop_) return MakeError(ErrorKind::kUnavailable, "the service is stopping");
+  if (outstanding_ + n > limits_.requests_max) {
+    return MakeError(ErrorKind::kUnavailable,
+                     "{0} requests run or wait for this model, {1} more would pass the limit of "
+                     "{2}; try again later",
+                     outstanding_, n, limits_.requests_max);
+  }
+  outstanding_ += n;
+  posted_.push_back(std::move(job));
+  wake_.notify_one();
+  return Ok{};
+}
+
+void EngineThread::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+generate::EngineCounters EngineThread::counters() const {
+  const std::lock_guard lock(mutex_);
+  return counters_;
+}
+
+int EngineThread::outstanding() const {
+  const std::lock_guard lock(mutex_);
+  return outstanding_;
+}
+
+void EngineThread::Run() {
+  while (TakeJobs()) {
+    engine_->Step();
+    std::erase_if(active_, [](const auto& active) { return active->left == 0; });
+    const std::lock_guard lock(mutex_);
+    counters_ = engine_->counters();
+  }
+}
+
+bool EngineThread::TakeJobs() {
+  std::vector<std::shared_ptr<EngineJob>> jobs;
+  bool stop = false;
+  {
+    std::unique_lock lock(mutex_);
+    if (active_.empty()) wake_.wait(lock, [&] { return stop_ || !posted_.empty(); });
+    jobs.swap(posted_);
+    stop = stop_;
+  }
+  for (auto& job : jobs) Begin(std::move(job));
+  CancelWhatShouldEnd(stop);
+  return !stop || !active_.empty();
+}
+
+void EngineThread::Begin(std::shared_ptr<EngineJob> job) {
+  auto active = std::make_shared<Active>();
+  active->job = std::move(job);
+  active->left = active->job->requests.size();
+  for (std::size_t i = 0; i < active->job->requests.size(); ++i) {
+    auto submitted = engine_->Submit(
+        std::move(active->job->requests[i]),
+        [job = active->job.get(), i](std::string_view text) {
+          job->on_text(i, text);
+          return !job->call->cancelled();
+        },
+        // The engine keeps this until it is called, and what it keeps keeps the job.
+        [this, active, i](Result<generate::Completion> result) {
+          End(*active, i, std::move(result));
+        });
+    if (submitted.ok()) {
+      active->ids.push_back(*submitted);
+    } else {
+      End(*active, i, submitted.error());
+    }
+  }
+  if (active->left > 0) active_.push_back(std::move(active));
+}
+
+void EngineThread::CancelWhatShouldEnd(bool all) {
+  for (const auto& active : active_) {
+    if (active->cancelled) continue;
+    const EngineJob& job = *active->job;
+    if (!all && !job.call->cancelled() && clock_.MonotonicNanoseconds() < job.deadline_ns) continue;
+    active->cancelled = true;
+    for (const generate::RequestId id : active->ids) engine_->Cancel(id);
+  }
+}
+
+void EngineThread::End(Active& active, std::size_t request, Result<generate::Completion> result) {
+  --active.left;
+  {
+    const std::lock_guard lock(mutex_);
+    --outstanding_;
+  }
+  active.job->on_done(request, std::move(result));
+}
+
+}  // namespace tatara::assistant

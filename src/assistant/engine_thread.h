@@ -1,0 +1,73 @@
+// The thread that owns one engine: jobs come over a queue, all that run are stepped together.
+// Thread safety: any thread; callbacks of jobs run on the owner thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "tatara/assistant/service.h"
+#include "tatara/base/clock.h"
+#include "tatara/generate/engine.h"
+
+namespace tatara::assistant {
+
+struct EngineJob {
+  std::shared_ptr<RunningCall> call;
+  std::vector<generate::Request> requests;
+  std::int64_t deadline_ns = 0;  // of the clock's monotonic time
+  std::function<void(std::size_t request, std::string_view text)> on_text;
+  // Once for each request. After the deadline a request ends as FinishReason::kCancelled.
+  std::function<void(std::size_t request, Result<generate::Completion>)> on_done;
+};
+
+class EngineThread {
+ public:
+  struct Limits {
+    int requests_max = 272;  // in the engine and on the way to it
+  };
+  EngineThread(std::unique_ptr<generate::Engine> engine, Limits limits, const Clock& clock);
+  ~EngineThread() { Stop(); }
+
+  // kUnavailable where requests_max would be passed, and after Stop.
+  Result<> Post(std::shared_ptr<EngineJob> job);
+  // Cancels everything and ends the thread.
+  void Stop();
+
+  // Of the engine only what never changes: facts, tokenizer, template, rendering.
+  const generate::Engine& engine() const { return *engine_; }
+  generate::EngineCounters counters() const;
+  int outstanding() const;
+
+ private:
+  struct Active {
+    std::shared_ptr<EngineJob> job;
+    std::vector<generate::RequestId> ids;
+    std::size_t left = 0;
+    bool cancelled = false;
+  };
+  void Run();
+  bool TakeJobs();  // false: stopped and nothing is left
+  void Begin(std::shared_ptr<EngineJob> job);
+  void CancelWhatShouldEnd(bool all);
+  void End(Active& active, std::size_t request, Result<generate::Completion> result);
+
+  const std::unique_ptr<generate::Engine> engine_;
+  const Limits limits_;
+  const Clock& clock_;
+  std::vector<std::shared_ptr<Active>> active_;  // the owner thread's
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::shared_ptr<EngineJob>> posted_;
+  generate::EngineCounters counters_;
+  int outstanding_ = 0;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tatara::assistant

@@ -1,0 +1,34 @@
+// One thread that runs short tasks in the order they came, within a bound.
+// Thread safety: any thread.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "tatara/base/error.h"
+
+namespace tatara::assistant {
+
+class TaskThread {
+ public:
+  explicit TaskThread(std::size_t tasks_max);
+  ~TaskThread() { Stop(); }
+  // kUnavailable where the queue is full, and after Stop.
+  Result<> Post(std::function<void()> task);
+  void Stop();  // runs what is queued first
+  std::size_t waiting() const;
+
+ private:
+  void Run();
+  const std::size_t tasks_max_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tatara::assistant
