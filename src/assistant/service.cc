@@ -228,8 +228,8 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
   // Every prompt with the text it was made of.
   std::vector<std::pair<std::vector<std::int32_t>, generate::PromptOrigin>> prompts;
   const auto add = [&](std::vector<std::int32_t> ids, generate::PromptForm form, std::string text) {
-    prompts.emplace_back(std::move(ids), generate::PromptOrigin{info.name, info.sha256, form,
-                                                                std::move(text)});
+    prompts.emplace_back(std::move(ids),
+                         generate::PromptOrigin{info.name, info.sha256, form, std::move(text)});
   };
   GenerateJob::Parts parts;
   if (call.chat) {
@@ -341,8 +341,8 @@ Result<std::shared_ptr<RunningCall>> Service::Embed(EmbedCall call,
   TATARA_TRY(const ModelInfo info, Find(call.model, ModelKind::kEmbeds));
   TATARA_TRY(Model* const model, FindModel(info.name));
   auto running = std::make_shared<RunningCall>();
-  auto posted = model->tasks->Post(
-      [model, running, call = std::move(call), done = std::move(done)] {
+  auto posted =
+      model->tasks->Post([model, running, call = std::move(call), done = std::move(done)] {
         if (running->cancelled()) {
           return done(MakeError(ErrorKind::kCancelled, "the caller cancelled the request"));
         }
@@ -364,8 +364,8 @@ Result<std::shared_ptr<RunningCall>> Service::Rerank(
   TATARA_TRY(const ModelInfo info, Find(call.model, ModelKind::kEmbeds));
   TATARA_TRY(Model* const model, FindModel(info.name));
   auto running = std::make_shared<RunningCall>();
-  auto posted = model->tasks->Post(
-      [model, running, call = std::move(call), done = std::move(done)] {
+  auto posted =
+      model->tasks->Post([model, running, call = std::move(call), done = std::move(done)] {
         if (running->cancelled()) {
           return done(MakeError(ErrorKind::kCancelled, "the caller cancelled the request"));
         }
@@ -420,8 +420,8 @@ Result<std::string> Service::Receipt(std::string_view id) const {
   }
   TATARA_TRY(const Model* model, FindModel(kept->model));
   TATARA_TRY(const auto key, ledger::SigningKey::LoadOrCreate(options_.home));
-  RecordFields record = generate::RunFields(model->engine->engine(), kept->request, kept->origin,
-                                            kept->completion);
+  RecordFields record =
+      generate::RunFields(model->engine->engine(), kept->request, kept->origin, kept->completion);
   // A digest of all logits was not taken; without the field a replay does not compare it.
   record.erase("output.logits_sha256");
   return ledger::MakeReceipt(

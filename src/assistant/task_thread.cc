@@ -2,8 +2,7 @@
 
 namespace tatara::assistant {
 
-TaskThread::TaskThread(std::size_t tasks_max)
-    : tasks_max_(tasks_max), thread_([this] { Run(); }) {}
+TaskThread::TaskThread(std::size_t tasks_max) : tasks_max_(tasks_max), thread_([this] { Run(); }) {}
 
 Result<> TaskThread::Post(std::function<void()> task) {
   const std::lock_guard lock(mutex_);

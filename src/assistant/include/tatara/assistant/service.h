@@ -132,7 +132,7 @@ class GenerateSink {
   virtual ~GenerateSink() = default;
   // What is new of a choice; all deltas joined are the choice.
   virtual void OnDelta(int choice, const AnswerDelta& delta) = 0;
-  virtual void OnChoice(Choice choice) = 0;     // it ended
+  virtual void OnChoice(Choice choice) = 0;      // it ended
   virtual void OnDone(Result<Usage> usage) = 0;  // last, once
 };
 

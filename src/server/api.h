@@ -1,0 +1,57 @@
+// The APIs over HTTP: routes, who may call, and one function for each endpoint. JSON ends here.
+// Thread safety: handlers of one exchange never run at the same time, different ones do.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "http.h"
+#include "json_fields.h"
+#include "tatara/assistant/service.h"
+
+namespace tatara::server {
+
+struct ApiContext {
+  assistant::Service* service = nullptr;
+  bool strict = false;
+  bool loopback = true;
+  std::string api_key;
+};
+
+// A request on its way through an endpoint.
+struct ApiCall {
+  std::shared_ptr<Exchange> exchange;
+  const ApiContext* context = nullptr;
+  Json body;         // an object; empty for GET
+  std::string rest;  // of the path, behind the route's prefix
+  Headers headers;   // that the answer carries
+
+  void Answer(const Json& json) const;
+  void Fail(const ApiError& error) const;
+  // False, and answered, where a field was wrong or (strict) unknown. Else names the ignored ones
+  // in the answer's headers.
+  bool Check(const Fields& fields);
+};
+
+// Checks Host, Origin, key, method and content type, reads the body and calls the endpoint.
+void HandleRequest(const ApiContext& context, std::shared_ptr<Exchange> exchange);
+
+// 32 hexadecimal digits that nobody can guess.
+std::string FreshId();
+
+void ChatCompletions(ApiCall call);
+void Completions(ApiCall call);
+void Embeddings(ApiCall call);
+void Rerank(ApiCall call);
+void Tokenize(ApiCall call);
+void Detokenize(ApiCall call);
+void ApplyTemplate(ApiCall call);
+void ListModels(ApiCall call);
+void OneModel(ApiCall call);
+void OneReceipt(ApiCall call);
+void Metrics(ApiCall call);
+void Health(ApiCall call);
+void Ready(ApiCall call);
+
+}  // namespace tatara::server

@@ -1,0 +1,136 @@
+// POST /v1/completions
+#include <fmt/format.h>
+
+#include "answer_sink.h"
+#include "logprobs.h"
+
+namespace tatara::server {
+namespace {
+
+class CompletionWriter final : public AnswerWriter {
+ public:
+  CompletionWriter(Parts parts, std::vector<std::string> echoes, int n)
+      : AnswerWriter(std::move(parts)), echoes_(std::move(echoes)), n_(n) {}
+
+ private:
+  std::string_view object_name(bool) const override { return "text_completion"; }
+  static Json Chunk(int choice, std::string text) {
+    return {{"index", choice},
+            {"text", std::move(text)},
+            {"logprobs", nullptr},
+            {"finish_reason", nullptr}};
+  }
+  // What the prompt adds to a choice's text.
+  std::string Echo(int choice) const {
+    return echoes_.empty() ? "" : echoes_[static_cast<std::size_t>(choice / n_)];
+  }
+  Json OpeningChunk(int choice) const override {
+    const std::string echo = Echo(choice);
+    return echo.empty() ? Json() : Chunk(choice, echo);
+  }
+  std::vector<Json> DeltaChunks(int choice, const assistant::AnswerDelta& delta) override {
+    return {Chunk(choice, delta.content)};
+  }
+  Json Logprobs(const assistant::Choice& choice) const {
+    return parts_.with_logprobs ? CompletionLogprobs(choice.logprobs, 0) : Json();
+  }
+  Json EndChunk(const assistant::Choice& choice) const override {
+    return {{"index", choice.index},
+            {"text", ""},
+            {"logprobs", Logprobs(choice)},
+            {"finish_reason", choice.finish_reason}};
+  }
+  Json WholeChoice(const assistant::Choice& choice) const override {
+    return {{"index", choice.index},
+            {"text", Echo(choice.index) + choice.content},
+            {"logprobs", Logprobs(choice)},
+            {"finish_reason", choice.finish_reason}};
+  }
+
+  const std::vector<std::string> echoes_;  // one a prompt; none where not asked for
+  const int n_;
+};
+
+// A text, texts, ids, or lists of ids.
+void ReadPrompt(Fields& fields, assistant::GenerateCall& request) {
+  const Json* prompt = fields.Get("prompt");
+  if (prompt == nullptr) return fields.Wrong("prompt", "is missing");
+  if (prompt->is_string()) {
+    request.texts.push_back(prompt->get<std::string>());
+    return;
+  }
+  if (!prompt->is_array() || prompt->empty()) {
+    return fields.Wrong("prompt", "expected a string, an array of strings, or token ids");
+  }
+  if (prompt->front().is_number()) {
+    request.id_lists.push_back(ReadIds(fields, "prompt", *prompt));
+    return;
+  }
+  if (prompt->size() > assistant::kCallChoicesMax) {
+    return fields.Wrong("prompt", fmt::format("{} prompts, at most {}", prompt->size(),
+                                              assistant::kCallChoicesMax));
+  }
+  const bool texts = prompt->front().is_string();
+  for (std::size_t i = 0; i < prompt->size(); ++i) {
+    const Json& one = (*prompt)[i];
+    const std::string path = fmt::format("prompt[{}]", i);
+    if (texts ? !one.is_string() : !one.is_array()) {
+      return fields.Wrong(path, texts ? "expected a string" : "expected an array of token ids");
+    }
+    if (texts) {
+      request.texts.push_back(one.get<std::string>());
+    } else {
+      request.id_lists.push_back(ReadIds(fields, path, one));
+    }
+  }
+}
+
+}  // namespace
+
+void Completions(ApiCall call) {
+  Fields fields(call.body);
+  assistant::GenerateCall request{.model = fields.Text("model", "")};
+  ReadSampling(fields, request);
+  ReadPrompt(fields, request);
+  const StreamWish wish = ReadStream(fields);
+  request.tokens_max = static_cast<int>(fields.Integer("max_tokens", 16, {1, kTokensMax}));
+  const bool with_logprobs = fields.Has("logprobs");
+  const auto top = fields.Integer("logprobs", 0, {0, kTopLogprobsMax});
+  if (with_logprobs) request.top_logprobs = static_cast<int>(top);
+  const bool echo = fields.Flag("echo", false);
+  if (echo && with_logprobs) {
+    fields.Wrong("echo", "with log-probabilities is not offered by this server yet");
+  }
+  if (!fields.Text("suffix", "").empty()) {
+    fields.Wrong("suffix", "is not offered by this server yet");
+  }
+  if (fields.Integer("best_of", request.n, {1, 1 << 20}) != request.n) {
+    fields.Wrong("best_of", "another number than n is not offered by this server yet");
+  }
+  fields.RefuseAll({"response_format", "prompt_embeds", "input_prefix", "input_suffix"});
+  if (!call.Check(fields)) return;
+  const auto info = call.context->service->Find(request.model, assistant::ModelKind::kGenerates);
+  if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));
+  std::vector<std::string> echoes;
+  if (echo) {
+    echoes = request.texts;
+    for (const auto& ids : request.id_lists) {
+      auto text = call.context->service->Detokenize(info->name, ids);
+      if (!text.ok()) return call.Fail(ApiErrorOf(text.error()));
+      echoes.push_back(std::move(text).value());
+    }
+  }
+  request.id = "cmpl-" + FreshId();
+  const std::size_t n_prompts = request.texts.size() + request.id_lists.size();
+  auto writer = std::make_shared<CompletionWriter>(
+      AnswerWriter::Parts{.call = call,
+                          .wish = wish,
+                          .id = request.id,
+                          .model = info->name,
+                          .with_logprobs = with_logprobs,
+                          .n_choices = n_prompts * static_cast<std::size_t>(request.n)},
+      std::move(echoes), request.n);
+  Generate(call, std::move(request), std::move(writer));
+}
+
+}  // namespace tatara::server

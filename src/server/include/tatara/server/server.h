@@ -1,0 +1,53 @@
+// The HTTP door: the APIs that existing clients speak, over one assistant::Service.
+// Thread safety: Start, Stop and the destructor from one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tatara/base/error.h"
+
+namespace tatara::assistant {
+class Service;
+}
+
+namespace tatara::server {
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";  // a numeric address or "localhost"
+  int port = 8080;                 // 0: any free one
+  bool strict = false;             // fields that no API has are refused
+  // Asked for as "Authorization: Bearer KEY" (or X-Api-Key) except for /health and /ready. Required
+  // where host is not a loopback address.
+  std::string api_key;
+
+  int n_threads = 2;  // of the HTTP layer
+  int connections_max = 2048;
+  std::size_t header_bytes_max = 16U << 10;
+  std::size_t body_bytes_max = 16U << 20;
+  std::size_t unsent_bytes_max = 4U << 20;  // of a stream whose reader is slow; then it is ended
+  double idle_seconds = 75;                 // between requests of a connection
+  double header_seconds = 10;               // for a whole header
+  double body_seconds = 60;                 // for a whole body
+  double write_seconds = 30;                // without any progress
+  double drain_seconds = 30;                // at the end, for requests that still run
+};
+
+class Server {
+ public:
+  // Refused: an address that is not one of this machine's or taken, one beyond loopback without a
+  // key. `service` must outlive the server.
+  static Result<std::unique_ptr<Server>> Start(assistant::Service& service, ServerOptions options);
+  virtual ~Server() = default;
+
+  virtual int port() const = 0;
+  virtual std::string address() const = 0;  // "http://127.0.0.1:8080"
+  // No new connections; requests that run may end within drain_seconds; then all is closed.
+  virtual void Stop() = 0;
+};
+
+// Whether this names the loopback interface: 127.0.0.0/8, ::1, localhost.
+bool IsLoopback(const std::string& host);
+
+}  // namespace tatara::server

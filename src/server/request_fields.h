@@ -1,0 +1,33 @@
+// Fields that several endpoints share, read into native requests.
+#pragma once
+
+#include "json_fields.h"
+#include "tatara/assistant/service.h"
+
+namespace tatara::server {
+
+inline constexpr int kChoicesMax = 16;
+inline constexpr int kTopLogprobsMax = 20;
+inline constexpr std::size_t kMessagesMax = 4096;
+inline constexpr std::size_t kToolsMax = 256;
+inline constexpr std::size_t kStopsMax = 64;
+inline constexpr std::size_t kStopBytesMax = 1024;
+inline constexpr std::size_t kLogitBiasMax = 1024;
+inline constexpr int kTokensMax = 1 << 24;
+
+// temperature, top_p, top_k, min_p, the penalties, logit_bias, seed, n, stop, user; and what other
+// servers know beyond them is refused by name.
+void ReadSampling(Fields& fields, assistant::GenerateCall& call);
+// messages, tools, tool_choice, chat_template_kwargs, reasoning_effort.
+assistant::Conversation ReadConversation(Fields& fields);
+
+struct StreamWish {
+  bool stream = false;
+  bool usage = false;
+};
+StreamWish ReadStream(Fields& fields);
+
+// A list of token ids at `path`; the first that is none is refused.
+std::vector<std::int32_t> ReadIds(Fields& fields, const std::string& path, const Json& list);
+
+}  // namespace tatara::server

@@ -1,0 +1,159 @@
+// GET /health, /ready, /metrics, /v1/models, /v1/receipts
+#include <fmt/format.h>
+
+#include "api.h"
+#include "tatara/base/version.h"
+
+namespace tatara::server {
+namespace {
+
+Json ModelJson(const assistant::ModelInfo& info) {
+  return {{"id", info.name},
+          {"object", "model"},
+          {"created", info.created_unix},
+          {"owned_by", "tatara"},
+          {"max_model_len", info.context_tokens},
+          {"tatara",
+           {{"kind", info.kind == assistant::ModelKind::kGenerates ? "generates" : "embeds"},
+            {"architecture", info.architecture},
+            {"sha256", info.sha256},
+            {"n_parameters", info.n_parameters},
+            {"n_embd", info.n_embd}}}};
+}
+
+// The text format of Prometheus, version 0.0.4. Meanings and units are those of vLLM's metrics of
+// the same names.
+class MetricsText {
+ public:
+  explicit MetricsText(const std::vector<assistant::ModelState>& states) : states_(states) {}
+
+  template <typename F>
+  void Value(std::string_view type, std::string_view name, std::string_view help, F value) {
+    Head(type, name, help);
+    for (const auto& state : states_) {
+      text_ += fmt::format("tatara_{}{{model_name=\"{}\"}} {}\n", name, Escaped(state.name),
+                           value(state));
+    }
+  }
+  void Spread(std::string_view name, std::string_view help,
+              assistant::Histogram assistant::ModelState::* member) {
+    Head("histogram", name, help);
+    for (const auto& state : states_) {
+      const assistant::Histogram& histogram = state.*member;
+      const std::string model = Escaped(state.name);
+      std::uint64_t sum = 0;
+      for (std::size_t i = 0; i < histogram.counts.size(); ++i) {
+        sum += histogram.counts[i];
+        const std::string bound = i < histogram.kBounds.size()
+                                      ? fmt::format("{}", histogram.kBounds[i])
+                                      : std::string("+Inf");
+        text_ += fmt::format("tatara_{}_bucket{{model_name=\"{}\",le=\"{}\"}} {}\n", name, model,
+                             bound, sum);
+      }
+      text_ += fmt::format(
+          "tatara_{0}_sum{{model_name=\"{1}\"}} {2}\n"
+          "tatara_{0}_count{{model_name=\"{1}\"}} {3}\n",
+          name, model, histogram.sum, sum);
+    }
+  }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  void Head(std::string_view type, std::string_view name, std::string_view help) {
+    text_ += fmt::format("# HELP tatara_{0} {1}\n# TYPE tatara_{0} {2}\n", name, help, type);
+  }
+  static std::string Escaped(const std::string& label) {
+    std::string out;
+    for (const char c : label) {
+      if (c == '\n') {
+        out += "\\n";
+        continue;
+      }
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    return out;
+  }
+  const std::vector<assistant::ModelState>& states_;
+  std::string text_;
+};
+
+}  // namespace
+
+void Health(ApiCall call) {
+  call.Answer({{"status", "ok"}});
+}
+
+void Ready(ApiCall call) {
+  call.Answer({{"status", "ready"}, {"version", kVersion}});
+}
+
+void ListModels(ApiCall call) {
+  Json data = Json::array();
+  for (const auto& info : call.context->service->Models()) data.push_back(ModelJson(info));
+  call.Answer({{"object", "list"}, {"data", std::move(data)}});
+}
+
+void OneModel(ApiCall call) {
+  for (const auto& info : call.context->service->Models()) {
+    if (info.name == call.rest) return call.Answer(ModelJson(info));
+  }
+  const auto none = call.context->service->Find(call.rest, assistant::ModelKind::kGenerates);
+  call.Fail(none.ok() ? ApiError{.status = 404, .message = "there is no such model"}
+                      : ApiErrorOf(none.error()));
+}
+
+void OneReceipt(ApiCall call) {
+  auto receipt = call.context->service->Receipt(call.rest);
+  if (!receipt.ok()) return call.Fail(ApiErrorOf(receipt.error()));
+  call.exchange->Send({.headers = call.headers, .body = std::move(receipt).value()});
+}
+
+void Metrics(ApiCall call) {
+  using State = assistant::ModelState;
+  const auto states = call.context->service->States();
+  MetricsText text(states);
+  text.Value("gauge", "num_requests_running", "Requests in the running batch.",
+             [](const State& s) { return s.running; });
+  text.Value("gauge", "num_requests_waiting", "Requests that wait for their turn.",
+             [](const State& s) { return s.waiting; });
+  text.Value("gauge", "kv_cache_usage_perc", "Share of the KV pages that running requests hold.",
+             [](const State& s) {
+               return s.pages_total == 0 ? 0.0 : double(s.pages_in_use) / s.pages_total;
+             });
+  text.Value("gauge", "kv_cache_pages_cached", "KV pages kept for later prefixes.",
+             [](const State& s) { return s.pages_cached; });
+  text.Value("counter", "prompt_tokens_total", "Prompt tokens of requests that ended.",
+             [](const State& s) { return s.prompt_tokens; });
+  text.Value("counter", "generation_tokens_total", "Tokens generated.",
+             [](const State& s) { return s.generated_tokens; });
+  text.Value("counter", "prefix_cache_hits_total", "Prompt tokens taken from the prefix cache.",
+             [](const State& s) { return s.prefix_tokens_reused; });
+  text.Value("counter", "num_preemptions_total", "Sequences put back to wait.",
+             [](const State& s) { return s.preemptions; });
+  text.Value("counter", "kv_pages_evicted_total", "Cached KV pages given up.",
+             [](const State& s) { return s.pages_evicted; });
+  text.Value("counter", "steps_total", "Passes over the weights.",
+             [](const State& s) { return s.steps; });
+  text.Value("counter", "requests_finished_total", "Sequences that ended by themselves.",
+             [](const State& s) { return s.finished; });
+  text.Value("counter", "requests_cancelled_total", "Sequences that were cancelled.",
+             [](const State& s) { return s.cancelled; });
+  text.Value("counter", "requests_failed_total", "Sequences that ended with an error.",
+             [](const State& s) { return s.failed; });
+  text.Value("counter", "requests_turned_away_total", "Calls refused because the queue was full.",
+             [](const State& s) { return s.turned_away; });
+  text.Spread("time_to_first_token_seconds", "From the queue to the first token.",
+              &State::time_to_first_token);
+  text.Spread("time_per_output_token_seconds", "Mean time between a sequence's tokens.",
+              &State::time_per_output_token);
+  text.Spread("request_queue_time_seconds", "From the queue to the first pass.",
+              &State::queue_time);
+  text.Spread("e2e_request_latency_seconds", "From the queue to the last token.",
+              &State::whole_time);
+  call.exchange->Send({.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                       .headers = call.headers,
+                       .body = text.Take()});
+}
+
+}  // namespace tatara::server

@@ -1,0 +1,192 @@
+// POST /v1/embeddings, /v1/rerank
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "api.h"
+#include "request_fields.h"
+
+namespace tatara::server {
+namespace {
+
+constexpr std::size_t kTextsMax = 2048;
+
+std::string Base64(const char* bytes, std::size_t n) {
+  static constexpr char kAlphabet[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (std::size_t i = 0; i < n; i += 3) {
+    std::uint32_t group = 0;
+    for (std::size_t j = 0; j < 3; ++j) {
+      group = group << 8 | (i + j < n ? static_cast<unsigned char>(bytes[i + j]) : 0U);
+    }
+    for (int j = 0; j < 4; ++j) {
+      const bool there = i + static_cast<std::size_t>(j) <= n;
+      out += there ? kAlphabet[group >> (18 - 6 * j) & 63] : '=';
+    }
+  }
+  return out;
+}
+
+void ReadInput(Fields& fields, assistant::EmbedCall& request) {
+  const Json* input = fields.Get("input");
+  if (input == nullptr) return fields.Wrong("input", "is missing");
+  if (input->is_string()) {
+    request.texts.push_back(input->get<std::string>());
+    return;
+  }
+  if (!input->is_array() || input->empty() || input->size() > (std::size_t{1} << 20)) {
+    return fields.Wrong("input", "expected a string, an array of strings, or token ids");
+  }
+  if (input->front().is_number()) {
+    request.id_lists.push_back(ReadIds(fields, "input", *input));
+    return;
+  }
+  if (input->size() > kTextsMax) {
+    return fields.Wrong("input", fmt::format("{} texts, at most {}", input->size(), kTextsMax));
+  }
+  const bool texts = input->front().is_string();
+  for (std::size_t i = 0; i < input->size(); ++i) {
+    const Json& one = (*input)[i];
+    const std::string path = fmt::format("input[{}]", i);
+    if (texts ? !one.is_string() : !one.is_array()) {
+      return fields.Wrong(path, texts ? "expected a string" : "expected an array of token ids");
+    }
+    if (texts) {
+      request.texts.push_back(one.get<std::string>());
+    } else {
+      request.id_lists.push_back(ReadIds(fields, path, one));
+    }
+  }
+}
+
+Json EmbeddingsJson(const assistant::EmbedAnswer& answer, const std::string& model, bool base64) {
+  const auto n_embd = static_cast<std::size_t>(answer.n_embd);
+  Json data = Json::array();
+  for (std::size_t at = 0, i = 0; at + n_embd <= answer.vectors.size(); at += n_embd, ++i) {
+    const float* vector = answer.vectors.data() + at;
+    Json entry = {{"object", "embedding"}, {"index", i}};
+    if (base64) {
+      static_assert(std::endian::native == std::endian::little);
+      entry["embedding"] = Base64(reinterpret_cast<const char*>(vector), n_embd * sizeof(float));
+    } else {
+      entry["embedding"] = std::vector<float>(vector, vector + n_embd);
+    }
+    data.push_back(std::move(entry));
+  }
+  return {
+      {"object", "list"},
+      {"data", std::move(data)},
+      {"model", model},
+      {"usage", {{"prompt_tokens", answer.prompt_tokens}, {"total_tokens", answer.prompt_tokens}}}};
+}
+
+// The texts of documents: strings, or objects with "text".
+void ReadDocuments(Fields& fields, std::vector<std::string>& passages) {
+  const Json* documents = fields.Get("documents");
+  if (documents == nullptr) return fields.Wrong("documents", "is missing");
+  if (!documents->is_array() || documents->empty() || documents->size() > kTextsMax) {
+    return fields.Wrong("documents", fmt::format("expected an array of 1 to {} texts", kTextsMax));
+  }
+  for (std::size_t i = 0; i < documents->size(); ++i) {
+    const Json& one = (*documents)[i];
+    const auto text = one.is_object() ? one.find("text") : one.end();
+    if (one.is_string()) {
+      passages.push_back(one.get<std::string>());
+    } else if (one.is_object() && text != one.end() && text->is_string()) {
+      passages.push_back(text->get<std::string>());
+    } else {
+      return fields.Wrong(fmt::format("documents[{}]", i), "expected a string");
+    }
+  }
+}
+
+struct RerankWish {
+  std::string model;
+  std::size_t top = 0;
+  std::vector<std::string> documents;  // to be returned; none where not asked for
+};
+
+Json RerankJson(const assistant::RerankAnswer& answer, const RerankWish& wish) {
+  std::vector<std::size_t> order(answer.scores.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return answer.scores[a] > answer.scores[b];
+  });
+  order.resize(std::min(order.size(), wish.top));
+  Json results = Json::array();
+  for (const std::size_t i : order) {
+    Json entry = {{"index", i}, {"relevance_score", answer.scores[i]}};
+    if (!wish.documents.empty()) entry["document"] = {{"text", wish.documents[i]}};
+    results.push_back(std::move(entry));
+  }
+  return {
+      {"id", "rerank-" + FreshId()},
+      {"model", wish.model},
+      {"results", std::move(results)},
+      {"usage", {{"prompt_tokens", answer.prompt_tokens}, {"total_tokens", answer.prompt_tokens}}}};
+}
+
+}  // namespace
+
+void Embeddings(ApiCall call) {
+  Fields fields(call.body);
+  assistant::EmbedCall request{.model = fields.Text("model", "")};
+  ReadInput(fields, request);
+  const bool base64 = fields.OneOf("encoding_format", {"float", "base64"}) == "base64";
+  // As the model's authors want texts marked: what is searched, or what is asked.
+  const std::string role = fields.OneOf(
+      "input_type", {"passage", "query", "plain", "document", "search_document", "search_query"});
+  request.role = role.ends_with("query") ? assistant::EmbedRole::kQuery
+                 : role == "plain"       ? assistant::EmbedRole::kPlain
+                                         : assistant::EmbedRole::kPassage;
+  const auto dimensions = fields.Integer("dimensions", 0, {1, 1 << 20});
+  fields.Text("user", "");
+  const auto info = call.context->service->Find(request.model, assistant::ModelKind::kEmbeds);
+  if (fields.ok() && info.ok() && dimensions != 0 && dimensions != info->n_embd) {
+    fields.Wrong("dimensions",
+                 fmt::format("this model's vectors have {}; others are not offered", info->n_embd));
+  }
+  if (!call.Check(fields)) return;
+  if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));
+  auto running = call.context->service->Embed(
+      std::move(request),
+      [call, base64, model = info->name](Result<assistant::EmbedAnswer> answer) {
+        call.exchange->Post([call, base64, model, answer = std::move(answer)] {
+          if (!answer.ok()) return call.Fail(ApiErrorOf(answer.error()));
+          call.Answer(EmbeddingsJson(*answer, model, base64));
+        });
+      });
+  if (!running.ok()) return call.Fail(ApiErrorOf(running.error()));
+  call.exchange->OnGone([running = *running] { running->Cancel(); });
+}
+
+void Rerank(ApiCall call) {
+  Fields fields(call.body);
+  assistant::RerankCall request{.model = fields.Text("model", ""),
+                                .query = fields.Text("query", "")};
+  if (fields.ok() && request.query.empty()) fields.Wrong("query", "is missing or empty");
+  ReadDocuments(fields, request.passages);
+  RerankWish wish;
+  wish.top = static_cast<std::size_t>(
+      fields.Integer("top_n", static_cast<std::int64_t>(kTextsMax), {1, 1 << 20}));
+  if (fields.Flag("return_documents", false)) wish.documents = request.passages;
+  fields.Text("user", "");
+  if (!call.Check(fields)) return;
+  const auto info = call.context->service->Find(request.model, assistant::ModelKind::kEmbeds);
+  if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));
+  wish.model = info->name;
+  auto running = call.context->service->Rerank(
+      std::move(request), [call, wish](Result<assistant::RerankAnswer> answer) {
+        call.exchange->Post([call, wish, answer = std::move(answer)] {
+          if (!answer.ok()) return call.Fail(ApiErrorOf(answer.error()));
+          call.Answer(RerankJson(*answer, wish));
+        });
+      });
+  if (!running.ok()) return call.Fail(ApiErrorOf(running.error()));
+  call.exchange->OnGone([running = *running] { running->Cancel(); });
+}
+
+}  // namespace tatara::server
