@@ -21,7 +21,7 @@ using testing::IsEmpty;
 const std::vector<std::string> kCommands = {"pull",   "rm",        "models",   "run",     "chat",
                                             "ask",    "documents", "tokenize", "logits",  "bench",
                                             "verify", "replay",    "doctor",   "version", "embed",
-                                            "rerank", "template",  "inspect",  "export"};
+                                            "rerank", "template",  "inspect",  "export",  "serve"};
 
 void WriteFile(const std::filesystem::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;

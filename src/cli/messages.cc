@@ -15,6 +15,7 @@ constexpr Translation kTranslations[] = {
 #include "tatara/model/messages_ja.inc"
 #include "tatara/numerics/messages_ja.inc"
 #include "tatara/search/messages_ja.inc"
+#include "tatara/server/messages_ja.inc"
 #include "tatara/text/messages_ja.inc"
 #include "tatara/weights/messages_ja.inc"
 };

@@ -147,6 +147,16 @@ struct ExportOptions {
   bool json = false;
 };
 
+struct ServeOptions {
+  std::vector<std::string> models;  // empty: the one that `ask` would take
+  std::string host = "127.0.0.1";
+  int port = 8080;
+  bool strict = false;
+  int n_threads = 0;
+  std::int64_t context_tokens = 0;
+  std::string activations = "int8";
+};
+
 struct BenchOptions {
   ModelOptions model;
   int prompt_tokens = 512;

@@ -72,6 +72,7 @@ int Main(int argc, char** argv) {
   AddModelCommands(app, chosen);
   AddVectorCommands(app, chosen);
   AddAnswerCommands(app, chosen);
+  AddServerCommands(app, chosen);
   AddMachineCommands(app, chosen);
   try {
     app.parse(argc, argv);

@@ -137,6 +137,7 @@ bool ApiCall::Check(const Fields& fields) {
     return false;
   }
   const std::vector<std::string> unknown = fields.Unknown();
+  body = nullptr;  // all was read; an answer that takes long need not hold it
   if (unknown.empty()) return true;
   if (context->strict) {
     Fail({.message = fmt::format("{}: no API has a field of this name", unknown.front()),
@@ -178,7 +179,11 @@ void HandleRequest(const ApiContext& context, std::shared_ptr<Exchange> exchange
   if (route->method == "POST") {
     if (const auto error = ReadBody(request, call.body)) return call.Fail(*error);
   }
-  route->endpoint(std::move(call));
+  try {
+    route->endpoint(call);
+  } catch (const std::exception&) {  // memory, mostly; the next request may be smaller
+    call.Fail({.status = 500, .message = "the request could not be handled"});
+  }
 }
 
 }  // namespace tatara::server

@@ -30,7 +30,7 @@ struct ApiCall {
   void Answer(const Json& json) const;
   void Fail(const ApiError& error) const;
   // False, and answered, where a field was wrong or (strict) unknown. Else names the ignored ones
-  // in the answer's headers.
+  // in the answer's headers and lets go of the body.
   bool Check(const Fields& fields);
 };
 

@@ -1,0 +1,179 @@
+#include "api.h"
+
+#include <gtest/gtest.h>
+
+#include "http_client.h"
+#include "logprobs.h"
+#include "sse.h"
+#include "tatara/server/server.h"
+
+namespace tatara::server {
+namespace {
+
+using test::HttpAnswer;
+using test::HttpClient;
+
+TEST(Sse, LineEndsWithinAnEventBecomeDataLines) {
+  EXPECT_EQ(SseEvent("{}"), "data: {}\n\n");
+  EXPECT_EQ(SseEvent("a\nb\r\nc\rd"), "data: a\ndata: b\ndata: c\ndata: d\n\n");
+}
+
+TEST(Logprobs, OffsetsOfCompletionsCountCharacters) {
+  const Json json = CompletionLogprobs({{.token = "あ", .logprob = -1}, {.token = "b"}}, 0);
+  EXPECT_EQ(json["text_offset"], Json::array({0, 1}));
+}
+
+// A server without any model: what is wrong with a request is said before one is looked for.
+class Api : public testing::Test {
+ protected:
+  void Start(ServerOptions options = {}) {
+    options.port = 0;
+    auto started = Server::Start(service_, options);
+    ASSERT_TRUE(started.ok()) << started.error().text();
+    server_ = std::move(started).value();
+  }
+  HttpAnswer Post(std::string_view path, std::string_view body, std::string_view headers = "") {
+    return HttpClient(server_->port()).AskPost(path, body, headers);
+  }
+  std::string Param(std::string_view path, std::string_view body) {
+    const HttpAnswer answer = Post(path, body);
+    EXPECT_EQ(answer.status, 400) << body << answer.body;
+    const Json json = Json::parse(answer.body, nullptr, false);
+    EXPECT_EQ(json["error"]["type"], "invalid_request_error");
+    return json["error"]["param"].is_string() ? json["error"]["param"].get<std::string>() : "";
+  }
+  assistant::Service service_{assistant::ServiceOptions{}};
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(Api, WrongFieldsAreNamedByTheirPath) {
+  Start();
+  const auto chat = [&](const std::string& more) {
+    return Param("/v1/chat/completions",
+                 R"({"messages":[{"role":"user","content":"x"}],)" + more + "}");
+  };
+  EXPECT_EQ(chat(R"("temperature":"hot")"), "temperature");
+  EXPECT_EQ(chat(R"("temperature":-0.1)"), "temperature");
+  EXPECT_EQ(chat(R"("temperature":2.1)"), "temperature");
+  EXPECT_EQ(chat(R"("top_p":0)"), "top_p");
+  EXPECT_EQ(chat(R"("top_k":-2)"), "top_k");
+  EXPECT_EQ(chat(R"("n":0)"), "n");
+  EXPECT_EQ(chat(R"("n":1000000000000000000000)"), "n");
+  EXPECT_EQ(chat(R"("max_tokens":1.5)"), "max_tokens");
+  EXPECT_EQ(chat(R"("max_completion_tokens":0)"), "max_completion_tokens");
+  EXPECT_EQ(chat(R"("seed":18446744073709551615)"), "seed");
+  EXPECT_EQ(chat(R"("stop":["a",3])"), "stop[1]");
+  EXPECT_EQ(chat(R"("stop":"")"), "stop");
+  EXPECT_EQ(chat(R"("logit_bias":{"x":1})"), "logit_bias");
+  EXPECT_EQ(chat(R"("logit_bias":{"-1":1})"), "logit_bias");
+  EXPECT_EQ(chat(R"("logit_bias":{"7":101})"), "logit_bias.7");
+  EXPECT_EQ(chat(R"("logit_bias":{"7":1,"07":1})"), "logit_bias");
+  EXPECT_EQ(chat(R"("top_logprobs":3)"), "top_logprobs");
+  EXPECT_EQ(chat(R"("logprobs":true,"top_logprobs":21)"), "top_logprobs");
+  EXPECT_EQ(chat(R"("stream":"yes")"), "stream");
+  EXPECT_EQ(chat(R"("stream_options":{"include_usage":true})"), "stream_options");
+  EXPECT_EQ(chat(R"("stream":true,"stream_options":{"include_usage":1})"),
+            "stream_options.include_usage");
+  EXPECT_EQ(chat(R"("tools":[{"type":"function"}])"), "tools[0]");
+  EXPECT_EQ(chat(R"("model":7)"), "model");
+  EXPECT_EQ(Param("/v1/chat/completions", "{}"), "messages");
+  EXPECT_EQ(Param("/v1/chat/completions", R"({"messages":[]})"), "messages");
+  EXPECT_EQ(Param("/v1/chat/completions", R"({"messages":[{"role":"king","content":"x"}]})"),
+            "messages[0].role");
+  EXPECT_EQ(Param("/v1/chat/completions",
+                  R"({"messages":[{"role":"user","content":[{"type":"image_url"}]}]})"),
+            "messages[0].content[0].type");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":[1,-2]})"), "prompt[1]");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":["a",[1]]})"), "prompt[1]");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","suffix":"b"})"), "suffix");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","echo":true,"logprobs":1})"), "echo");
+  EXPECT_EQ(Param("/v1/embeddings", R"({"input":[]})"), "input");
+  EXPECT_EQ(Param("/v1/embeddings", R"({"input":"x","encoding_format":"hex"})"), "encoding_format");
+  EXPECT_EQ(Param("/v1/rerank", R"({"query":"q","documents":[1]})"), "documents[0]");
+  EXPECT_EQ(Param("/detokenize", R"({"tokens":[1,99999999999]})"), "tokens[1]");
+}
+
+TEST_F(Api, KnownFieldsThatWouldChangeTheAnswerAreRefusedByName) {
+  Start();
+  for (const char* field :
+       {R"("response_format":{"type":"json_object"})", R"("tool_choice":"required")",
+        R"("parallel_tool_calls":false)", R"("guided_json":{})", R"("functions":[])",
+        R"("modalities":["audio"])", R"("verbosity":"low")", R"("grammar":"x")"}) {
+    const std::string name = std::string(field).substr(1, std::string(field).find(':') - 2);
+    EXPECT_EQ(Param("/v1/chat/completions",
+                    R"({"messages":[{"role":"user","content":"x"}],)" + std::string(field) + "}"),
+              name);
+  }
+}
+
+TEST_F(Api, NamesThatNoApiHasAreListedAndUnderStrictRefused) {
+  Start();
+  const char* body = R"({"messages":[{"role":"user","content":"x"}],"wibble":1,"a\r\nb":2})";
+  const HttpAnswer answer = Post("/v1/chat/completions", body);
+  EXPECT_EQ(answer.status, 404);  // there is no model
+  EXPECT_EQ(answer.headers.at("x-tatara-ignored"), "wibble, a??b");
+  Start({.strict = true});
+  EXPECT_EQ(Param("/v1/chat/completions", body), "wibble");
+}
+
+TEST_F(Api, WhatIsNotJsonIsRefused) {
+  Start();
+  for (const std::string& body :
+       {std::string(), std::string("{"), std::string("[]"), std::string("nul"),
+        std::string(R"({"model":1e999})"), std::string("{\"model\":\"\xff\"}"),
+        "{\"messages\":" + std::string(100'000, '[') + "}"}) {
+    EXPECT_EQ(Post("/v1/chat/completions", body).status, 400) << body.substr(0, 40);
+  }
+  HttpClient client(server_->port());
+  client.Send(
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
+      "Content-Length: 2\r\n\r\n{}");
+  EXPECT_EQ(client.Read().status, 415);
+}
+
+TEST_F(Api, PathsAndMethodsThatAreNotThereAreSaidSo) {
+  Start();
+  HttpClient client(server_->port());
+  EXPECT_EQ(client.AskGet("/v1/nothing").status, 404);
+  EXPECT_EQ(client.AskGet("/v1/receipts/../../etc/passwd").status, 404);
+  const HttpAnswer method = client.AskGet("/v1/chat/completions");
+  EXPECT_EQ(method.status, 405);
+  EXPECT_EQ(method.headers.at("allow"), "POST");
+  EXPECT_EQ(client.AskGet("/health").status, 200);
+  EXPECT_EQ(client.AskGet("/v1/models").status, 200);
+  EXPECT_EQ(client.AskGet("/metrics").status, 200);
+}
+
+TEST_F(Api, AKeyIsWantedWholeAndOnlyHealthGoesWithout) {
+  Start({.api_key = "tatara-secret"});
+  HttpClient client(server_->port());
+  EXPECT_EQ(client.AskGet("/health").status, 200);
+  EXPECT_EQ(client.AskGet("/v1/models").status, 401);
+  EXPECT_EQ(client.AskGet("/nothing").status, 401);
+  EXPECT_EQ(client.AskGet("/v1/models", "Authorization: Bearer tatara-secre\r\n").status, 401);
+  EXPECT_EQ(client.AskGet("/v1/models", "Authorization: Bearer tatara-secret1\r\n").status, 401);
+  EXPECT_EQ(client.AskGet("/v1/models", "Authorization: Bearer tatara-secret\r\n").status, 200);
+  EXPECT_EQ(client.AskGet("/v1/models", "X-Api-Key: tatara-secret\r\n").status, 200);
+}
+
+TEST_F(Api, OtherSitesPagesAndNamesAreTurnedAway) {
+  Start();
+  HttpClient client(server_->port());
+  client.Send("GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+  EXPECT_EQ(client.Read().status, 421);
+  EXPECT_EQ(client.AskGet("/v1/models", "Origin: http://evil.example\r\n").status, 403);
+  EXPECT_EQ(client.AskGet("/v1/models", "Origin: null\r\n").status, 403);
+  EXPECT_EQ(client.AskGet("/v1/models", "Origin: http://127.0.0.1\r\n").status, 200);
+}
+
+TEST(Server, ListensBeyondLoopbackOnlyWithAKey) {
+  assistant::Service service({});
+  const auto server = Server::Start(service, {.host = "0.0.0.0", .port = 0});
+  ASSERT_FALSE(server.ok());
+  EXPECT_NE(server.error().text().find("key"), std::string::npos);
+  EXPECT_TRUE(IsLoopback("127.0.0.1") && IsLoopback("::1") && IsLoopback("localhost"));
+  EXPECT_FALSE(IsLoopback("127.evil.example") || IsLoopback("0.0.0.0") || IsLoopback(""));
+}
+
+}  // namespace
+}  // namespace tatara::server
