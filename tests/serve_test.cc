@@ -206,7 +206,7 @@ TEST(Serve, RequestsThatTheModelCanNotTakeAreRefused) {
   EXPECT_EQ(status("/v1/completions", R"({"prompt":"a","max_tokens":5000})"), 400);
   EXPECT_EQ(status("/v1/completions", R"({"prompt":[99999999]})"), 400);
   EXPECT_EQ(status("/v1/completions", R"({"prompt":"a","logit_bias":{"99999999":1}})"), 400);
-  EXPECT_EQ(status("/v1/embeddings", R"({"input":"a"})"), 404);
+  EXPECT_EQ(status("/v1/embeddings", R"({"input":"a"})"), 400);
   EXPECT_EQ(status("/v1/embeddings", R"({"model":"tiny","input":"a"})"), 400);
   EXPECT_EQ(status("/detokenize", R"({"tokens":[99999999]})"), 400);
   EXPECT_EQ(HttpClient(serving.port()).AskGet("/v1/receipts/cmpl-0").status, 404);
