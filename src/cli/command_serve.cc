@@ -49,6 +49,12 @@ Result<ApiKey> LoadOrCreateApiKey(const std::filesystem::path& path) {
   return ApiKey{.key = std::move(key), .is_new = true};
 }
 
+// A path would tell callers where files lie here; its file's name without the ending serves.
+std::string ServedName(const std::string& model) {
+  const std::filesystem::path path(model);
+  return model.find('/') == std::string::npos ? model : path.stem().string();
+}
+
 // As a model that generates; where it is none, as one that embeds.
 Result<> AddModel(const std::string& name, const ServeOptions& options, assistant::Service& service,
                   const assistant::ServiceOptions& limits) {
@@ -58,11 +64,12 @@ Result<> AddModel(const std::string& name, const ServeOptions& options, assistan
                            .n_threads = options.n_threads,
                            .context_tokens = options.context_tokens};
   auto engine = OpenEngine(model, {.sequences_max = limits.sequences_max});
-  if (engine.ok()) return service.AddEngine(name, std::move(digest), std::move(engine).value());
+  if (engine.ok())
+    return service.AddEngine(ServedName(name), std::move(digest), std::move(engine).value());
   auto embedder = OpenEmbedder(
       {.model = name, .activations = options.activations, .n_threads = options.n_threads});
   if (!embedder.ok()) return engine.error();
-  return service.AddEmbedder(name, std::move(digest), std::move(embedder).value());
+  return service.AddEmbedder(ServedName(name), std::move(digest), std::move(embedder).value());
 }
 
 }  // namespace

@@ -269,6 +269,20 @@ TEST(AnswerParser, NoCuttingChangesAnyText) {
   for (int i = 0; i < 400; ++i) Parsed(format, random.From(pieces, 1 + random.Below(24)));
 }
 
+TEST(AnswerParser, WithoutToolsWhatLooksLikeACallIsTextAndThinkingStaysApart) {
+  const AnswerFormat qwen = AnswerFormat::FromTemplate(kQwen);
+  const std::string call = R"(<tool_call>{"name": "f", "arguments": {}}</tool_call>)";
+  ASSERT_EQ(ParseAnswer(qwen, call).calls.size(), 1U);
+  EXPECT_EQ(ParseAnswer(qwen.WithoutCalls(), call), (AnswerParts{.content = call}));
+  const AnswerFormat llama = AnswerFormat::FromTemplate("\"parameters\": dictionary of");
+  const std::string bare = R"({"name": "f", "parameters": {}})";
+  ASSERT_EQ(ParseAnswer(llama, bare).calls.size(), 1U);
+  EXPECT_EQ(ParseAnswer(llama.WithoutCalls(), bare), (AnswerParts{.content = bare}));
+  const AnswerFormat thinks = AnswerFormat::FromTemplate("<think>").WithoutCalls();
+  EXPECT_EQ(ParseAnswer(thinks, "<think>a</think>b"),
+            (AnswerParts{.content = "b", .thinking = "a"}));
+}
+
 TEST(AnswerParser, ASectionHasABound) {
   const AnswerFormat format = AnswerFormat::FromTemplate(kQwen);
   const std::string text = "<tool_call>" + std::string(AnswerFormat::kSectionBytesMax + 100, 'x');
