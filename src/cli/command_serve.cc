@@ -1,6 +1,7 @@
 // serve: models over HTTP until Ctrl-C or SIGTERM.
 #include <sys/random.h>
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <thread>
