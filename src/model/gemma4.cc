@@ -1,8 +1,7 @@
 // Gemma 4, text: Gemma 3's layer (embeddings times sqrt(E), norms before and after each block,
 // norms of query and key heads, windows in most layers, tanh-GELU gate), and besides:
 // - window layers have heads of another size and number than global ones, and a rotary base of
-// their
-//   own; in global layers divisors leave most pairs unturned; scores are not scaled;
+//   their own; in global layers divisors leave most pairs unturned; scores are not scaled;
 // - values are normed, without a weight; a global layer may take them from its key matrix;
 // - the last layers keep no keys and values: they read those of the last layer of their kind before
 //   them;

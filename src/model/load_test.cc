@@ -75,6 +75,15 @@ TEST(ModelLoad, PrintsAHostileArchitectureNameOnOneShortLine) {
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
 }
 
+TEST(ModelLoad, SaysThatAVocabularyAloneIsNoModel) {
+  const std::string text = Refusal("llama", [](MemoryStore& s) {
+    std::vector<std::string> names;
+    for (const auto& [name, view] : s.tensors()) names.push_back(name);
+    for (const std::string& name : names) s.Remove(name);
+  });
+  EXPECT_NE(text.find("a vocabulary only"), std::string::npos) << text;
+}
+
 TEST(ModelLoad, RefusesAnAdapterByItself) {
   const std::string text = Refusal(
       "llama", [](MemoryStore& s) { s.keys().Set("general.type", std::string("adapter")); });

@@ -80,6 +80,10 @@ Result<std::unique_ptr<Model>> Model::Load(std::shared_ptr<const weights::Tensor
   TATARA_CHECK(store != nullptr);
   const std::string origin = store->path().string();
   TATARA_TRY(const std::string name, store->metadata().String("general.architecture"));
+  if (store->tensors().empty()) {
+    return Refuse("{0}: a vocabulary only, without tensors: it turns text into ids, nothing else",
+                  origin);
+  }
   TATARA_TRY(const std::string type, store->metadata().StringOr("general.type", "model"));
   if (type != "model") {
     return Refuse("{0}: the key 'general.type' is '{1}'; only 'model' can be run by itself", origin,

@@ -174,8 +174,10 @@ Result<ResolvedModel> ModelStore::Resolve(std::string_view model) const {
     return out;
   }
   const fs::path path(model);
-  const bool is_path =
-      model.find('/') != model.npos || fs::is_regular_file(path, ignored) || IsModelFolder(path);
+  // A folder that happens to be called like a model of the catalogue is not meant.
+  const bool is_path = model.find('/') != model.npos || fs::is_regular_file(path, ignored) ||
+                       IsModelFolder(path) ||
+                       (fs::is_directory(path, ignored) && catalogue_.Find(model) == nullptr);
   if (!is_path) return NotHere(catalogue_, model);
   if (fs::is_directory(path, ignored) && !IsModelFolder(path)) {
     return Refuse("{0}: a folder without config.json; name a model's file, or its folder",
