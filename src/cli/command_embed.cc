@@ -23,20 +23,21 @@ generate::TextRole RoleOf(const std::string& role) {
 }  // namespace
 
 Result<int> Embed(const EmbedOptions& options) {
-  TATARA_TRY(const auto embedder, OpenEmbedder(options.model));
+  TATARA_TRY(const auto embedder, OpenEmbedder(options.model, !options.tokens.empty()));
   if (!options.tokens.empty()) {
     TATARA_TRY(const auto vector, embedder->EmbedTokens(options.tokens, !options.raw));
     Print(vector, options.json);
     return 0;
   }
   const auto n_embd = static_cast<std::size_t>(embedder->facts().n_embd);
-  const generate::Embedder::Wish wish{
+  generate::Embedder::Wish wish{
       .role = RoleOf(options.role), .normalise = !options.raw, .parse_special = options.special};
   TATARA_RETURN_IF_ERROR(ForLinesOfInput([&](std::span<const std::string> lines) -> Result<> {
     TATARA_TRY(const auto vectors, embedder->Embed(lines, wish));
     for (std::size_t i = 0; i < lines.size(); ++i) {
       Print(std::span(vectors).subspan(i * n_embd, n_embd), options.json);
     }
+    wish.first += lines.size();
     return Ok{};
   }));
   return 0;

@@ -30,6 +30,7 @@ std::vector<std::int32_t> Highest(const std::vector<float>& logits, int n) {
 Result<int> Logits(const LogitsOptions& options) {
   generate::EngineOptions extra;
   extra.prefix_cache = false;
+  extra.tokenizer_optional = true;
   TATARA_TRY(const auto engine, OpenEngine(options.model, extra));
   TATARA_TRY(const std::vector<float> logits,
              engine->LogitsWith(options.tokens, HotAdapterName(options.model, *engine)));

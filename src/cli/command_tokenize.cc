@@ -53,6 +53,7 @@ Result<int> Tokenize(const TokenizeOptions& options) {
   } else {
     TATARA_TRY(alone, text::Tokenizer::FromMetadata(metadata));
     TATARA_TRY(const std::string text, ReadInput("-"));
+    RemarkBrokenText(text);
     ids = alone->Encode(
         text,
         {.add_start = !options.bare, .add_end = !options.bare, .parse_special = options.special});

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "tatara/base/files.h"
+#include "tatara/base/localise.h"
+#include "tatara/documents/encoding.h"
 #include "tatara/weights/model_store.h"
 #include "terminal.h"
 
@@ -108,12 +110,23 @@ Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options
   return engine;
 }
 
-Result<std::unique_ptr<generate::Embedder>> OpenEmbedder(const EmbedderModelOptions& options) {
+Result<std::unique_ptr<generate::Embedder>> OpenEmbedder(const EmbedderModelOptions& options,
+                                                         bool tokenizer_optional) {
   TATARA_TRY(const std::string path, ResolveModelPath(options.model));
   ProgressLine progress(ProgressLine::Unit::kBytes);
   return generate::Embedder::Open(path, {.n_threads = options.n_threads,
                                          .f32_activations = options.activations == "f32",
+                                         .tokenizer_optional = tokenizer_optional,
                                          .progress = &progress});
+}
+
+void RemarkBrokenText(std::string_view text) {
+  static bool said = false;
+  if (said || !documents::FirstInvalidUtf8(text)) return;
+  said = true;
+  Remark(
+      Tr("the input is not valid UTF-8 throughout; what is broken is read as U+FFFD, or byte by "
+         "byte where the model's vocabulary can"));
 }
 
 Result<> ForLinesOfInput(const std::function<Result<>(std::span<const std::string>)>& some) {
@@ -130,6 +143,7 @@ Result<> ForLinesOfInput(const std::function<Result<>(std::span<const std::strin
   };
   const auto end_line = [&] {
     if (line.ends_with('\r')) line.pop_back();
+    RemarkBrokenText(line);
     n_bytes += line.size();
     lines.push_back(std::move(line));
     line.clear();

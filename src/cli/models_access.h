@@ -33,16 +33,19 @@ Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options
                                                      generate::EngineOptions extra = {});
 
 // The same for an embedding model or a cross-encoder.
-Result<std::unique_ptr<generate::Embedder>> OpenEmbedder(const EmbedderModelOptions& options);
+Result<std::unique_ptr<generate::Embedder>> OpenEmbedder(const EmbedderModelOptions& options,
+                                                         bool tokenizer_optional = false);
 
 // The model that `ask` takes where none is named: the best for both languages that is on this
 // machine; refused with the pull command where there is none.
 Result<std::string> DefaultAskModel();
 
+// Says once a command, on standard error, that a text is not valid UTF-8.
+void RemarkBrokenText(std::string_view text);
 // A file's content, or standard input for "-".
 Result<std::string> ReadInput(const std::string& name);
-// Lines of standard input, without their ends (LF, CR LF), handed over some at a time; a line may
-// be empty. Refused where one is longer than kLineBytesMax.
+// Lines of standard input, RemarkBrokenText done, without their ends (LF, CR LF), handed over some
+// at a time; a line may be empty. Refused where one is longer than kLineBytesMax.
 Result<> ForLinesOfInput(const std::function<Result<>(std::span<const std::string>)>& some);
 inline constexpr std::size_t kLineBytesMax = 16U << 20;
 inline constexpr std::uint64_t kInputBytesMax = 64ull << 20;

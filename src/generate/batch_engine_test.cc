@@ -428,6 +428,18 @@ TEST(BatchEngine, RefusesOptionsOutOfRange) {
   EXPECT_FALSE(refused({.context_tokens = 4096}));
 }
 
+TEST(BatchEngine, BrokenLogitsAreNoScores) {
+  FakeEngine fake = MakeFakeEngine({.cache_tokens = 2048});
+  fake.model->broken_after = 50;
+  const std::vector<std::int32_t> tokens = Plain(1, 60, 1).prompt;
+  EXPECT_TRUE(fake.engine->LogitsWith(std::span(tokens).first(40), "").ok());
+  for (const auto& logits : {fake.engine->LogitsWith(tokens, ""), fake.engine->AllLogits(tokens)}) {
+    ASSERT_FALSE(logits.ok());
+    EXPECT_THAT(logits.error().text(), HasSubstr("NaN"));
+  }
+  EXPECT_EQ(fake.engine->counters().pages_in_use, 0);
+}
+
 TEST(BatchEngine, BrokenLogitsEndOneRequestByName) {
   FakeEngine fake = MakeFakeEngine({.cache_tokens = 2048});
   fake.model->broken_after = 50;

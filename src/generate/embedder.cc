@@ -73,6 +73,16 @@ double Dot(std::span<const float> a, std::span<const float> b) {
   return sum;
 }
 
+// A vector or score that is no number would look like one to who compares it.
+Result<> CheckOutputs(std::span<const float> outputs) {
+  for (const float value : outputs) {
+    if (std::isfinite(value)) continue;
+    return Refuse("the model's outputs hold {0}: the weights or the computation are broken",
+                  value != value ? "NaN" : "inf");
+  }
+  return Ok{};
+}
+
 class EncoderEmbedder final : public Embedder {
  public:
   EncoderEmbedder(std::unique_ptr<ThreadPool> pool, std::unique_ptr<Encoder> encoder,
@@ -155,11 +165,14 @@ Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string> t
   std::vector<Window> windows;
   std::vector<std::size_t> ends;  // of each text's windows
   for (std::size_t i = 0; i < texts.size(); ++i) {
+    const std::size_t begin = windows.size();
     AddWindows(WithPrefix(texts[i], wish.role), wish.parse_special, windows);
     if (windows.back().ids.empty()) {
-      return Refuse("text {0} gives no token; the model has nothing to read", i + 1);
+      return Refuse("text {0} gives no token; the model has nothing to read", wish.first + i);
     }
-    TATARA_RETURN_IF_ERROR(CheckIds(windows.back().ids));
+    for (const Window& window : std::span(windows).subspan(begin)) {
+      TATARA_RETURN_IF_ERROR(CheckIds(window.ids));
+    }
     ends.push_back(windows.size());
   }
   std::vector<EncoderInput> inputs;
@@ -167,6 +180,7 @@ Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string> t
   const auto n_embd = static_cast<std::size_t>(facts_.n_embd);
   std::vector<float> pooled(windows.size() * n_embd);
   TATARA_RETURN_IF_ERROR(encoder_->Encode(inputs, encoder_->info().pooling, *pool_, pooled));
+  TATARA_RETURN_IF_ERROR(CheckOutputs(pooled));
 
   const ScopedFpEnvironment environment;
   std::vector<float> out(texts.size() * n_embd);
@@ -202,6 +216,7 @@ Result<std::vector<float>> EncoderEmbedder::EmbedTokens(std::span<const std::int
   const EncoderInput input{.tokens = ids};
   std::vector<float> out(static_cast<std::size_t>(facts_.n_embd));
   TATARA_RETURN_IF_ERROR(encoder_->Encode({&input, 1}, encoder_->info().pooling, *pool_, out));
+  TATARA_RETURN_IF_ERROR(CheckOutputs(out));
   const ScopedFpEnvironment environment;
   if (normalise) Normalise(out);
   return out;
@@ -254,6 +269,7 @@ Result<std::vector<double>> EncoderEmbedder::Judge(const std::string& query,
   const auto n_classes = static_cast<std::size_t>(facts_.n_classes);
   std::vector<float> outputs(passages.size() * n_classes);
   TATARA_RETURN_IF_ERROR(encoder_->Classify(inputs, *pool_, outputs));
+  TATARA_RETURN_IF_ERROR(CheckOutputs(outputs));
   std::vector<double> scores;
   for (std::size_t i = 0; i < outputs.size(); i += n_classes) {
     const double last = outputs[i + n_classes - 1];
@@ -309,7 +325,10 @@ Result<std::unique_ptr<Embedder>> Embedder::Open(const std::string& path,
   }
   TATARA_TRY(auto opened, weights::OpenTensorStore(path));
   const std::shared_ptr<const weights::TensorStore> store = std::move(opened);
-  TATARA_TRY(auto tokenizer, text::Tokenizer::FromMetadata(store->metadata()));
+  TATARA_TRY(auto tokenizer, text::Tokenizer::FromMetadata(
+                                 store->metadata(), options.tokenizer_optional
+                                                        ? text::Tokenizer::Absence::kAllowed
+                                                        : text::Tokenizer::Absence::kRefused));
   auto pool = std::make_unique<ThreadPool>(options.n_threads == 0 ? ThreadPool::HardwareThreads()
                                                                   : options.n_threads);
   const model::LoadOptions load{.activations = options.f32_activations

@@ -33,7 +33,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(const std::string& path,
   EngineParts parts;
   parts.path = path;
   TATARA_TRY(parts.name, metadata.StringOr("general.name", ""));
-  TATARA_TRY(parts.format, PromptFormat::FromMetadata(metadata));
+  TATARA_TRY(parts.format, PromptFormat::FromMetadata(metadata, options.tokenizer_optional));
   parts.pool = std::make_unique<ThreadPool>(options.n_threads == 0 ? ThreadPool::HardwareThreads()
                                                                    : options.n_threads);
   model::LoadOptions load{.activations = options.f32_activations ? numerics::Activations::kF32

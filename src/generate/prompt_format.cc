@@ -46,8 +46,12 @@ Result<Json> ParseMessages(std::string_view messages_json) {
 PromptFormat::PromptFormat() = default;
 PromptFormat::~PromptFormat() = default;
 
-Result<std::unique_ptr<PromptFormat>> PromptFormat::FromMetadata(const Metadata& metadata) {
-  TATARA_TRY(auto tokenizer, text::Tokenizer::FromMetadata(metadata));
+Result<std::unique_ptr<PromptFormat>> PromptFormat::FromMetadata(const Metadata& metadata,
+                                                                 bool tokenizer_optional) {
+  using Absence = text::Tokenizer::Absence;
+  TATARA_TRY(auto tokenizer,
+             text::Tokenizer::FromMetadata(
+                 metadata, tokenizer_optional ? Absence::kAllowed : Absence::kRefused));
   TATARA_TRY(std::string source, metadata.StringOr("tokenizer.chat_template", ""));
   return FromParts(metadata.origin(), std::move(tokenizer), std::move(source));
 }

@@ -181,14 +181,21 @@ Result<std::int32_t> SampleProcessed(const SampleInput& in, SampleScratch& scrat
   return DrawFromKept(in.u, scratch);
 }
 
+Result<> CheckLargest(float logit) {
+  if (logit < std::numeric_limits<float>::infinity()) return Ok{};
+  return Refuse("the model's logits hold {0}: the weights or the computation are broken",
+                logit != logit ? "NaN" : "+inf");
+}
+
 }  // namespace
+
+Result<> CheckLogits(std::span<const float> logits) {
+  return CheckLargest(LargestOf(logits).logit);
+}
 
 Result<std::int32_t> Sample(const SampleInput& input, SampleScratch& scratch) {
   const Largest largest = LargestOf(input.logits);
-  if (!(largest.logit < std::numeric_limits<float>::infinity())) {
-    return Refuse("the model's logits hold {0}: the weights or the computation are broken",
-                  largest.logit != largest.logit ? "NaN" : "+inf");
-  }
+  TATARA_RETURN_IF_ERROR(CheckLargest(largest.logit));
   const bool plain_greedy = input.params.temperature == 0 && input.params.logit_bias.empty() &&
                             input.allowed.empty() && !HasPenalties(input.params);
   if (!plain_greedy) return SampleProcessed(input, scratch);

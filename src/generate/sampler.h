@@ -62,7 +62,10 @@ struct SampleInput {
   double u = 0;                            // in [0, 1), 24 bits
 };
 
-// Refused: a logit that is NaN or +inf, no id left to choose.
+// Refused: a logit that is NaN or +inf.
+Result<> CheckLogits(std::span<const float> logits);
+
+// Refused: what CheckLogits refuses, no id left to choose.
 Result<std::int32_t> Sample(const SampleInput& input, SampleScratch& scratch);
 
 // Of the unprocessed logits, which hold no NaN; `n_top` of them by logit descending, then id

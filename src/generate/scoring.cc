@@ -4,6 +4,7 @@
 #include <new>
 
 #include "batch_engine.h"
+#include "sampler.h"
 #include "tatara/base/check.h"
 #include "tatara/base/fp_environment.h"
 
@@ -67,7 +68,7 @@ Result<> BatchEngine::Score(std::span<const std::int32_t> tokens, const ScoreOpt
     Advance(s, n);
   }
   ReleasePages(s);
-  return Ok{};
+  return CheckLogits(out);
 }
 
 }  // namespace tatara::generate

@@ -8,9 +8,37 @@
 
 namespace tatara::text {
 
-Result<std::unique_ptr<Tokenizer>> Tokenizer::FromMetadata(const Metadata& metadata) {
+namespace {
+
+// Of a model that only takes and gives ids.
+class AbsentTokenizer final : public Tokenizer {
+ public:
+  std::vector<std::int32_t> Encode(std::string_view, const EncodeOptions&) const override {
+    return {};
+  }
+  std::string TokenBytes(std::int32_t, bool) const override { return {}; }
+  std::string Decode(std::span<const std::int32_t>, bool) const override { return {}; }
+  std::int32_t vocabulary_size() const override { return 0; }
+  bool IsControl(std::int32_t) const override { return false; }
+  bool EndsGeneration(std::int32_t) const override { return false; }
+  std::int32_t start_id() const override { return -1; }
+  std::int32_t end_id() const override { return -1; }
+  std::string TokenText(std::int32_t) const override { return {}; }
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Tokenizer>> Tokenizer::FromMetadata(const Metadata& metadata,
+                                                           Absence absence) {
   if (metadata.Has(kHuggingFaceKey)) return MakeHuggingFaceTokenizer(metadata);
   constexpr std::string_view kModel = "tokenizer.ggml.model";
+  if (!metadata.Has(kModel)) {
+    if (absence == Absence::kAllowed) return std::make_unique<AbsentTokenizer>();
+    return Refuse(
+        "{0}: there is no tokenizer (neither tokenizer.json nor the key '{1}'); without one only "
+        "token ids go in and out",
+        metadata.origin(), kModel);
+  }
   TATARA_TRY(const std::string model, metadata.String(kModel));
   if (model == "gpt2") return MakeBpeTokenizer(metadata);
   if (model == "llama") return SentencePieceBpeTokenizer::FromMetadata(metadata);

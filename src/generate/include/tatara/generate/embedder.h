@@ -35,8 +35,9 @@ class Tokenizer;
 namespace tatara::generate {
 
 struct EmbedderOptions {
-  int n_threads = 0;             // 0: all this process may use
-  bool f32_activations = false;  // the exact path
+  int n_threads = 0;                // 0: all this process may use
+  bool f32_activations = false;     // the exact path
+  bool tokenizer_optional = false;  // for EmbedTokens alone: a model without one is no error
   ProgressSink* progress = nullptr;
 };
 
@@ -72,10 +73,11 @@ class Embedder {
     TextRole role = TextRole::kPassage;
     bool normalise = true;  // to length 1
     bool parse_special =
-        false;  // special tokens written in a text are meant; never of users' texts
+        false;              // special tokens written in a text are meant; never of users' texts
+    std::size_t first = 1;  // the number of the first text, as refusals count
   };
-  // n_texts x n_embd, computed together. Refused, by the number of the text from 1, where one gives
-  // no token at all.
+  // n_texts x n_embd, computed together. Refused, by the number of the text from Wish::first,
+  // where one gives no token at all, and where the model's outputs are no finite numbers.
   virtual Result<std::vector<float>> Embed(std::span<const std::string> texts,
                                            const Wish& wish) = 0;
   // The pooled vector of exactly these ids, nothing added: 1 .. n_ctx ids below n_vocab, else

@@ -140,6 +140,7 @@ struct EngineOptions {
   int chunk_tokens = 512;  // most prompt tokens of one pass, shared out among prompts; every
                            // sequence that decodes adds its one token to the pass
   bool prefix_cache = true;
+  bool tokenizer_optional = false;   // for ids alone: a model without a tokenizer is no error
   std::optional<AdapterSpec> merge;  // added to the weights while they are loaded
   ProgressSink* progress = nullptr;
   const Clock* clock = nullptr;  // null: the system's

@@ -22,8 +22,9 @@ namespace tatara::generate {
 class PromptFormat {
  public:
   // A template that the interpreter refuses does not stop a model from loading: RenderChat tells it
-  // then.
-  static Result<std::unique_ptr<PromptFormat>> FromMetadata(const Metadata& metadata);
+  // then. `tokenizer_optional`: text::Tokenizer::Absence::kAllowed.
+  static Result<std::unique_ptr<PromptFormat>> FromMetadata(const Metadata& metadata,
+                                                            bool tokenizer_optional = false);
   // `origin` names the model in errors; an empty template means that there is none.
   static std::unique_ptr<PromptFormat> FromParts(std::string origin,
                                                  std::unique_ptr<text::Tokenizer> tokenizer,

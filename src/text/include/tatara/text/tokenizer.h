@@ -38,8 +38,11 @@ class Tokenizer {
 
   // From `tokenizer.huggingface.json` (the text of a tokenizer.json) where it is there, else from
   // `tokenizer.ggml.*`. Refuses, naming the key or place, what this program does not know, and
-  // broken vocabularies.
-  static Result<std::unique_ptr<Tokenizer>> FromMetadata(const Metadata& metadata);
+  // broken vocabularies. Where there is neither: refused too, or, allowed, a tokenizer of no tokens
+  // that makes nothing of every text and id.
+  enum class Absence { kRefused, kAllowed };
+  static Result<std::unique_ptr<Tokenizer>> FromMetadata(const Metadata& metadata,
+                                                         Absence absence = Absence::kRefused);
 
   // Invalid UTF-8 is encoded byte for byte where the vocabulary is one of bytes, else as U+FFFD;
   // never refused.
