@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "parse_shared.h"
 #include "tatara/base/nearest.h"
 
 namespace tatara::cli {
@@ -80,6 +81,9 @@ std::optional<std::string> CutBefore(std::string& text, std::string_view mark) {
 Error WrongValue(const Place& place, std::string text) {
   const std::string whole = text;
   const auto option = CutBefore(text, ": ");
+  if (option && text == kEmptyValue) {
+    return Refuse("{0}: its value is empty (see: {1} --help)", *option, place.name);
+  }
   if (option && text.starts_with("Value ")) {
     CutBefore(text, "Value ");
     const auto value = CutBefore(text, " not in range ");
@@ -124,6 +128,10 @@ Error ArgumentError(const CLI::App& app, const CLI::ParseError& error) {
     return WrongValue(place, text);
   } else if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     if (const auto option = CutBefore(text, ": ")) {
+      if (text.starts_with("At Most")) {
+        return Refuse("{0}: given more often than it can be (see: {1} --help)", *option,
+                      place.name);
+      }
       return Refuse("{0}: a value is missing after it (see: {1} --help)", *option, place.name);
     }
   } else if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr) {

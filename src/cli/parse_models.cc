@@ -1,6 +1,9 @@
 // pull, rm, models, inspect, tokenize, template, logits, bench.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <memory>
+#include <string_view>
 
 #include "commands.h"
 #include "parse.h"
@@ -110,9 +113,7 @@ void AddLogits(CLI::App& app, Action& chosen) {
         MarkText("the exact path, to compare with other implementations")}});
   AddModelOptions(command, options->model, /*required=*/true);
   AddAdapterOptions(command, options->model);
-  command->add_option("--tokens", options->tokens, Tr("token ids, separated by commas"))
-      ->delimiter(',')
-      ->required();
+  AddTokens(command, options->tokens, Tr("token ids, separated by commas"))->required();
   command->add_option("--top", options->top, Tr("how many of the highest logits to print"))
       ->check(CLI::Range(0, 1'000'000));
   AddJson(command, options->json);
@@ -135,8 +136,10 @@ void AddExport(CLI::App& app, Action& chosen) {
       ->required();
   command->add_option("--dtype", options->dtype, Tr("f32 (exact), f16 or bf16"))
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
-  command->add_option("--adapter", options->model.adapter,
-                      Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"));
+  command
+      ->add_option("--adapter", options->model.adapter,
+                   Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"))
+      ->check(RefuseEmpty);
   command->add_flag("--merge", options->model.merge,
                     Tr("add the adapter to the weights (those matrices in f32)"));
   AddJson(command, options->json);
@@ -164,7 +167,34 @@ void AddBench(CLI::App& app, Action& chosen) {
   command->callback([options, &chosen] { chosen = [options] { return Bench(*options); }; });
 }
 
+// "1,2" appended to `ids`; false where an item is no id, or empty.
+bool AppendIds(std::string_view text, std::vector<std::int32_t>& ids) {
+  for (;;) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const char* const end = text.data() + comma;
+    std::int32_t id = 0;
+    const auto [stop, error] = std::from_chars(text.data(), end, id);
+    if (comma == 0 || error != std::errc() || stop != end) return false;
+    ids.push_back(id);
+    if (comma == text.size()) return true;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 }  // namespace
+
+std::string RefuseEmpty(const std::string& value) {
+  return value.empty() ? kEmptyValue : std::string();
+}
+
+CLI::Option* AddTokens(CLI::App* command, std::vector<std::int32_t>& tokens,
+                       const std::string& description) {
+  const auto read = [&tokens](const CLI::results_t& given) {
+    tokens.clear();
+    return std::ranges::all_of(given, [&](const auto& text) { return AppendIds(text, tokens); });
+  };
+  return command->add_option("--tokens", read, description)->expected(-1)->type_name("INT");
+}
 
 void AddJson(CLI::App* command, bool& json) {
   command->add_flag("--json", json, Tr("print one JSON value for programs"));
@@ -191,8 +221,10 @@ void AddModelOptions(CLI::App* command, ModelOptions& options, bool required) {
 }
 
 void AddAdapterOptions(CLI::App* command, ModelOptions& options) {
-  command->add_option("--adapter", options.adapter,
-                      Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"));
+  command
+      ->add_option("--adapter", options.adapter,
+                   Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"))
+      ->check(RefuseEmpty);
   command->add_flag("--merge", options.merge,
                     Tr("add the adapter to the weights (those matrices in f32)"));
   command->add_flag("--requantise", options.requantise,

@@ -1,13 +1,26 @@
 // Options that several commands have.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "options.h"
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace tatara::cli {
+
+// Refused by ArgumentError in the user's words: an option that was given an empty value.
+inline constexpr const char* kEmptyValue = "empty value";
+std::string RefuseEmpty(const std::string& value);  // for Option::check
+
+// --tokens: ids, separated by commas; empty items are refused.
+CLI::Option* AddTokens(CLI::App* command, std::vector<std::int32_t>& tokens,
+                       const std::string& description);
 
 void AddJson(CLI::App* command, bool& json);
 // The model as the first argument where `required`, else as --model.

@@ -38,10 +38,8 @@ void AddEmbed(CLI::App& app, Action& chosen) {
                       "line that does not begin with one"))
       ->check(CLI::IsMember({"passage", "query", "plain"}))
       ->capture_default_str();
-  command
-      ->add_option("--tokens", options->tokens,
-                   Tr("token ids, separated by commas, instead of standard input"))
-      ->delimiter(',');
+  AddTokens(command, options->tokens,
+            Tr("token ids, separated by commas, instead of standard input"));
   command->add_flag("--special", options->special,
                     Tr("recognise special tokens written in the text"));
   command->add_flag("--raw", options->raw, Tr("leave the vector's length as it is"));
