@@ -132,6 +132,20 @@ TEST(Crash, KilledJoinsOfWheelsGoOnAndEndWhole) {
   ExpectWhole(place, content);
 }
 
+TEST(Crash, WhatAPullLeavesThatWasKilledAfterItLandedGoesWithTheNextPull) {
+  const std::string content = Bytes(1000);
+  const TestStore place(CatalogueText("m", {{"m.gguf", content, "[\"https://127.0.0.1:9/x\"]"}}));
+  WriteFile(place.home() / "m.gguf", content);
+  ModelStore store = place.Open();
+  ASSERT_TRUE(store.Pull("m", {.from = place.home().string()}).ok());
+  const fs::path left = place.home() / "models" / ".partial" / "m";
+  fs::create_directories(left / "ready-0");
+  WriteFile(left / "ready-0" / "m.gguf.source", "x");
+  ASSERT_GT(store.List()->front().partial_bytes, 0u);
+  ASSERT_TRUE(store.Pull("m").ok());
+  EXPECT_EQ(store.List()->front().partial_bytes, 0u);
+}
+
 // A small file system of its own, where the machine lets us mount one.
 class SmallDisk {
  public:

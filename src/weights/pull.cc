@@ -299,7 +299,11 @@ Result<PullReport> Puller::Run() {
   TATARA_TRY(const FileLock lock, LockModel(paths_, entry_.name, options_.lock_wait_ms_max));
   PullReport report;
   TATARA_TRY(const bool present, FindPresent(report));
-  if (present) return report;
+  if (present) {  // what a pull left that was killed after it had landed
+    std::error_code ignored;
+    fs::remove_all(paths_.partial(entry_.name), ignored);
+    return report;
+  }
   const fs::path ready = paths_.partial(entry_.name) / ("ready-" + Fingerprint());
   TATARA_RETURN_IF_ERROR(MakeFolder(ready));
   TATARA_RETURN_IF_ERROR(AcquireAll(ready, report));
