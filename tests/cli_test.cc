@@ -164,6 +164,14 @@ TEST(CommandLine, TemplateRenderPrintsTheTextAndNothingElse) {
   EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.out, IsEmpty());
   EXPECT_THAT(refused.err, HasSubstr("No tools: 7"));
+  EXPECT_THAT(refused.err, HasSubstr(path("t.jinja") + ", with the input " + path("c.json")));
+  WriteFile(path("t.jinja"), "{% nonsense %}");
+  const Outcome unread = tatara({"template", "render", path("t.jinja"), "--input", path("c.json")});
+  EXPECT_EQ(unread.status, 2);
+  EXPECT_THAT(unread.err, HasSubstr(path("t.jinja") + ": chat template, line 1"));
+  const std::string folder = tatara.folder().string();
+  EXPECT_EQ(tatara({"template", "render", folder, "--input", path("c.json")}).status, 2);
+  EXPECT_EQ(tatara({"template", "render", path("t.jinja"), "--input", folder}).status, 2);
 }
 
 TEST(CommandLine, TokenizeTakesVocabulariesWithoutWeights) {

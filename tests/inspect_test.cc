@@ -63,7 +63,7 @@ TEST(Inspect, WhatIsNoModelIsRefusedByName) {
   const Outcome outcome = tatara({"inspect", path.string()});
   EXPECT_EQ(outcome.status, 2);
   EXPECT_EQ(outcome.out, "");
-  EXPECT_THAT(outcome.err, HasSubstr("notes.txt: not a GGUF file"));
+  EXPECT_THAT(outcome.err, HasSubstr("notes.txt: not a model"));
 }
 
 }  // namespace

@@ -136,6 +136,13 @@ TEST(Files, WholeReadRefusesMoreThanTheLimit) {
   EXPECT_FALSE(ReadWholeFile(dir.path() / "f", 4).ok());
 }
 
+TEST(Files, AFolderInPlaceOfAFileIsRefusedInput) {
+  const test::ScratchDir dir;
+  const auto read = ReadWholeFile(dir.path(), 5);
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().kind(), ErrorKind::kRefused);
+}
+
 TEST(Metadata, WrongKindsAndMissingKeysAreRefusedByName) {
   Metadata data("m.gguf");
   data.Set("a", std::uint64_t{5});

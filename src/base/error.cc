@@ -22,7 +22,11 @@ Error ErrnoError(std::string_view format, std::string_view name) {
   const int code = errno;
   char buffer[256];
   const char* said = strerror_r(code, buffer, sizeof buffer);
-  return MakeError(code == ENOENT ? ErrorKind::kNotFound : ErrorKind::kIo, format, name, said);
+  // A folder where a file is asked for is a fault of the request, not of the system.
+  const ErrorKind kind = code == ENOENT   ? ErrorKind::kNotFound
+                         : code == EISDIR ? ErrorKind::kRefused
+                                          : ErrorKind::kIo;
+  return MakeError(kind, format, name, said);
 }
 
 }  // namespace tatara

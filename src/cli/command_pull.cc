@@ -64,7 +64,10 @@ Result<> LinkInto(const fs::path& folder, const weights::LocalModel& model) {
   }
   for (const weights::LocalFile& file : model.files) {
     const fs::path link = folder / fs::path(file.path).filename();
-    const fs::path target = fs::absolute(model.folder / file.path);
+    const fs::path target = fs::absolute(model.folder / file.path, error);
+    if (error) {
+      return MakeError(ErrorKind::kIo, "{0}: cannot write: {1}", link.string(), error.message());
+    }
     if (fs::exists(link, error) && !fs::is_symlink(link, error)) continue;
     fs::remove(link, error);
     fs::create_symlink(target, link, error);

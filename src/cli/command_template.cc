@@ -1,5 +1,6 @@
 #include "commands.h"
 #include "models_access.h"
+#include "tatara/base/localise.h"
 #include "tatara/text/chat_template.h"
 #include "terminal.h"
 
@@ -8,9 +9,17 @@ namespace tatara::cli {
 Result<int> TemplateRender(const TemplateOptions& options) {
   TATARA_TRY(const std::string source, ReadInput(options.file));
   TATARA_TRY(const std::string context, ReadInput(options.input));
-  TATARA_TRY(const text::ChatTemplate chat, text::ChatTemplate::Parse(source));
-  TATARA_TRY(const std::string rendered, chat.Render(context));
-  Out(rendered);
+  const auto chat = text::ChatTemplate::Parse(source);
+  if (!chat.ok()) {
+    return MakeError(chat.error().kind(), "{0}: {1}", options.file,
+                     chat.error().text(CurrentLanguage()));
+  }
+  const auto rendered = chat->Render(context);
+  if (!rendered.ok()) {
+    return MakeError(rendered.error().kind(), "{0}, with the input {1}: {2}", options.file,
+                     options.input, rendered.error().text(CurrentLanguage()));
+  }
+  Out(*rendered);
   return 0;
 }
 

@@ -56,9 +56,8 @@ Result<EncoderConfig> ReadEncoderConfig(Keys& keys) {
         "none");
   }
   // Of the tokens that go in, and of what is done with the vector: not of the layers.
-  for (const char* key :
-       {"token_type_count", "embedding.windowed", "embedding.max_tokens", "embedding.normalise",
-        "tensor_data_layout", "classifier.output_labels"}) {
+  for (const char* key : {"token_type_count", "embedding.windowed", "embedding.max_tokens",
+                          "tensor_data_layout", "classifier.output_labels"}) {
     keys.Informational(key);
   }
   return c;

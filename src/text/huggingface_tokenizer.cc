@@ -1,5 +1,6 @@
 #include "huggingface_tokenizer.h"
 
+#include <new>
 #include <unordered_map>
 #include <utility>
 
@@ -25,6 +26,11 @@ struct AddedToken {
   bool has_finding = false;
 };
 
+Error OutOfMemory(const Metadata& metadata, std::string_view key) {
+  return MakeError(ErrorKind::kUnavailable, "{0}: not enough memory for what '{1}' holds",
+                   metadata.origin(), key);
+}
+
 // JSON of a metadata key; null where the key is absent.
 Result<Json> ReadJson(const Metadata& metadata, std::string_view key) {
   if (!metadata.Has(key)) return Json();
@@ -40,6 +46,8 @@ Result<Json> ReadJson(const Metadata& metadata, std::string_view key) {
     return Json::parse(text);
   } catch (const Json::parse_error& error) {
     return Refuse("{0}: '{1}' is no JSON at byte {2}", metadata.origin(), key, error.byte);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(metadata, key);
   } catch (const std::exception&) {
     return Refuse("{0}: '{1}' can not be read as JSON", metadata.origin(), key);
   }
@@ -222,7 +230,9 @@ class Maker {
 Result<std::unique_ptr<Tokenizer>> MakeHuggingFaceTokenizer(const Metadata& metadata) {
   try {
     return Maker(metadata).Run();
-  } catch (const std::exception&) {  // of the JSON library, or no memory for what the file holds
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(metadata, kHuggingFaceKey);
+  } catch (const std::exception&) {  // of the JSON library
     return Refuse("{0}: '{1}' can not be read as JSON", metadata.origin(), kHuggingFaceKey);
   }
 }

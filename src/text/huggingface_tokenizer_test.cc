@@ -2,7 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <cstdlib>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "vocabulary_for_test.h"
@@ -128,6 +132,28 @@ json SmallBpe() {
   return json::parse(R"({"model": {"type": "BPE", "dropout": null, "unk_token": null,
     "vocab": {"a": 0, "b": 1, "ab": 2, "abab": 3}, "merges": ["a b", ["ab", "ab"]]}})");
 }
+
+#ifndef __SANITIZE_ADDRESS__
+// In a process of its own, which has little more memory than it holds already.
+int ExitOfReadingWithin(rlim_t mib, const Metadata& metadata) {
+  std::size_t n_pages = 0;
+  std::ifstream("/proc/self/statm") >> n_pages;
+  const rlim_t bytes = n_pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (mib << 20);
+  const rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
+  if (n_pages == 0 || setrlimit(RLIMIT_AS, &limit) != 0) return 9;
+  const auto made = MakeHuggingFaceTokenizer(metadata);
+  if (made.ok() || made.error().kind() != ErrorKind::kUnavailable) return 1;
+  return made.error().text().find("not enough memory") == std::string::npos ? 2 : 0;
+}
+
+TEST(HuggingFaceTokenizer, WantOfMemoryIsNoFaultOfTheFile) {
+  Metadata metadata("m");
+  metadata.Set("tokenizer.huggingface.json", "{\"x\":\"" + std::string(24 << 20, 'x') + "\"}");
+  // Too little for the text itself, then for what the parser holds beside it.
+  EXPECT_EXIT(std::exit(ExitOfReadingWithin(16, metadata)), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(std::exit(ExitOfReadingWithin(40, metadata)), testing::ExitedWithCode(0), "");
+}
+#endif
 
 TEST(HuggingFaceTokenizer, BpeMergesAreCheckedOneByOne) {
   const auto with = [](const char* pointer, const json& value) {

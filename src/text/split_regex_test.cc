@@ -80,6 +80,10 @@ TEST(SplitRegex, ClassesNestIntersectAndIgnoreCase) {
   EXPECT_THAT(Matches("a{b", "a{b"), ElementsAre("a{b"));
 }
 
+TEST(SplitRegex, AFewQuantifiersMayFollowEachOther) {
+  EXPECT_THAT(Matches("(?:ab{2}*)c|.", "abbbbcx"), ElementsAre("abbbbc", "x"));
+}
+
 TEST(SplitRegex, InvalidBytesAreReplacementCharacters) {
   EXPECT_THAT(Matches(R"(\x{FFFD}+|a)", "a\xFF\xE3\x81"), ElementsAre("a", "\xFF\xE3\x81"));
   EXPECT_THAT(Matches(R"(\p{L}+)", "\xFF\xC3\xA4"), ElementsAre("\xC3\xA4"));
@@ -102,6 +106,10 @@ TEST(SplitRegex, RefusesByNameWhatItLacks) {
   EXPECT_THAT(Refusal("(((a{2000}){2000}){2000})"), HasSubstr("instructions"));
   EXPECT_THAT(Refusal("(?:a|b)*a(?:a|b){20}"), HasSubstr("too large"));
   EXPECT_THAT(Refusal(std::string(200, '(')), HasSubstr("nested"));
+  EXPECT_THAT(Refusal("a" + std::string(65000, '*')), HasSubstr("stacked too deep"));
+  std::string spread = "a";  // some behind each of many groups
+  for (int i = 0; i < 90; ++i) spread = "(" + spread + ")***";
+  EXPECT_THAT(Refusal(spread), HasSubstr("stacked too deep"));
 }
 
 TEST(SplitRegex, AnExpressionThatReadsAheadAgainAndAgainIsCutShort) {

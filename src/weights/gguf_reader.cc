@@ -34,8 +34,13 @@ Error RefuseMagic(ByteSpan file, std::string_view origin) {
     return Refuse("{0}: a zip archive (a PyTorch checkpoint or a Python wheel), not a GGUF file",
                   origin);
   }
-  return Refuse("{0}: not a GGUF file: it starts with the bytes {1}, expected 47475546 ('GGUF')",
-                origin, ToHex(file.first(std::min<std::size_t>(file.size(), 4))));
+  if (file.empty()) {
+    return Refuse("{0}: the file is empty; expected a GGUF, safetensors or E5S1 file", origin);
+  }
+  return Refuse(
+      "{0}: not a model: the file starts with the bytes {1}; expected a GGUF, safetensors or E5S1 "
+      "file, or a folder with a config.json",
+      origin, ToHex(file.first(std::min<std::size_t>(file.size(), 4))));
 }
 
 Result<std::uint32_t> ReadVersion(GgufCursor& cursor) {

@@ -149,9 +149,9 @@ std::vector<Hostile> HeaderMutations() {
   const GgufBuilder b = SmallGguf();
   const auto magic = [&](const char* text) { return text + b.bytes().substr(4); };
   return {
-      {"empty", "", "starts with the bytes , expected 47475546"},
+      {"empty", "", "the file is empty"},
       {"three bytes", "GGU", "474755"},
-      {"other magic", magic("ELF!"), "not a GGUF file"},
+      {"other magic", magic("ELF!"), "not a model: the file starts with the bytes 454c4621"},
       {"big-endian magic", magic("FUGG"), "big-endian"},
       {"big-endian version", b.With("version", 0x03000000u), "big-endian"},
       {"ggml", magic("lmgg"), "before GGUF ('lmgg')"},

@@ -19,7 +19,10 @@ Result<std::unique_ptr<TensorStore>> OpenFile(const fs::path& path) {
   if (bytes.size() >= 4 && AsText(bytes.first(4)) == kE5Magic) return OpenE5(std::move(file));
   if (LooksLikeSafetensors(bytes)) {
     // One file of a folder whose other files say what the tensors are.
-    if (fs::exists(path.parent_path() / "config.json")) {
+    // What can not be looked at counts as there: opening it then says why.
+    std::error_code error;
+    const fs::file_status config = fs::status(path.parent_path() / "config.json", error);
+    if (config.type() != fs::file_type::not_found) {
       return OpenHuggingFaceFolder(path.parent_path());
     }
     return OpenSafetensors(std::move(file));

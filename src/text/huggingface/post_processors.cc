@@ -38,8 +38,6 @@ class TemplateReader {
     Surroundings made;
     TATARA_TRY(const bool single, ReadList("single", {&made.before, &made.after}, made));
     if (!single) return place_.Expected("one text in 'single'");
-    bool second_segment = false;
-    std::swap(second_segment, made.second_segment);
     TATARA_TRY(made.knows_pairs,
                ReadList("pair", {&made.pair_before, &made.between, &made.pair_after}, made));
     return made;

@@ -136,8 +136,11 @@ class Parser {
     std::vector<Node> parts;
     while (!rest_.empty() && rest_[0] != '|' && rest_[0] != ')') {
       TATARA_TRY(Node part, Atom());
-      for (bool more = true; more;) {
+      TATARA_TRY(bool more, Quantifier(part));
+      while (more) {
         TATARA_TRY(more, Quantifier(part));
+        // Each nests the tree once more, of which functions that recurse take the depth.
+        if (more && ++stacked_ > kDepthMax) return Unknown("quantifiers stacked too deep");
       }
       parts.push_back(std::move(part));
     }
@@ -460,6 +463,7 @@ class Parser {
   std::string_view expression_, origin_, rest_;
   bool caseless_ = false;
   int depth_ = 0;
+  int stacked_ = 0;  // quantifiers of quantifiers, in all of the expression
 };
 
 }  // namespace

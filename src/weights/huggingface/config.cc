@@ -11,6 +11,11 @@ namespace {
 
 using nlohmann::json;
 
+bool IsInt64(const json& value) {
+  return value.is_number_integer() &&
+         !(value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX);
+}
+
 }  // namespace
 
 Result<Config> Config::Read(const std::filesystem::path& path, std::uint64_t bytes_max) {
@@ -62,10 +67,7 @@ Config Config::TextPart() const {
 
 Result<std::int64_t> Config::Int(std::string_view key) const {
   const json* node = Find(key);
-  if (node == nullptr || !node->is_number_integer() ||
-      (node->is_number_unsigned() && node->get<std::uint64_t>() > INT64_MAX)) {
-    return WrongKind(key, "integer");
-  }
+  if (node == nullptr || !IsInt64(*node)) return WrongKind(key, "integer");
   return node->get<std::int64_t>();
 }
 
@@ -133,7 +135,7 @@ Result<std::vector<std::int64_t>> Config::IntsOrNone(std::string_view key) const
   }
   if (!node->is_array()) return WrongKind(key, "array of integers");
   for (const json& value : *node) {
-    if (!value.is_number_integer()) return WrongKind(key, "array of integers");
+    if (!IsInt64(value)) return WrongKind(key, "array of integers");
     values.push_back(value.get<std::int64_t>());
   }
   return values;

@@ -336,6 +336,104 @@ TEST_F(FolderOnDisk, SettingsWithoutAnAnswerAreRefused) {
               HasSubstr("quantised by 'gptq' (3 bits)"));
 }
 
+TEST_F(FolderOnDisk, NumbersOfAListKeepTheirSign) {
+  json config = Config("LlamaForCausalLM", json::object());
+  config["eos_token_id"] = {UINT64_MAX};
+  Write("config.json", config.dump());
+  EXPECT_THAT(Refusal(), HasSubstr("'eos_token_id' is no array of integers"));
+}
+
+TEST_F(FolderOnDisk, AConfigThatCanNotBeLookedAtIsRefused) {
+  Write("model.safetensors", Norm());
+  fs::remove(dir_.path() / "config.json");
+  fs::create_symlink("config.json", dir_.path() / "config.json");
+  const auto opened = OpenTensorStore(dir_.path() / "model.safetensors");
+  ASSERT_FALSE(opened.ok());
+  EXPECT_THAT(opened.error().text(), HasSubstr("config.json: cannot open"));
+}
+
+TEST_F(FolderOnDisk, AFolderInPlaceOfAFileIsRefused) {
+  Write("model.safetensors", Norm());
+  fs::create_directory(dir_.path() / "tokenizer.json");
+  const auto opened = OpenTensorStore(dir_.path());
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().kind(), ErrorKind::kRefused);
+  EXPECT_THAT(opened.error().text(), HasSubstr("tokenizer.json: cannot read: Is a directory"));
+}
+
+class SentenceFolder : public FolderOnDisk {
+ protected:
+  static json BertConfig() {
+    return {{"architectures", {"BertModel"}}, {"hidden_size", 8},       {"num_hidden_layers", 1},
+            {"num_attention_heads", 1},       {"intermediate_size", 8}, {"vocab_size", 8},
+            {"max_position_embeddings", 8},   {"layer_norm_eps", 1e-12}};
+  }
+  void SetUp() override {
+    FolderOnDisk::SetUp();
+    Write("config.json", BertConfig().dump());
+    Write("model.safetensors",
+          SafetensorsBuilder().Add("embeddings.LayerNorm.weight", {1}, {1}).bytes());
+    fs::create_directories(dir_.path() / "pool" / "inner");
+  }
+  void WriteModules(const std::string& second_type, const json& path) {
+    const std::string package = "sentence_transformers.models.";
+    Write("modules.json", json({{{"type", package + "Transformer"}, {"path", ""}},
+                                {{"type", package + second_type}, {"path", path}},
+                                {{"type", package + "Normalize"}, {"path", "2_Normalize"}}})
+                              .dump());
+  }
+  std::string Pooled(const json& config) {
+    WriteModules("Pooling", "pool/inner");
+    Write("pool/inner/config.json", config.dump());
+    const auto opened = OpenTensorStore(dir_.path());
+    if (!opened.ok()) return opened.error().text();
+    return std::to_string((*opened)->metadata().Int("bert.pooling_type").value());
+  }
+};
+
+TEST_F(SentenceFolder, ThePoolingIsReadFromTheFolderOfItsModule) {
+  EXPECT_EQ(Pooled({{"pooling_mode_mean_tokens", true}, {"pooling_mode_cls_token", false}}), "1");
+  EXPECT_EQ(Pooled({{"pooling_mode_mean_tokens", false}, {"pooling_mode_cls_token", true}}), "2");
+  EXPECT_EQ(Pooled({{"pooling_mode_lasttoken", true}, {"include_prompt", true}}), "3");
+  EXPECT_EQ(Pooled({{"pooling_mode", "cls"}}), "2");
+  EXPECT_EQ(Pooled({{"word_embedding_dimension", 8}}), "1");
+}
+
+TEST_F(SentenceFolder, PoolingsThatAreNotComputedAreRefused) {
+  for (const std::string key : {"max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens"}) {
+    const std::string mode = "pooling_mode_" + key;
+    EXPECT_THAT(Pooled({{mode, true}}), HasSubstr("the pooling '" + mode + "' is not computed"));
+    EXPECT_THAT(Pooled({{"pooling_mode_cls_token", true}, {mode, true}}),
+                HasSubstr("the pooling '" + mode + "' is not computed"));
+  }
+  EXPECT_THAT(Pooled({{"pooling_mode", "max"}}), HasSubstr("the pooling 'max' is not computed"));
+  EXPECT_THAT(Pooled({{"pooling_mode_cls_token", true}, {"pooling_mode_mean_tokens", true}}),
+              HasSubstr("2 poolings are asked for, expected one"));
+  EXPECT_THAT(Pooled({{"pooling_mode_cls_token", false}}), HasSubstr("0 poolings"));
+}
+
+TEST_F(SentenceFolder, OtherModulesAndFoldersElsewhereAreRefused) {
+  for (const std::string type : {"Dense", "LayerNorm", "WeightedLayerPooling", "CNN"}) {
+    WriteModules(type, "pool");
+    EXPECT_THAT(Refusal(), HasSubstr(type + "' after the model is not computed here"));
+  }
+  for (const json& path :
+       {json("../pool"), json("/tmp"), json("pool/../.."), json(""), json(std::string(256, 'x')),
+        json(3), json(std::string("po\0ol", 5)), json("a\\b")}) {
+    WriteModules("Pooling", path);
+    EXPECT_THAT(Refusal(), HasSubstr("which is no folder of this model")) << path;
+  }
+  Write("modules.json", "[3]");
+  EXPECT_THAT(Refusal(), HasSubstr("the module '' after the model"));
+}
+
+TEST_F(SentenceFolder, AnEncoderThatActsAsADecoderIsRefused) {
+  json config = BertConfig();
+  config["is_decoder"] = true;
+  Write("config.json", config.dump());
+  EXPECT_THAT(Refusal(), HasSubstr("'is_decoder' is true"));
+}
+
 TEST_F(FolderOnDisk, PicklesAreNotRead) {
   Write("pytorch_model.bin", "PK");
   EXPECT_THAT(Refusal(), HasSubstr("are a pickle"));
@@ -362,7 +460,6 @@ TEST(HuggingFaceFolder, OpensTheRealMiniLm) {
   const Metadata& keys = (*opened)->metadata();
   EXPECT_EQ(keys.Int("bert.pooling_type").value(), 1);
   EXPECT_EQ(keys.Int("bert.embedding.max_tokens").value(), 256);
-  EXPECT_TRUE(keys.Bool("bert.embedding.normalise").value());
   EXPECT_EQ((*opened)->tensors().size(), 101u);
   EXPECT_TRUE((*opened)->Get("blk.5.ffn_down.weight", 384, 1536).ok());
 }

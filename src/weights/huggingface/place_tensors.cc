@@ -96,6 +96,8 @@ class Placer {
   Result<> Transpose(const Placed& place, const SourceTensor& tensor);
   Result<> Halve(const Placed& place, const SourceTensor& tensor);
   Result<> DropTwoRows(const Placed& place, const SourceTensor& tensor);
+  // Of one value; types of blocks or of parts of a byte have none.
+  Result<std::size_t> BytesEach(const Placed& place, const SourceTensor& tensor) const;
   Error WrongShape(std::string_view to) const {
     return Refuse("{0}: the shape of '{1}' is not what config.json says", store_.path().string(),
                   Printable(to));
@@ -165,11 +167,18 @@ Result<> Placer::PlusOne(const Placed& place, const SourceTensor& tensor) {
   return Ok{};
 }
 
+Result<std::size_t> Placer::BytesEach(const Placed& place, const SourceTensor& tensor) const {
+  const auto bits = static_cast<std::size_t>(tensor.type->bits);
+  if (bits > 0 && bits % 8 == 0) return bits / 8;
+  return Refuse("{0}: '{1}' has the type {2}, whose values can not be moved one by one",
+                store_.path().string(), Printable(place.to), tensor.type->name);
+}
+
 Result<> Placer::Transpose(const Placed& place, const SourceTensor& tensor) {
   if (tensor.shape.size() != 2) return WrongShape(place.to);
+  TATARA_TRY(const std::size_t bytes, BytesEach(place, tensor));
   const auto rows = static_cast<std::size_t>(tensor.shape[0]);
   const auto cols = static_cast<std::size_t>(tensor.shape[1]);
-  const std::size_t bytes = tensor.type->bits / 8;
   TATARA_TRY(const auto made,
              Make(place.to, *tensor.type->dtype, {tensor.shape[1], tensor.shape[0]}));
   for (std::size_t c = 0; c < cols; ++c) {
@@ -202,10 +211,10 @@ Result<> Placer::Halve(const Placed& place, const SourceTensor& tensor) {
 
 Result<> Placer::DropTwoRows(const Placed& place, const SourceTensor& tensor) {
   if (tensor.shape.size() != 2 || tensor.shape[0] < 3) return WrongShape(place.to);
+  TATARA_TRY(const std::size_t bytes, BytesEach(place, tensor));
   SourceTensor rest = tensor;
   rest.shape[0] -= 2;
-  rest.data =
-      tensor.data.subspan(2 * static_cast<std::size_t>(tensor.n_cols()) * (tensor.type->bits / 8));
+  rest.data = tensor.data.subspan(2 * static_cast<std::size_t>(tensor.n_cols()) * bytes);
   return Add(place.to, rest);
 }
 

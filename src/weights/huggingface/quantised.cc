@@ -210,6 +210,11 @@ Result<> Dequantiser::OnePacked(const std::string& stem) {
   return Ok{};
 }
 
+// How many blocks of `size` cover n, for any positive size.
+std::int64_t Blocks(std::int64_t n, std::int64_t size) {
+  return n / size + (n % size != 0 ? 1 : 0);
+}
+
 // 8-bit numbers with one scale, one a row, or one for each block of rows and columns.
 Result<> Dequantiser::OneScaled(const std::string& stem, const std::string& scale_name) {
   const SourceTensor* weight = Find(stem + ".weight");
@@ -226,9 +231,8 @@ Result<> Dequantiser::OneScaled(const std::string& stem, const std::string& scal
   const bool blocks = scale_cols > 1 || (scale_rows > 1 && scale_rows != rows) || block.size() == 2;
   const std::int64_t block_rows = blocks ? (block.size() == 2 ? block[0] : 0) : 1;
   const std::int64_t block_cols = blocks ? (block.size() == 2 ? block[1] : 0) : cols;
-  if (blocks &&
-      (block_rows < 1 || block_cols < 1 || scale_rows != (rows + block_rows - 1) / block_rows ||
-       scale_cols != (cols + block_cols - 1) / block_cols)) {
+  if (blocks && (block_rows < 1 || block_cols < 1 || scale_rows != Blocks(rows, block_rows) ||
+                 scale_cols != Blocks(cols, block_cols))) {
     return Wrong(scale_name);
   }
   TATARA_TRY(const auto scales, Floats(scale_name, scale_rows * scale_cols));

@@ -185,6 +185,39 @@ TEST_F(Quantised, EightBitNumbersTakeOneScaleOneARowOrOneABlock) {
         [](int r, int c) { return r / 8 * 3 + c / 24; });
 }
 
+TEST_F(Quantised, BlocksOfAnySizeAreCounted) {
+  const std::vector<std::uint8_t> weight(kOut * kIn);
+  const auto refusal = [&](const char* settings) {
+    const auto opened = Open(settings, SafetensorsBuilder()
+                                           .AddOf("F8_E4M3", kStem + ".weight", {kOut, kIn}, weight)
+                                           .Add(kStem + ".weight_scale_inv", {2, 1}, {1, 1}));
+    return opened.ok() ? "opened" : opened.error().text();
+  };
+  EXPECT_EQ(refusal(R"({"quant_method":"fp8","weight_block_size":[8,9223372036854775807]})"),
+            "opened");
+  EXPECT_THAT(refusal(R"({"quant_method":"fp8","weight_block_size":[9223372036854775807,64]})"),
+              HasSubstr(".weight_scale_inv' is missing or not"));
+}
+
+TEST_F(Quantised, TypesOfBlocksAreNotTransposed) {
+  test::WriteFile(dir_.path() / "config.json",
+                  R"({"architectures":["GPT2LMHeadModel"],"n_embd":64,"n_layer":1,"n_head":2,)"
+                  R"("n_positions":64,"layer_norm_epsilon":1e-5,"quantization_config":)"
+                  R"({"quant_method":"gptq","bits":4}})");
+  const std::string stem = "h.0.attn.c_attn";
+  const auto tensors = SafetensorsBuilder()
+                           .AddOf("I32", stem + ".qweight", {kIn / 8, kOut},
+                                  std::vector<std::uint32_t>(kIn / 8 * kOut))
+                           .AddOf("I32", stem + ".qzeros", {kGroups, kOut / 8},
+                                  std::vector<std::uint32_t>(kGroups * kOut / 8, 0x77777777))
+                           .AddOf("F16", stem + ".scales", {kGroups, kOut}, HalfScales());
+  test::WriteFile(dir_.path() / "model.safetensors", tensors.bytes());
+  const auto opened = OpenTensorStore(dir_.path());
+  ASSERT_FALSE(opened.ok());
+  EXPECT_THAT(opened.error().text(),
+              HasSubstr("'blk.0.attn_qkv.weight' has the type Q4_0, whose values can not be"));
+}
+
 TEST_F(Quantised, DamagedLayoutsAreRefusedByName) {
   const char* const kGptq = R"({"quant_method":"gptq","bits":4})";
   const auto refusal = [&](const SafetensorsBuilder& tensors) {

@@ -1,6 +1,9 @@
 #include "huggingface/sidecars.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "tatara/base/files.h"
 #include "utf8.h"
@@ -53,6 +56,78 @@ Result<> KeepTokenId(const Config& first, const Config& second, const char* from
   return Ok{};
 }
 
+// A folder inside the model's own, by a name that leads nowhere else.
+bool IsInnerFolder(const std::string& name) {
+  if (name.empty() || name.size() > 255 || name.find('\\') != name.npos ||
+      name.find('\0') != name.npos || !IsUtf8(name)) {
+    return false;
+  }
+  const fs::path path(name);
+  return path.is_relative() && std::ranges::none_of(path, [](const fs::path& part) {
+           return part == "." || part == "..";
+         });
+}
+
+// Where the settings of the pooling lie, if there is one; refuses what is not computed after the
+// model. Vectors are divided by their norm with or without a module that says so.
+Result<std::optional<std::string>> ReadModules(const fs::path& path) {
+  TATARA_TRY(const std::string text, ReadWholeFile(path, kConfigBytesMax));
+  const json modules = json::parse(text, nullptr, false);
+  if (!modules.is_array()) return Refuse("{0}: no JSON array", path.string());
+  const auto member = [](const json& module, const char* key) -> std::string {
+    if (!module.is_object() || !module.contains(key) || !module[key].is_string()) return "";
+    return module[key].get<std::string>();
+  };
+  std::optional<std::string> pooling;
+  for (const json& module : modules) {
+    const std::string type = member(module, "type");
+    const std::string last = type.substr(type.rfind('.') + 1);
+    if (last == "Transformer" || last == "Normalize") continue;
+    if (last != "Pooling" || pooling) {
+      return Refuse("{0}: the module '{1}' after the model is not computed here", path.string(),
+                    Printable(type));
+    }
+    pooling = member(module, "path");
+    if (!IsInnerFolder(*pooling)) {
+      return Refuse("{0}: the module '{1}' lies in '{2}', which is no folder of this model",
+                    path.string(), Printable(type), Printable(*pooling));
+    }
+  }
+  return pooling;
+}
+
+// GGUF's number of the one pooling that is asked for.
+Result<std::uint64_t> PoolingOf(const Config& config) {
+  constexpr std::string_view kPrefix = "pooling_mode";
+  constexpr std::pair<std::string_view, std::uint64_t> kKnown[] = {
+      {"mean", 1},      {"pooling_mode_mean_tokens", 1}, {"cls", 2}, {"pooling_mode_cls_token", 2},
+      {"lasttoken", 3}, {"pooling_mode_lasttoken", 3}};
+  std::vector<std::string> asked;
+  bool says = false;
+  for (const std::string& key : config.Keys()) {
+    if (!key.starts_with(kPrefix)) continue;
+    says = true;
+    if (key == kPrefix) {
+      TATARA_TRY(const std::string word, config.StringOr(key, ""));
+      asked.push_back(word);
+    } else {
+      TATARA_TRY(const bool yes, config.BoolOr(key, false));
+      if (yes) asked.push_back(key);
+    }
+  }
+  if (!says) return std::uint64_t{1};  // what sentence-transformers does unless told
+  for (const std::string& mode : asked) {
+    const auto* known =
+        std::ranges::find(kKnown, mode, &std::pair<std::string_view, std::uint64_t>::first);
+    if (known == std::end(kKnown)) {
+      return Refuse("{0}: the pooling '{1}' is not computed here", config.origin(),
+                    Printable(mode));
+    }
+    if (asked.size() == 1) return known->second;
+  }
+  return Refuse("{0}: {1} poolings are asked for, expected one", config.origin(), asked.size());
+}
+
 }  // namespace
 
 Result<> ReadTokenizerFiles(const fs::path& folder, const Config& config, Metadata& metadata) {
@@ -81,29 +156,12 @@ Result<> ReadSentenceFiles(const fs::path& folder, std::string_view architecture
                            Metadata& metadata) {
   if (!IsThere(folder / "modules.json")) return Ok{};
   const std::string prefix = std::string(architecture) + ".";
-  TATARA_TRY(const std::string text, ReadWholeFile(folder / "modules.json", kConfigBytesMax));
-  const json modules = json::parse(text, nullptr, false);
-  if (!modules.is_array()) {
-    return Refuse("{0}: no JSON array", (folder / "modules.json").string());
-  }
-  for (const json& module : modules) {
-    if (!module.is_object() || !module.contains("type") || !module["type"].is_string()) continue;
-    const auto type = module["type"].get<std::string>();
-    if (type.ends_with(".Normalize")) metadata.Set(prefix + "embedding.normalise", true);
-    if (type.ends_with(".Dense")) {
-      return Refuse("{0}: the module '{1}' after the model is not computed here",
-                    (folder / "modules.json").string(), Printable(type));
-    }
-  }
-  if (IsThere(folder / "1_Pooling" / "config.json")) {
-    TATARA_TRY(const Config pooling,
-               Config::Read(folder / "1_Pooling" / "config.json", kConfigBytesMax));
-    for (const auto& [key, number] : {std::pair{"pooling_mode_mean_tokens", std::uint64_t{1}},
-                                      {"pooling_mode_cls_token", std::uint64_t{2}},
-                                      {"pooling_mode_lasttoken", std::uint64_t{3}}}) {
-      TATARA_TRY(const bool yes, pooling.BoolOr(key, false));
-      if (yes) metadata.Set(prefix + "pooling_type", number);
-    }
+  TATARA_TRY(const auto pooling, ReadModules(folder / "modules.json"));
+  if (pooling) {
+    TATARA_TRY(const Config config,
+               Config::Read(folder / *pooling / "config.json", kConfigBytesMax));
+    TATARA_TRY(const std::uint64_t number, PoolingOf(config));
+    metadata.Set(prefix + "pooling_type", number);
   }
   if (IsThere(folder / "sentence_bert_config.json")) {
     TATARA_TRY(const Config length,

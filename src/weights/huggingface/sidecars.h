@@ -15,7 +15,8 @@ inline constexpr std::uint64_t kTokenizerBytesMax = 256 << 20;
 // Texts of the tokenizer files and ids of the special tokens; absent files leave no key.
 Result<> ReadTokenizerFiles(const std::filesystem::path& folder, const Config& config,
                             Metadata& metadata);
-// Pooling, length and norm of sentence embeddings, where modules.json is there.
+// Pooling and length of sentence embeddings, where modules.json is there; refuses modules and
+// poolings that are not computed.
 Result<> ReadSentenceFiles(const std::filesystem::path& folder, std::string_view architecture,
                            Metadata& metadata);
 

@@ -86,6 +86,7 @@ const std::span<const Rename> kNomic[] = {kNomicTensors};
 Result<> Sizes(KeyWriter& keys, std::int64_t positions_from) {
   TATARA_RETURN_IF_ERROR(keys.OnlyString("hidden_act", {"gelu"}));
   TATARA_RETURN_IF_ERROR(keys.OnlyString("position_embedding_type", {"absolute"}));
+  TATARA_RETURN_IF_ERROR(keys.OnlyBool("is_decoder", false));
   TATARA_RETURN_IF_ERROR(keys.NeedInt("hidden_size", "embedding_length"));
   TATARA_RETURN_IF_ERROR(keys.NeedInt("num_hidden_layers", "block_count"));
   TATARA_RETURN_IF_ERROR(keys.NeedInt("num_attention_heads", "attention.head_count"));
@@ -119,6 +120,7 @@ Result<> RobertaRanker(KeyWriter& keys) {
 Result<> Nomic(KeyWriter& keys) {
   TATARA_RETURN_IF_ERROR(keys.OnlyString("activation_function", {"swiglu"}));
   TATARA_RETURN_IF_ERROR(keys.OnlyBool("prenorm", false));
+  TATARA_RETURN_IF_ERROR(keys.OnlyBool("causal", false));
   TATARA_RETURN_IF_ERROR(keys.NeedInt("n_embd", "embedding_length"));
   TATARA_RETURN_IF_ERROR(keys.NeedInt("n_layer", "block_count"));
   TATARA_RETURN_IF_ERROR(keys.NeedInt("n_head", "attention.head_count"));
