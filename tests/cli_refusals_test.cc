@@ -52,16 +52,22 @@ std::filesystem::path WithNaN(const std::filesystem::path& file, const char* ten
 TEST(Refusals, EmptyItemsAndValuesAreNoZerosAndNoDefaults) {
   Program tatara;
   for (const char* command : {"logits", "embed"}) {
-    for (const char* ids : {"", "1,,2", "1,", ",1", "1, 2", "2147483648"}) {
+    for (const char* ids : {"1,,2", "1,", ",1", "1, 2", "2147483648"}) {
       ExpectRefused(tatara({command, "m", "--tokens", ids}), "--tokens: '");
     }
   }
+  for (const char* option :
+       {"--tokens", "--top", "--adapter", "--threads", "--context", "--activations"}) {
+    ExpectRefused(tatara({"logits", "m", option, ""}), std::string(option) + ": ");
+  }
+  for (const char* option : {"--seed", "--temperature", "--max-tokens", "--receipt", "--chat"}) {
+    ExpectRefused(tatara({"run", "m", option, ""}), std::string(option) + ": ");
+  }
+  ExpectRefused(tatara({"pull", "m", "--from", ""}), "--from: its value is empty");
   for (const char* command : {"run", "logits"}) {
     ExpectRefused(tatara({command, "m", "--tokens", "1", "--adapter", ""}),
                   "--adapter: its value is empty");
   }
-  ExpectRefused(tatara({"run", "m", "--prompt", "a", "--receipt", ""}),
-                "--receipt: its value is empty");
   ExpectRefused(tatara({"run", "m", "--prompt", "a", "--adapter", "a", "--adapter", "b"}),
                 "--adapter: given more often than it can be");
 }

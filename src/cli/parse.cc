@@ -2,10 +2,13 @@
 #include "parse.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <span>
 
 #include "argument_errors.h"
 #include "messages.h"
+#include "parse_shared.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/version.h"
 #include "tatara/cli/main.h"
@@ -30,6 +33,18 @@ void SetLabels(CLI::App& app) {
   formatter->label("FLOAT", Tr("NUMBER"));
   formatter->column_width(34);
   app.option_defaults()->group(Tr("Options"));  // inherited by every command
+}
+
+// CLI11 reads an empty number as 0, and an empty path would be as if the option were not there.
+void RefuseEmptyValues(CLI::App& app) {
+  constexpr std::array kTexts = {"--prompt", "--system", "--query", "--stop"};
+  for (CLI::Option* option : app.get_options()) {
+    if (std::ranges::find(kTexts, option->get_name()) != kTexts.end()) continue;
+    option->check([](const std::string& value) {
+      return value.empty() ? std::string(kEmptyValue) : std::string();
+    });
+  }
+  for (CLI::App* command : app.get_subcommands(nullptr)) RefuseEmptyValues(*command);
 }
 
 Result<int> RunChosen(const Action& chosen) {
@@ -74,6 +89,7 @@ int Main(int argc, char** argv) {
   AddAnswerCommands(app, chosen);
   AddServerCommands(app, chosen);
   AddMachineCommands(app, chosen);
+  RefuseEmptyValues(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {  // --help, --version

@@ -26,9 +26,8 @@ void AddSampling(CLI::App* command, SamplingOptions& options) {
 }
 
 void AddReceipt(CLI::App* command, std::string& receipt, bool& redact) {
-  command
-      ->add_option("--receipt", receipt, Tr("write a signed receipt of the answer to this file"))
-      ->check(RefuseEmpty);
+  command->add_option("--receipt", receipt,
+                      Tr("write a signed receipt of the answer to this file"));
   command->add_flag("--redact", redact,
                     Tr("leave the texts out of the receipt, keep their digests"));
 }

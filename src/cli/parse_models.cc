@@ -136,10 +136,8 @@ void AddExport(CLI::App& app, Action& chosen) {
       ->required();
   command->add_option("--dtype", options->dtype, Tr("f32 (exact), f16 or bf16"))
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
-  command
-      ->add_option("--adapter", options->model.adapter,
-                   Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"))
-      ->check(RefuseEmpty);
+  command->add_option("--adapter", options->model.adapter,
+                      Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"));
   command->add_flag("--merge", options->model.merge,
                     Tr("add the adapter to the weights (those matrices in f32)"));
   AddJson(command, options->json);
@@ -183,10 +181,6 @@ bool AppendIds(std::string_view text, std::vector<std::int32_t>& ids) {
 
 }  // namespace
 
-std::string RefuseEmpty(const std::string& value) {
-  return value.empty() ? kEmptyValue : std::string();
-}
-
 CLI::Option* AddTokens(CLI::App* command, std::vector<std::int32_t>& tokens,
                        const std::string& description) {
   const auto read = [&tokens](const CLI::results_t& given) {
@@ -221,10 +215,8 @@ void AddModelOptions(CLI::App* command, ModelOptions& options, bool required) {
 }
 
 void AddAdapterOptions(CLI::App* command, ModelOptions& options) {
-  command
-      ->add_option("--adapter", options.adapter,
-                   Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"))
-      ->check(RefuseEmpty);
+  command->add_option("--adapter", options.adapter,
+                      Tr("PATH[:SCALE] of a LoRA or DoRA adapter: a PEFT folder or a GGUF file"));
   command->add_flag("--merge", options.merge,
                     Tr("add the adapter to the weights (those matrices in f32)"));
   command->add_flag("--requantise", options.requantise,

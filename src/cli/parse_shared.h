@@ -14,9 +14,8 @@ class Option;
 
 namespace tatara::cli {
 
-// Refused by ArgumentError in the user's words: an option that was given an empty value.
+// What the parser says of an empty value, for ArgumentError to say in the user's words.
 inline constexpr const char* kEmptyValue = "empty value";
-std::string RefuseEmpty(const std::string& value);  // for Option::check
 
 // --tokens: ids, separated by commas; empty items are refused.
 CLI::Option* AddTokens(CLI::App* command, std::vector<std::int32_t>& tokens,
