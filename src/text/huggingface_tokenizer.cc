@@ -6,6 +6,7 @@
 
 #include "huggingface/components.h"
 #include "tatara/base/json_nesting.h"
+#include "tatara/base/localise.h"
 #include "utf8.h"
 
 namespace tatara::text {
@@ -63,7 +64,7 @@ Result<std::vector<AddedToken>> ReadAddedTokens(const JsonPlace& root, Tokens& t
     TATARA_TRY(const std::int64_t id, place.Int("id"));
     if (id < 0 || static_cast<std::size_t>(id) >= Vocabulary::kTokensMax ||
         static_cast<std::size_t>(id) > n + kGapMax) {
-      return place.Expected("an id that follows the vocabulary");
+      return place.Expected(MarkText("an id that follows the vocabulary"));
     }
     n = std::max(n, static_cast<std::size_t>(id) + 1);
   }
@@ -83,7 +84,8 @@ Result<std::vector<AddedToken>> ReadAddedTokens(const JsonPlace& root, Tokens& t
     TATARA_TRY(token.finding.whole_word, place.BoolOr("single_word", false));
     token.has_finding =
         token.finding.eats_before || token.finding.eats_after || token.finding.whole_word;
-    if (text.empty() || !IsValidUtf8(text)) return place.Expected("a text that is not empty");
+    if (text.empty() || !IsValidUtf8(text))
+      return place.Expected(MarkText("a text that is not empty"));
     const auto at = static_cast<std::size_t>(id);
     const auto known = id_of.find(text);
     const bool elsewhere = known != id_of.end() && known->second != at;

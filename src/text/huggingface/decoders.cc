@@ -1,4 +1,5 @@
 #include "huggingface/components.h"
+#include "tatara/base/localise.h"
 
 namespace tatara::text::huggingface {
 namespace {
@@ -9,7 +10,7 @@ Result<> ReadReplace(const JsonPlace& place, PipelineTokenizer::Writing& writing
   TATARA_TRY(const JsonPlace pattern, place.Member("pattern"));
   TATARA_TRY(const std::string from, pattern.String("String"));
   TATARA_TRY(const std::string to, place.String("content"));
-  if (from.empty()) return pattern.Expected("a pattern that is not empty");
+  if (from.empty()) return pattern.Expected(MarkText("a pattern that is not empty"));
   writing.replacements.emplace_back(from, to);
   return Ok{};
 }
@@ -19,7 +20,7 @@ Result<> ReadStrip(const JsonPlace& place, PipelineTokenizer::Writing& writing) 
   TATARA_TRY(const std::int64_t start, place.IntOr("start", 0));
   TATARA_TRY(const std::int64_t stop, place.IntOr("stop", 0));
   if (content != " " || start > 1 || start < 0 || stop != 0) {
-    return place.Expected("at most one space stripped, at the start");
+    return place.Expected(MarkText("at most one space stripped, at the start"));
   }
   writing.drops_first_space |= start == 1;
   return Ok{};
@@ -48,7 +49,7 @@ Result<> ReadDecoder(const JsonPlace& place, PipelineTokenizer::Writing& writing
     if (depth == 0) writing.words = writing.drops_first_space = true;
     return Ok{};
   }
-  if (depth > kNestingMax) return place.Expected("fewer components");
+  if (depth > kNestingMax) return place.Expected(MarkText("fewer components"));
   TATARA_TRY(const std::string type, place.String("type"));
   if (type == "Sequence") {
     TATARA_TRY(const auto list, place.List("decoders", kDecodersMax));
@@ -68,7 +69,7 @@ Result<> ReadDecoder(const JsonPlace& place, PipelineTokenizer::Writing& writing
     TATARA_TRY(writing.end_suffix, place.StringOr("suffix", "</w>"));
     return Ok{};
   }
-  return place.Unknown("decoder", type);
+  return place.Unknown(MarkText("decoder"), type);
 }
 
 }  // namespace tatara::text::huggingface

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "huggingface/components.h"
+#include "tatara/base/localise.h"
 #include "unigram_model.h"
 #include "word_piece_model.h"
 
@@ -13,7 +14,7 @@ constexpr std::int64_t kNormal = static_cast<std::int64_t>(TokenType::kNormal);
 // {"token": id, ...}; ids without a token stay empty texts.
 Result<Tokens> ReadVocabularyObject(const JsonPlace& model) {
   TATARA_TRY(const JsonPlace vocab, model.Member("vocab"));
-  if (!vocab.value().is_object()) return vocab.Expected("an object of tokens and ids");
+  if (!vocab.value().is_object()) return vocab.Expected(MarkText("an object of tokens and ids"));
   if (vocab.value().size() > Vocabulary::kTokensMax) {
     return Refuse("{0}: {1} elements, limit {2}", vocab.Named(), vocab.value().size(),
                   Vocabulary::kTokensMax);
@@ -43,7 +44,7 @@ Result<Tokens> ReadVocabularyObject(const JsonPlace& model) {
 // [["token", score], ...]
 Result<Tokens> ReadVocabularyList(const JsonPlace& model) {
   TATARA_TRY(const JsonPlace vocab, model.Member("vocab"));
-  if (!vocab.value().is_array()) return vocab.Expected("an array of tokens and scores");
+  if (!vocab.value().is_array()) return vocab.Expected(MarkText("an array of tokens and scores"));
   if (vocab.value().size() > Vocabulary::kTokensMax) {
     return Refuse("{0}: {1} elements, limit {2}", vocab.Named(), vocab.value().size(),
                   Vocabulary::kTokensMax);
@@ -52,7 +53,7 @@ Result<Tokens> ReadVocabularyList(const JsonPlace& model) {
   for (std::size_t i = 0; i < vocab.value().size(); ++i) {
     const JsonPlace::Json& entry = vocab.value()[i];
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number()) {
-      return vocab.Element(i).Expected("a token and its score");
+      return vocab.Element(i).Expected(MarkText("a token and its score"));
     }
     tokens.texts.push_back(entry[0].get<std::string>());
     tokens.scores.push_back(entry[1].get<double>());
@@ -74,7 +75,7 @@ Result<std::string> ModelType(const JsonPlace& model) {
 
 Result<BpeModel::Merges> ReadMerges(const JsonPlace& model) {
   TATARA_TRY(const JsonPlace merges, model.Member("merges"));
-  if (!merges.value().is_array()) return merges.Expected("an array");
+  if (!merges.value().is_array()) return merges.Expected(MarkText("an array"));
   if (merges.value().size() > BpeModel::kMergesMax) {
     return Refuse("{0}: {1} elements, limit {2}", merges.Named(), merges.value().size(),
                   BpeModel::kMergesMax);
@@ -90,14 +91,14 @@ Result<BpeModel::Merges> ReadMerges(const JsonPlace& model) {
       const std::string_view line = merge.get_ref<const std::string&>();
       const std::size_t space = line.find(' ');
       if (space == line.npos || line.find(' ', space + 1) != line.npos) {
-        return merges.Element(i).Expected("two pieces with a space between");
+        return merges.Element(i).Expected(MarkText("two pieces with a space between"));
       }
       read.emplace_back(line.substr(0, space), line.substr(space + 1));
     } else {
-      return merges.Element(i).Expected("two pieces");
+      return merges.Element(i).Expected(MarkText("two pieces"));
     }
     if (read.back().first.empty() || read.back().second.empty()) {
-      return merges.Element(i).Expected("two pieces that are not empty");
+      return merges.Element(i).Expected(MarkText("two pieces that are not empty"));
     }
   }
   return read;
@@ -107,7 +108,7 @@ Result<std::unique_ptr<TextModel>> ReadBpe(const JsonPlace& model, const Vocabul
                                            const Tokens& tokens, bool over_bytes) {
   TATARA_TRY(const JsonPlace dropout, model.Member("dropout"));
   if (dropout.value().is_number() ? dropout.value().get<double>() != 0 : !dropout.IsNull()) {
-    return dropout.Expected("no dropout: ids would change from call to call");
+    return dropout.Expected(MarkText("no dropout: ids would change from call to call"));
   }
   BpeModel::Options options;
   options.over_bytes = over_bytes;
@@ -119,7 +120,7 @@ Result<std::unique_ptr<TextModel>> ReadBpe(const JsonPlace& model, const Vocabul
   if (!tokens.unknown.empty()) options.unknown_id = vocabulary.Find(tokens.unknown);
   // Affixes and an unknown token go with characters.
   if (over_bytes && (!options.continuing_prefix.empty() || !options.end_suffix.empty())) {
-    return model.Expected("no affixes where the pre-tokenizer is ByteLevel");
+    return model.Expected(MarkText("no affixes where the pre-tokenizer is ByteLevel"));
   }
   TATARA_TRY(const BpeModel::Merges merges, ReadMerges(model));
   TATARA_TRY(std::unique_ptr<BpeModel> made,
@@ -166,13 +167,14 @@ class WordLevelModel : public TextModel {
 Result<Tokens> ReadTokens(const JsonPlace& model) {
   TATARA_TRY(const std::string type, ModelType(model));
   const bool known = type == "BPE" || type == "WordPiece" || type == "WordLevel";
-  if (type != "Unigram" && !known) return model.Unknown("model", type);
+  if (type != "Unigram" && !known) return model.Unknown(MarkText("model"), type);
   TATARA_TRY(Tokens tokens,
              type == "Unigram" ? ReadVocabularyList(model) : ReadVocabularyObject(model));
-  if (tokens.texts.empty()) return model.Expected("a vocabulary");
+  if (tokens.texts.empty()) return model.Expected(MarkText("a vocabulary"));
   if (type == "Unigram") {
     TATARA_TRY(const std::int64_t id, model.IntOr("unk_id", -1));
-    if (id >= static_cast<std::int64_t>(tokens.texts.size())) return model.Expected("an unk_id");
+    if (id >= static_cast<std::int64_t>(tokens.texts.size()))
+      return model.Expected(MarkText("an unk_id"));
     if (id >= 0) tokens.unknown = tokens.texts[static_cast<std::size_t>(id)];
   } else {
     TATARA_TRY(tokens.unknown, model.StringOr("unk_token", known && type != "BPE" ? "[UNK]" : ""));
@@ -192,7 +194,8 @@ Result<std::unique_ptr<TextModel>> ReadModel(const JsonPlace& model, const Vocab
                                              const Tokens& tokens, bool over_bytes) {
   TATARA_TRY(const std::string type, ModelType(model));
   if (type == "BPE") return ReadBpe(model, vocabulary, tokens, over_bytes);
-  if (over_bytes) return model.Expected("a BPE model where the pre-tokenizer is ByteLevel");
+  if (over_bytes)
+    return model.Expected(MarkText("a BPE model where the pre-tokenizer is ByteLevel"));
   if (type == "WordPiece") return ReadWordPiece(model, vocabulary, tokens);
   const std::int32_t unknown = tokens.unknown.empty() ? -1 : vocabulary.Find(tokens.unknown);
   if (type == "WordLevel") {

@@ -1,6 +1,7 @@
 #include <array>
 
 #include "huggingface/components.h"
+#include "tatara/base/localise.h"
 
 namespace tatara::text::huggingface {
 namespace {
@@ -18,7 +19,7 @@ Result<std::string> FromBase64(const JsonPlace& place, std::string_view text) {
                       : c == '/'             ? 63
                                              : -1;
     if (c == '=') break;
-    if (digit < 0) return place.Expected("base64");
+    if (digit < 0) return place.Expected(MarkText("base64"));
     bits = bits << 6 | static_cast<std::uint32_t>(digit);
     n_bits += 6;
     if (n_bits >= 8) {
@@ -71,7 +72,7 @@ Result<> ReadPrecompiled(const JsonPlace& place, Normalizer& normalizer) {
 Result<> ReadNormalizer(const JsonPlace& place, Normalizer& normalizer, int depth) {
   if (place.IsNull()) return Ok{};
   if (depth > kNestingMax || normalizer.size() >= Normalizer::kStepsMax) {
-    return place.Expected("fewer components");
+    return place.Expected(MarkText("fewer components"));
   }
   TATARA_TRY(const std::string type, place.String("type"));
   if (type == "Sequence") {
@@ -104,7 +105,7 @@ Result<> ReadNormalizer(const JsonPlace& place, Normalizer& normalizer, int dept
   if (type == "Replace") return ReadReplace(place, normalizer);
   if (type == "BertNormalizer") return ReadBert(place, normalizer);
   if (type == "Precompiled") return ReadPrecompiled(place, normalizer);
-  return place.Unknown("normalizer", type);
+  return place.Unknown(MarkText("normalizer"), type);
 }
 
 }  // namespace tatara::text::huggingface

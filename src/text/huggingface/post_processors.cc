@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "huggingface/components.h"
+#include "tatara/base/localise.h"
 
 namespace tatara::text::huggingface {
 namespace {
@@ -14,7 +15,7 @@ Result<std::int32_t> CheckedId(const JsonPlace& place, const JsonPlace::Json& id
                                const Vocabulary& vocabulary) {
   if (!id.is_number_integer() || id.get<std::int64_t>() < 0 ||
       id.get<std::int64_t>() >= vocabulary.size()) {
-    return place.Expected("an id of the vocabulary");
+    return place.Expected(MarkText("an id of the vocabulary"));
   }
   return id.get<std::int32_t>();
 }
@@ -24,7 +25,7 @@ Result<std::int32_t> IdOfPair(const JsonPlace& place, std::string_view key,
                               const Vocabulary& vocabulary) {
   TATARA_TRY(const JsonPlace pair, place.Member(key));
   if (!pair.value().is_array() || pair.value().size() != 2) {
-    return pair.Expected("a token and its id");
+    return pair.Expected(MarkText("a token and its id"));
   }
   return CheckedId(pair, pair.value()[1], vocabulary);
 }
@@ -37,7 +38,7 @@ class TemplateReader {
   Result<Surroundings> Read() {
     Surroundings made;
     TATARA_TRY(const bool single, ReadList("single", {&made.before, &made.after}, made));
-    if (!single) return place_.Expected("one text in 'single'");
+    if (!single) return place_.Expected(MarkText("one text in 'single'"));
     TATARA_TRY(made.knows_pairs,
                ReadList("pair", {&made.pair_before, &made.between, &made.pair_after}, made));
     return made;
@@ -60,7 +61,7 @@ class TemplateReader {
         made.second_segment |= n_texts == 2 && segment == 1;
         continue;
       }
-      if (n_texts >= lists.size()) return part.Expected("fewer texts");
+      if (n_texts >= lists.size()) return part.Expected(MarkText("fewer texts"));
       TATARA_RETURN_IF_ERROR(AppendSpecial(part, *lists[n_texts]));
     }
     return in_order && n_texts + 1 == lists.size();
@@ -71,7 +72,7 @@ class TemplateReader {
     TATARA_TRY(const std::string name, special.String("id"));
     TATARA_TRY(const JsonPlace all, place_.Member("special_tokens"));
     TATARA_TRY(const JsonPlace token, all.Member(name));
-    if (token.IsNull()) return token.Expected("a special token");
+    if (token.IsNull()) return token.Expected(MarkText("a special token"));
     TATARA_TRY(const auto list, token.List("ids", kTemplateIdsMax));
     for (const JsonPlace& element : list) {
       TATARA_TRY(const std::int32_t id, CheckedId(element, element.value(), vocabulary_));
@@ -88,14 +89,14 @@ Result<std::optional<Surroundings>> Read(const JsonPlace& place, const Vocabular
                                          int depth) {
   std::optional<Surroundings> none;
   if (place.IsNull()) return none;
-  if (depth > kNestingMax) return place.Expected("fewer components");
+  if (depth > kNestingMax) return place.Expected(MarkText("fewer components"));
   TATARA_TRY(const std::string type, place.String("type"));
   if (type == "ByteLevel") return none;  // offsets only
   if (type == "Sequence") {
     TATARA_TRY(const auto list, place.List("processors", kTemplatePartsMax));
     for (const JsonPlace& element : list) {
       TATARA_TRY(const auto read, Read(element, vocabulary, depth + 1));
-      if (read && none) return element.Expected("one component that adds tokens");
+      if (read && none) return element.Expected(MarkText("one component that adds tokens"));
       if (read) none = read;
     }
     return none;
@@ -105,7 +106,7 @@ Result<std::optional<Surroundings>> Read(const JsonPlace& place, const Vocabular
     return std::optional(std::move(made));
   }
   const bool roberta = type == "RobertaProcessing";
-  if (!roberta && type != "BertProcessing") return place.Unknown("post-processor", type);
+  if (!roberta && type != "BertProcessing") return place.Unknown(MarkText("post-processor"), type);
   TATARA_TRY(const std::int32_t start, IdOfPair(place, "cls", vocabulary));
   TATARA_TRY(const std::int32_t end, IdOfPair(place, "sep", vocabulary));
   return std::optional(Surroundings{.before = {start},

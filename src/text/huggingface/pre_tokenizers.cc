@@ -2,6 +2,7 @@
 
 #include "huggingface/components.h"
 #include "named_splits.h"
+#include "tatara/base/localise.h"
 
 namespace tatara::text::huggingface {
 namespace {
@@ -27,7 +28,7 @@ Result<Behaviour> ReadBehaviour(const JsonPlace& place, std::string_view otherwi
   if (name == "MergedWithPrevious") return Behaviour::kMergedWithPrevious;
   if (name == "MergedWithNext") return Behaviour::kMergedWithNext;
   if (name == "Contiguous") return Behaviour::kContiguous;
-  return place.Unknown("behavior", name);
+  return place.Unknown(MarkText("behavior"), name);
 }
 
 class Reader {
@@ -37,7 +38,7 @@ class Reader {
   Result<> Read(const JsonPlace& place, int depth) {
     if (place.IsNull()) return Ok{};
     if (depth > kNestingMax || ++n_ > PreTokenizer::kStepsMax) {
-      return place.Expected("fewer components");
+      return place.Expected(MarkText("fewer components"));
     }
     TATARA_TRY(const std::string type, place.String("type"));
     if (type == "Sequence") {
@@ -87,10 +88,10 @@ class Reader {
     }
     if (type == "CharDelimiterSplit") {
       TATARA_TRY(const std::string delimiter, place.String("delimiter"));
-      if (delimiter.empty()) return place.Expected("a delimiter");
+      if (delimiter.empty()) return place.Expected(MarkText("a delimiter"));
       return Add(place, Quoted(delimiter), Behaviour::kRemoved);
     }
-    return place.Unknown("pre-tokenizer", type);
+    return place.Unknown(MarkText("pre-tokenizer"), type);
   }
 
   Result<> ReadByteLevel(const JsonPlace& place) {
@@ -111,14 +112,14 @@ class Reader {
       return Add(regex, expression, behaviour, invert);
     }
     TATARA_TRY(const std::string text, pattern.String("String"));
-    if (text.empty()) return pattern.Expected("a pattern that is not empty");
+    if (text.empty()) return pattern.Expected(MarkText("a pattern that is not empty"));
     return Add(pattern, Quoted(text), behaviour, invert);
   }
 
   Result<> ReadMetaspace(const JsonPlace& place) {
     PreTokenizer::Marks marks;
     TATARA_TRY(marks.mark, place.String("replacement"));
-    if (marks.mark.empty() || marks.mark == " ") return place.Expected("a replacement");
+    if (marks.mark.empty() || marks.mark == " ") return place.Expected(MarkText("a replacement"));
     TATARA_TRY(const bool prefix, place.BoolOr("add_prefix_space", true));
     TATARA_TRY(const std::string scheme,
                place.StringOr("prepend_scheme", prefix ? "always" : "never"));
@@ -129,7 +130,7 @@ class Reader {
     } else if (scheme == "never") {
       marks.prepend = PreTokenizer::Prepend::kNever;
     } else {
-      return place.Unknown("prepend_scheme", scheme);
+      return place.Unknown(MarkText("prepend_scheme"), scheme);
     }
     TATARA_TRY(marks.split, place.BoolOr("split", true));
     pre_tokenizer_.AddMarks(std::move(marks));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tatara/base/localise.h"
 #include "utf8.h"
 
 namespace tatara::text::regex {
@@ -93,7 +94,7 @@ class Parser {
       return Refuse("{0}: an expression is not valid UTF-8", origin_);
     }
     TATARA_TRY(Node node, Alternation());
-    if (!rest_.empty()) return Unknown("an unmatched ')'");
+    if (!rest_.empty()) return Unknown(MarkText("an unmatched ')'"));
     return node;
   }
 
@@ -101,7 +102,7 @@ class Parser {
   Error Unknown(std::string_view construct) const {
     return Refuse(
         "{0}: the expression '{1}' has, at byte {2}, {3}, which this program does not know",
-        origin_, expression_, expression_.size() - rest_.size(), construct);
+        origin_, expression_, expression_.size() - rest_.size(), Tr(construct));
   }
   bool Take(std::string_view token) {
     if (!rest_.starts_with(token)) return false;
@@ -119,7 +120,7 @@ class Parser {
   }
 
   Result<Node> Alternation() {
-    if (++depth_ > kDepthMax) return Unknown("groups nested too deep");
+    if (++depth_ > kDepthMax) return Unknown(MarkText("groups nested too deep"));
     const bool caseless = caseless_;
     std::vector<Node> ways;
     do {
@@ -140,7 +141,8 @@ class Parser {
       while (more) {
         TATARA_TRY(more, Quantifier(part));
         // Each nests the tree once more, of which functions that recurse take the depth.
-        if (more && ++stacked_ > kDepthMax) return Unknown("quantifiers stacked too deep");
+        if (more && ++stacked_ > kDepthMax)
+          return Unknown(MarkText("quantifiers stacked too deep"));
       }
       parts.push_back(std::move(part));
     }
@@ -167,7 +169,8 @@ class Parser {
     } else if (!counted && Take("+")) {  // possessive: after {n,m} a + repeats once more
       CodePointSet united;
       const CodePointSet* set = OneCharacter(part, united);
-      if (set == nullptr) return Unknown("a possessive quantifier over more than one character");
+      if (set == nullptr)
+        return Unknown(MarkText("a possessive quantifier over more than one character"));
       Node stop = NotBefore(*set);
       if (max == 1) {
         part = Of(Node::Kind::kAlternate, {std::move(part), std::move(stop)});
@@ -207,7 +210,7 @@ class Parser {
       return false;
     }
     if (min > kRepeatMax || max > kRepeatMax || (max != kUnbounded && max < min)) {
-      return Unknown("a count out of bounds");
+      return Unknown(MarkText("a count out of bounds"));
     }
     return true;
   }
@@ -224,7 +227,7 @@ class Parser {
     if (Take("^")) return Beside(CodePointSet::Of('\n'), /*behind=*/true, /*edge=*/true);
     if (Take("$")) return Beside(CodePointSet::Of('\n'), /*behind=*/false, /*edge=*/true);
     if (rest_[0] == '*' || rest_[0] == '+' || rest_[0] == '?') {
-      return Unknown("a quantifier with nothing before it");
+      return Unknown(MarkText("a quantifier with nothing before it"));
     }
     return OfSet(Literal(TakeCharacter()));
   }
@@ -234,7 +237,7 @@ class Parser {
     if (Take("?!")) return Ahead(/*negated=*/true);
     if (Take("?<=")) return Behind(/*negated=*/false);
     if (Take("?<!")) return Behind(/*negated=*/true);
-    if (Take("?>")) return Unknown("an atomic group");
+    if (Take("?>")) return Unknown(MarkText("an atomic group"));
     const bool caseless = caseless_;
     if (Take("?i:")) {
       caseless_ = true;
@@ -245,10 +248,10 @@ class Parser {
       return Node{};
     } else if (Take("?<") || Take("?P<")) {
       const std::size_t end = rest_.find('>');
-      if (end == rest_.npos) return Unknown("a group name without an end");
+      if (end == rest_.npos) return Unknown(MarkText("a group name without an end"));
       rest_.remove_prefix(end + 1);
     } else if (!Take("?:") && rest_.starts_with("?")) {
-      return Unknown("a kind of group");
+      return Unknown(MarkText("a kind of group"));
     }
     TATARA_TRY(Node inside, Inside());
     caseless_ = caseless;
@@ -257,7 +260,7 @@ class Parser {
 
   Result<Node> Inside() {
     TATARA_TRY(Node inside, Alternation());
-    if (!Take(")")) return Unknown("a group without an end");
+    if (!Take(")")) return Unknown(MarkText("a group without an end"));
     // Kept apart, so that a quantifier that follows takes all of it.
     std::vector<Node> one;
     one.push_back(std::move(inside));
@@ -280,24 +283,24 @@ class Parser {
     TATARA_TRY(const Node inside, Inside());
     CodePointSet united;
     const CodePointSet* set = OneCharacter(inside, united);
-    if (set == nullptr) return Unknown("look-behind over more than one character");
+    if (set == nullptr) return Unknown(MarkText("look-behind over more than one character"));
     return Beside(negated ? set->Complement() : *set, /*behind=*/true, /*edge=*/negated);
   }
 
   Result<Node> Escape() {
-    if (rest_.empty()) return Unknown("a backslash at the end");
+    if (rest_.empty()) return Unknown(MarkText("a backslash at the end"));
     if (Take("b")) return WordBoundary(/*negated=*/false);
     if (Take("B")) return WordBoundary(/*negated=*/true);
     if (Take("A")) return Beside({}, /*behind=*/true, /*edge=*/true);
     if (Take("z")) return Beside({}, /*behind=*/false, /*edge=*/true);
-    if (rest_[0] >= '1' && rest_[0] <= '9') return Unknown("a back reference");
+    if (rest_[0] >= '1' && rest_[0] <= '9') return Unknown(MarkText("a back reference"));
     TATARA_TRY(CodePointSet set, EscapedSet());
     return OfSet(std::move(set));
   }
 
   // After the backslash: a set, or one literal character.
   Result<CodePointSet> EscapedSet() {
-    if (rest_.empty()) return Unknown("a backslash at the end");
+    if (rest_.empty()) return Unknown(MarkText("a backslash at the end"));
     const char kind = rest_[0];
     const auto set = [&](const CodePointSet& all, bool negated) {
       rest_.remove_prefix(1);
@@ -330,13 +333,13 @@ class Parser {
     if (Take("{")) {
       if (Take("^")) negated = !negated;
       const std::size_t end = rest_.find('}');
-      if (end == rest_.npos) return Unknown("a property without an end");
+      if (end == rest_.npos) return Unknown(MarkText("a property without an end"));
       name = rest_.substr(0, end);
     } else {
       name = rest_.substr(0, 1);
     }
     const std::optional<CodePointSet> found = CodePointSet::OfProperty(name);
-    if (!found) return Unknown("a property name");
+    if (!found) return Unknown(MarkText("a property name"));
     rest_.remove_prefix(name.size());
     Take("}");
     CodePointSet set = caseless_ ? found->CaseClosed() : *found;
@@ -373,7 +376,7 @@ class Parser {
       case 'U':
         return Hex(8, 8, "");
       default:
-        return Unknown("an escape");
+        return Unknown(MarkText("an escape"));
     }
   }
 
@@ -390,18 +393,19 @@ class Parser {
       value = value * 16 + static_cast<char32_t>(digit);
       rest_.remove_prefix(1);
     }
-    if (n < min || value > CodePointSet::kLast || !Take(end)) return Unknown("a character code");
+    if (n < min || value > CodePointSet::kLast || !Take(end))
+      return Unknown(MarkText("a character code"));
     return value;
   }
 
   Result<CodePointSet> Class() {
-    if (++depth_ > kDepthMax) return Unknown("classes nested too deep");
+    if (++depth_ > kDepthMax) return Unknown(MarkText("classes nested too deep"));
     rest_.remove_prefix(1);
     const bool negated = Take("^");
     CodePointSet set;
     std::optional<CodePointSet> left;  // of &&
     for (bool first = true;; first = false) {
-      if (rest_.empty()) return Unknown("a class without an end");
+      if (rest_.empty()) return Unknown(MarkText("a class without an end"));
       if (!first && Take("]")) break;
       if (Take("&&")) {
         left = left ? left->Intersection(set) : set;
@@ -416,7 +420,7 @@ class Parser {
   }
 
   Result<> ClassItem(CodePointSet& set) {
-    if (rest_.starts_with("[:")) return Unknown("a POSIX class");
+    if (rest_.starts_with("[:")) return Unknown(MarkText("a POSIX class"));
     if (rest_[0] == '[') {
       TATARA_TRY(const CodePointSet inner, Class());
       set.Add(inner);
@@ -424,7 +428,7 @@ class Parser {
     }
     char32_t first = 0;
     if (Take("\\")) {
-      if (rest_.empty()) return Unknown("a backslash at the end");
+      if (rest_.empty()) return Unknown(MarkText("a backslash at the end"));
       if (std::string_view("sSdDwWpP").find(rest_[0]) != std::string_view::npos) {
         TATARA_TRY(const CodePointSet escaped, EscapedSet());
         set.Add(escaped);
@@ -443,12 +447,12 @@ class Parser {
         !IsSetEscape(rest_.substr(1))) {
       rest_.remove_prefix(1);
       if (Take("\\")) {
-        if (rest_.empty()) return Unknown("a backslash at the end");
+        if (rest_.empty()) return Unknown(MarkText("a backslash at the end"));
         TATARA_TRY(last, EscapedCharacter());
       } else {
         last = TakeCharacter();
       }
-      if (last < first) return Unknown("a range that runs backwards");
+      if (last < first) return Unknown(MarkText("a range that runs backwards"));
     }
     CodePointSet range = CodePointSet::OfRange(first, last);
     set.Add(caseless_ ? range.CaseClosed() : range);
