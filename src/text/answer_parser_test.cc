@@ -50,7 +50,8 @@ TEST(AnswerParser, ReadsEachFamilysCallsAndThinking) {
   TATARA_REQUIRE_DATA(folder, "chat_templates");
   const Family families[] = {
       {"Qwen-Qwen3-0.6B.jinja",
-       "<think>\nlook it up\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": "
+       "<think>\nlook it up\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"weather\", "
+       "\"arguments\": "
        "{\"city\": \"名古屋\", \"days\": 3}}\n</tool_call>\n<tool_call>\n{\"name\": \"clock\", "
        "\"arguments\": {}}\n</tool_call>",
        {"I look.", "look it up", {kWeather, kClock}}},
@@ -88,33 +89,39 @@ TEST(AnswerParser, ReadsEachFamilysCallsAndThinking) {
        {"ok", "", {kWeather, kClock}}},
       {"deepseek-ai-DeepSeek-V3.1.jinja",
        "Well<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>{\"city\": \"名古屋\", "
-       "\"days\": 3}<｜tool▁call▁end｜><｜tool▁call▁begin｜>clock<｜tool▁sep｜>{}<｜tool▁call▁end｜>"
+       "\"days\": "
+       "3}<｜tool▁call▁end｜><｜tool▁call▁begin｜>clock<｜tool▁sep｜>{}<｜tool▁call▁end｜>"
        "<｜tool▁calls▁end｜>",
        {"Well", "", {kWeather, kClock}}},
       {"deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja",
-       "<think>\na\n</think>\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n"
+       "<think>\na\n</"
+       "think>\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n"
        "```json\n{\"city\": \"名古屋\", \"days\": 3}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
        {"", "a", {kWeather}}},
       {"openai-gpt-oss-120b.jinja",
        "<|channel|>analysis<|message|>need it<|end|><|start|>assistant<|channel|>commentary "
-       "to=functions.weather <|constrain|>json<|message|>{\"city\": \"名古屋\", \"days\": 3}<|call|>",
+       "to=functions.weather <|constrain|>json<|message|>{\"city\": \"名古屋\", \"days\": "
+       "3}<|call|>",
        {"", "need it", {kWeather}}},
       {"openai-gpt-oss-120b.jinja",
-       "<|channel|>analysis<|message|>hm <|end|><|start|>assistant<|channel|>final<|message|>It rains."
+       "<|channel|>analysis<|message|>hm <|end|><|start|>assistant<|channel|>final<|message|>It "
+       "rains."
        "<|return|>",
        {"It rains.", "hm", {}}},
       {"openai-gpt-oss-120b.jinja",
        "<|start|>assistant to=functions.clock<|channel|>commentary json<|message|>{}<|call|>",
        {"", "", {kClock}}},
       {"Kimi-K2-Instruct.jinja",
-       "A<|tool_calls_section_begin|><|tool_call_begin|>functions.weather:0<|tool_call_argument_begin|>"
+       "A<|tool_calls_section_begin|><|tool_call_begin|>functions.weather:0<|tool_call_argument_"
+       "begin|>"
        "{\"city\": \"名古屋\", \"days\": 3}<|tool_call_end|><|tool_calls_section_end|>",
        {"A", "", {{"functions.weather:0", "weather", kWeather.arguments}}}},
       {"ibm-granite-granite-3.3-2B-Instruct.jinja",
        "<|tool_call|>[{\"name\": \"weather\", \"arguments\": {\"city\": \"名古屋\", \"days\": 3}}]",
        {"", "", {kWeather}}},
       {"google-gemma-4-31B-it.jinja",
-       "<|channel>thought\nmaybe\n<channel|><|tool_call>call:weather{city:<|\"|>名古屋<|\"|>,days:3}"
+       "<|channel>thought\nmaybe\n<channel|><|tool_call>call:weather{city:<|\"|>名古屋<|\"|>,days:"
+       "3}"
        "<tool_call|>",
        {"", "maybe", {kWeather}}},
       {"LFM2-8B-A1B.jinja",

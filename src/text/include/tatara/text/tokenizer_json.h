@@ -9,8 +9,8 @@
 
 namespace tatara::text {
 
-// Byte-level BPE vocabularies (tokenizer.ggml.model "gpt2"): the same ids for the same texts. Others
-// are refused: what GGUF keeps of SentencePiece lacks the merges that tokenizer.json wants.
+// Byte-level BPE vocabularies (tokenizer.ggml.model "gpt2"): the same ids for the same texts.
+// Others are refused: what GGUF keeps of SentencePiece lacks the merges that tokenizer.json wants.
 Result<std::string> TokenizerJsonOf(const Metadata& metadata);
 
 }  // namespace tatara::text
