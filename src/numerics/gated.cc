@@ -1,10 +1,8 @@
 #include "tatara/numerics/gated.h"
 
-#include <optional>
-
+#include "fp_guard.h"
 #include "gated_kernels.h"
 #include "tatara/base/check.h"
-#include "tatara/base/fp_environment.h"
 #include "tatara/numerics/delta_rule.h"
 #include "tatara/numerics/isa.h"
 
@@ -22,17 +20,6 @@ const GatedKernels& Kernels() {
   }
   return kGatedKernelsScalar;
 }
-
-// The contract's floating-point environment for one call, whatever the caller's.
-class FpGuard {
- public:
-  FpGuard() {
-    if (!FpEnvironmentIsRight()) scope_.emplace();
-  }
-
- private:
-  std::optional<ScopedFpEnvironment> scope_;
-};
 
 std::int64_t Size(std::span<const float> x) {
   return static_cast<std::int64_t>(x.size());

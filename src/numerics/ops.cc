@@ -1,27 +1,14 @@
 #include "tatara/numerics/ops.h"
 
 #include <limits>
-#include <optional>
 
 #include "float_dispatch.h"
+#include "fp_guard.h"
 #include "tatara/base/check.h"
-#include "tatara/base/fp_environment.h"
 #include "tatara/numerics/functions.h"
 
 namespace tatara::numerics {
 namespace {
-
-// The contract's floating-point environment for one call, whatever the caller's. Inside the thread
-// pool it is right already, and the check is one read of the register.
-class FpGuard {
- public:
-  FpGuard() {
-    if (!FpEnvironmentIsRight()) scope_.emplace();
-  }
-
- private:
-  std::optional<ScopedFpEnvironment> scope_;
-};
 
 std::int64_t Size(std::span<const float> x) {
   return static_cast<std::int64_t>(x.size());

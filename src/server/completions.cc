@@ -51,47 +51,13 @@ class CompletionWriter final : public AnswerWriter {
   const int n_;
 };
 
-// A text, texts, ids, or lists of ids.
-void ReadPrompt(Fields& fields, assistant::GenerateCall& request) {
-  const Json* prompt = fields.Get("prompt");
-  if (prompt == nullptr) return fields.Wrong("prompt", "is missing");
-  if (prompt->is_string()) {
-    request.texts.push_back(prompt->get<std::string>());
-    return;
-  }
-  if (!prompt->is_array() || prompt->empty()) {
-    return fields.Wrong("prompt", "expected a string, an array of strings, or token ids");
-  }
-  if (prompt->front().is_number()) {
-    request.id_lists.push_back(ReadIds(fields, "prompt", *prompt));
-    return;
-  }
-  if (prompt->size() > assistant::kCallChoicesMax) {
-    return fields.Wrong("prompt", fmt::format("{} prompts, at most {}", prompt->size(),
-                                              assistant::kCallChoicesMax));
-  }
-  const bool texts = prompt->front().is_string();
-  for (std::size_t i = 0; i < prompt->size(); ++i) {
-    const Json& one = (*prompt)[i];
-    const std::string path = fmt::format("prompt[{}]", i);
-    if (texts ? !one.is_string() : !one.is_array()) {
-      return fields.Wrong(path, texts ? "expected a string" : "expected an array of token ids");
-    }
-    if (texts) {
-      request.texts.push_back(one.get<std::string>());
-    } else {
-      request.id_lists.push_back(ReadIds(fields, path, one));
-    }
-  }
-}
-
 }  // namespace
 
 void Completions(ApiCall call) {
   Fields fields(call.body);
   assistant::GenerateCall request{.model = fields.Text("model", "")};
   ReadSampling(fields, request);
-  ReadPrompt(fields, request);
+  ReadTextsOrIds(fields, "prompt", assistant::kCallChoicesMax, request.texts, request.id_lists);
   const StreamWish wish = ReadStream(fields);
   request.tokens_max = static_cast<int>(fields.Integer("max_tokens", 16, {1, kTokensMax}));
   const bool with_logprobs = fields.Has("logprobs");

@@ -289,4 +289,39 @@ std::vector<std::int32_t> ReadIds(Fields& fields, const std::string& path, const
   return ids;
 }
 
+void ReadTextsOrIds(Fields& fields, const std::string& name, std::size_t entries_max,
+                    std::vector<std::string>& texts,
+                    std::vector<std::vector<std::int32_t>>& id_lists) {
+  constexpr std::size_t kIdsMax = std::size_t{1} << 20;
+  const Json* value = fields.Get(name);
+  if (value == nullptr) return fields.Wrong(name, "is missing");
+  if (value->is_string()) {
+    texts.push_back(value->get<std::string>());
+    return;
+  }
+  if (!value->is_array() || value->empty() || value->size() > kIdsMax) {
+    return fields.Wrong(name, "expected a string, an array of strings, or token ids");
+  }
+  if (value->front().is_number()) {
+    id_lists.push_back(ReadIds(fields, name, *value));
+    return;
+  }
+  if (value->size() > entries_max) {
+    return fields.Wrong(name, fmt::format("{} entries, at most {}", value->size(), entries_max));
+  }
+  const bool all_texts = value->front().is_string();
+  for (std::size_t i = 0; i < value->size(); ++i) {
+    const Json& one = (*value)[i];
+    const std::string path = fmt::format("{}[{}]", name, i);
+    if (all_texts ? !one.is_string() : !one.is_array()) {
+      return fields.Wrong(path, all_texts ? "expected a string" : "expected an array of token ids");
+    }
+    if (all_texts) {
+      texts.push_back(one.get<std::string>());
+    } else {
+      id_lists.push_back(ReadIds(fields, path, one));
+    }
+  }
+}
+
 }  // namespace tatara::server

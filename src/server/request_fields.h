@@ -29,5 +29,10 @@ StreamWish ReadStream(Fields& fields);
 
 // A list of token ids at `path`; the first that is none is refused.
 std::vector<std::int32_t> ReadIds(Fields& fields, const std::string& path, const Json& list);
+// A text, up to `entries_max` texts, ids, or as many lists of ids, as `prompt` and `input` are;
+// into `texts` or `id_lists`.
+void ReadTextsOrIds(Fields& fields, const std::string& name, std::size_t entries_max,
+                    std::vector<std::string>& texts,
+                    std::vector<std::vector<std::int32_t>>& id_lists);
 
 }  // namespace tatara::server

@@ -30,38 +30,6 @@ std::string Base64(const char* bytes, std::size_t n) {
   return out;
 }
 
-void ReadInput(Fields& fields, assistant::EmbedCall& request) {
-  const Json* input = fields.Get("input");
-  if (input == nullptr) return fields.Wrong("input", "is missing");
-  if (input->is_string()) {
-    request.texts.push_back(input->get<std::string>());
-    return;
-  }
-  if (!input->is_array() || input->empty() || input->size() > (std::size_t{1} << 20)) {
-    return fields.Wrong("input", "expected a string, an array of strings, or token ids");
-  }
-  if (input->front().is_number()) {
-    request.id_lists.push_back(ReadIds(fields, "input", *input));
-    return;
-  }
-  if (input->size() > kTextsMax) {
-    return fields.Wrong("input", fmt::format("{} texts, at most {}", input->size(), kTextsMax));
-  }
-  const bool texts = input->front().is_string();
-  for (std::size_t i = 0; i < input->size(); ++i) {
-    const Json& one = (*input)[i];
-    const std::string path = fmt::format("input[{}]", i);
-    if (texts ? !one.is_string() : !one.is_array()) {
-      return fields.Wrong(path, texts ? "expected a string" : "expected an array of token ids");
-    }
-    if (texts) {
-      request.texts.push_back(one.get<std::string>());
-    } else {
-      request.id_lists.push_back(ReadIds(fields, path, one));
-    }
-  }
-}
-
 Json EmbeddingsJson(const assistant::EmbedAnswer& answer, const std::string& model, bool base64) {
   const auto n_embd = static_cast<std::size_t>(answer.n_embd);
   Json data = Json::array();
@@ -134,7 +102,7 @@ Json RerankJson(const assistant::RerankAnswer& answer, const RerankWish& wish) {
 void Embeddings(ApiCall call) {
   Fields fields(call.body);
   assistant::EmbedCall request{.model = fields.Text("model", "")};
-  ReadInput(fields, request);
+  ReadTextsOrIds(fields, "input", kTextsMax, request.texts, request.id_lists);
   const bool base64 = fields.OneOf("encoding_format", {"float", "base64"}) == "base64";
   // As the model's authors want texts marked: what is searched, or what is asked.
   const std::string role = fields.OneOf(
