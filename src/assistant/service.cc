@@ -270,7 +270,7 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
       request.tokens_max = call.tokens_max > 0 ? call.tokens_max : static_cast<int>(room);
       request.top_logprobs = call.top_logprobs;
       request.choice = static_cast<std::uint32_t>(k);
-      request.cache_scope = call.cache_scope;
+      request.cache_scope = call.caller.tenant;
       job->requests.push_back(std::move(request));
       parts.origins.push_back(origin);
     }

@@ -23,6 +23,7 @@ struct ApiContext {
 struct ApiCall {
   std::shared_ptr<Exchange> exchange;
   const ApiContext* context = nullptr;
+  assistant::Caller caller;
   Json body;         // an object; empty for GET
   std::string rest;  // of the path, behind the route's prefix
   Headers headers;   // that the answer carries

@@ -99,7 +99,7 @@ void ReadModalities(Fields& fields) {
 
 void ChatCompletions(ApiCall call) {
   Fields fields(call.body);
-  assistant::GenerateCall request{.model = fields.Text("model", "")};
+  assistant::GenerateCall request{.caller = call.caller, .model = fields.Text("model", "")};
   ReadSampling(fields, request);
   request.chat = ReadConversation(fields);
   const StreamWish wish = ReadStream(fields);

@@ -55,7 +55,7 @@ class CompletionWriter final : public AnswerWriter {
 
 void Completions(ApiCall call) {
   Fields fields(call.body);
-  assistant::GenerateCall request{.model = fields.Text("model", "")};
+  assistant::GenerateCall request{.caller = call.caller, .model = fields.Text("model", "")};
   ReadSampling(fields, request);
   ReadTextsOrIds(fields, "prompt", assistant::kCallChoicesMax, request.texts, request.id_lists);
   const StreamWish wish = ReadStream(fields);

@@ -101,7 +101,7 @@ Json RerankJson(const assistant::RerankAnswer& answer, const RerankWish& wish) {
 
 void Embeddings(ApiCall call) {
   Fields fields(call.body);
-  assistant::EmbedCall request{.model = fields.Text("model", "")};
+  assistant::EmbedCall request{.caller = call.caller, .model = fields.Text("model", "")};
   ReadTextsOrIds(fields, "input", kTextsMax, request.texts, request.id_lists);
   const bool base64 = fields.OneOf("encoding_format", {"float", "base64"}) == "base64";
   // As the model's authors want texts marked: what is searched, or what is asked.
@@ -133,8 +133,8 @@ void Embeddings(ApiCall call) {
 
 void Rerank(ApiCall call) {
   Fields fields(call.body);
-  assistant::RerankCall request{.model = fields.Text("model", ""),
-                                .query = fields.Text("query", "")};
+  assistant::RerankCall request{
+      .caller = call.caller, .model = fields.Text("model", ""), .query = fields.Text("query", "")};
   if (fields.ok() && request.query.empty()) fields.Wrong("query", "is missing or empty");
   ReadDocuments(fields, request.passages);
   RerankWish wish;

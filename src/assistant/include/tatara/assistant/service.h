@@ -71,6 +71,13 @@ struct SamplingWish {
   std::optional<std::uint64_t> seed;
 };
 
+// Who calls. What a tenant's calls leave behind (shared prefixes, receipts, history) is its own;
+// the key is for fair shares and for logs: its id, never the secret.
+struct Caller {
+  std::string tenant = "local";
+  std::string key = "local";
+};
+
 // A conversation as chat templates take it, as JSON texts: an array of messages, an array of tools
 // (or empty), an object of further variables (or empty).
 struct Conversation {
@@ -80,6 +87,7 @@ struct Conversation {
 };
 
 struct GenerateCall {
+  Caller caller;
   std::string model;
   std::string id;  // of the receipts: choice 0 has this, choice k has "ID.k"
   // One of the three.
@@ -90,8 +98,7 @@ struct GenerateCall {
   int n = 1;           // choices for each prompt; choice p * n + k is the k-th of prompt p
   int tokens_max = 0;  // 0: what the context has left
   std::vector<std::string> stop;
-  int top_logprobs = -1;    // -1: none
-  std::string cache_scope;  // prefixes are shared within one only
+  int top_logprobs = -1;  // -1: none
 };
 
 struct Logprob {
@@ -151,6 +158,7 @@ class RunningCall {
 enum class EmbedRole { kPlain, kQuery, kPassage };
 
 struct EmbedCall {
+  Caller caller;
   std::string model;
   EmbedRole role = EmbedRole::kPassage;
   std::vector<std::string> texts;  // or
@@ -163,6 +171,7 @@ struct EmbedAnswer {
 };
 
 struct RerankCall {
+  Caller caller;
   std::string model;
   std::string query;
   std::vector<std::string> passages;
