@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "arch_models.h"
+#include "quantised_models.h"
+#include "tatara/base/files.h"
 #include "tatara/base/philox.h"
 #include "tatara/base/sha256.h"
 #include "tatara/generate/engine.h"
@@ -54,6 +56,7 @@ struct Plan {
   int n_generated_others = 0;  // at most
   std::int64_t context_tokens = 0;
   bool f32 = false;
+  bool has_tokenizer = true;
 };
 
 // Puts the instruction set back at the end of a test.
@@ -165,7 +168,8 @@ std::string DigestOf(const Plan& plan, const Setting& s) {
                     .f32_activations = plan.f32,
                     .context_tokens = plan.context_tokens,
                     .cache_tokens = s.cache_tokens != 0 ? s.cache_tokens : 9 * plan.context_tokens,
-                    .chunk_tokens = s.chunk_tokens});
+                    .chunk_tokens = s.chunk_tokens,
+                    .tokenizer_optional = !plan.has_tokenizer});
   if (!opened.ok()) {
     ADD_FAILURE() << opened.error().text();
     return {};
@@ -318,6 +322,59 @@ INSTANTIATE_TEST_SUITE_P(Models, EveryTinyModel, ::testing::ValuesIn(kDecoderMod
                            std::string name = info.param;
                            for (char& c : name) c = c == '-' ? '_' : c;
                            return name;
+                         });
+
+struct WeightTypeHashes {
+  std::string_view type;
+  const char* int8;
+  const char* f32;
+};
+constexpr WeightTypeHashes kWeightTypeHashes[] = {
+#include "weight_type_hashes.inc"
+};
+
+// And for every type of weights, over the same part of the grid; the digests are pinned, so that
+// one machine's hold on another.
+class EveryWeightType : public ::testing::TestWithParam<StoredType> {};
+
+TEST_P(EveryWeightType, OneDigestOverPartOfTheGrid) {
+  const ScopedIsa isa_back;
+  const ScratchDir scratch;
+  Plan plan{.path = scratch.path() / "model.gguf",
+            .n_prompt = 150,
+            .n_generated = 6,
+            .n_prompt_others = 70,
+            .n_generated_others = 5,
+            .context_tokens = 256,
+            .has_tokenizer = false};
+  ASSERT_TRUE(WriteFileAtomically(plan.path, QuantisedLlama(GetParam())).ok());
+  const std::string_view type = numerics::TraitsOf(GetParam().dtype).name;
+  std::array<std::string, 2> of_paths;
+  for (const bool f32 : {false, true}) {
+    plan.f32 = f32;
+    const std::string expected = DigestOf(plan, {});
+    ASSERT_EQ(expected.size(), 64U);
+    of_paths[f32 ? 1 : 0] = expected;
+    int turn = 0;
+    for (const Isa isa : numerics::AvailableIsas()) {
+      for (const int chunk_tokens : {1, 7, 64, 512}) {
+        if (chunk_tokens == 1 && isa == Isa::kScalar) continue;
+        ++turn;
+        const Setting s{isa, 1 + turn % 4, chunk_tokens, turn % 2 == 1, turn / 2 % 2 == 1};
+        ASSERT_EQ(DigestOf(plan, s), expected) << s;
+      }
+    }
+  }
+  const auto pinned = std::ranges::find(kWeightTypeHashes, type, &WeightTypeHashes::type);
+  const bool same = pinned != std::end(kWeightTypeHashes) && of_paths[0] == pinned->int8 &&
+                    of_paths[1] == pinned->f32;
+  EXPECT_TRUE(same) << "{\"" << type << "\", \"" << of_paths[0] << "\",\n \"" << of_paths[1]
+                    << "\"},";
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, EveryWeightType, ::testing::ValuesIn(kWeightTypes),
+                         [](const auto& info) {
+                           return std::string(numerics::TraitsOf(info.param.dtype).name);
                          });
 
 std::vector<Setting> ChosenSettings() {
