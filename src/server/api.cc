@@ -24,6 +24,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/health", Health, true},
     {"GET", "/ready", Ready, true},
     {"GET", "/metrics", Metrics},
+    {"GET", "/openapi.json", OpenApiJson},
     {"GET", "/v1/models", ListModels},
     {"GET", "/v1/models/", OneModel},
     {"GET", "/v1/receipts/", OneReceipt},
@@ -116,6 +117,18 @@ std::string HeaderList(const std::vector<std::string>& names) {
 }
 
 }  // namespace
+
+std::vector<RouteFacts> Routes() {
+  std::vector<RouteFacts> facts;
+  for (const Route& route : kRoutes) facts.push_back({route.method, route.path, route.open});
+  return facts;
+}
+
+bool IsOpenRoute(std::string_view method, std::string_view path) {
+  return std::any_of(std::begin(kRoutes), std::end(kRoutes), [&](const Route& route) {
+    return route.method == method && route.path == path.substr(0, path.find('{')) && route.open;
+  });
+}
 
 std::string FreshId() {
   return fmt::format("{:016x}{:016x}", FreshSeed(), FreshSeed());

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "http.h"
 #include "json_fields.h"
@@ -54,5 +56,15 @@ void OneReceipt(ApiCall call);
 void Metrics(ApiCall call);
 void Health(ApiCall call);
 void Ready(ApiCall call);
+void OpenApiJson(ApiCall call);
+
+// The table of routes, for the document that describes them.
+struct RouteFacts {
+  std::string_view method, path;  // ending in '/': a prefix of more
+  bool open = false;              // to everybody, key or none
+};
+std::vector<RouteFacts> Routes();
+// `path` may go on with "{name}" where the route is a prefix.
+bool IsOpenRoute(std::string_view method, std::string_view path);
 
 }  // namespace tatara::server

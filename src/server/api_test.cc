@@ -74,7 +74,7 @@ TEST_F(Api, WrongFieldsAreNamedByTheirPath) {
   EXPECT_EQ(chat(R"("stream_options":{"include_usage":true})"), "stream_options");
   EXPECT_EQ(chat(R"("stream":true,"stream_options":{"include_usage":1})"),
             "stream_options.include_usage");
-  EXPECT_EQ(chat(R"("tools":[{"type":"function"}])"), "tools[0]");
+  EXPECT_EQ(chat(R"("tools":[{"type":"function"}])"), "tools[0].function");
   EXPECT_EQ(chat(R"("model":7)"), "model");
   EXPECT_EQ(Param("/v1/chat/completions", "{}"), "messages");
   EXPECT_EQ(Param("/v1/chat/completions", R"({"messages":[]})"), "messages");

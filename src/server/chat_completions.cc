@@ -83,8 +83,11 @@ class ChatWriter final : public AnswerWriter {
 void ReadResponseFormat(Fields& fields) {
   const Json* format = fields.Get("response_format");
   if (format == nullptr) return;
-  if (!format->is_object() || !format->contains("type") || (*format)["type"] != "text") {
-    fields.Wrong(fields.PathOf("response_format"), "only {\"type\": \"text\"} is offered yet");
+  const std::string path = fields.PathOf("response_format");
+  if (!format->is_object()) return fields.Wrong(path, "expected an object");
+  Fields inner(*format, path);
+  if (!inner.Has("type") || inner.Text("type", "") != "text") {
+    fields.Wrong(path, "only {\"type\": \"text\"} is offered yet");
   }
 }
 
@@ -99,25 +102,23 @@ void ReadModalities(Fields& fields) {
 
 void ChatCompletions(ApiCall call) {
   Fields fields(call.body);
-  assistant::GenerateCall request{.caller = call.caller, .model = fields.Text("model", "")};
+  assistant::GenerateCall request{.caller = call.caller, .model = fields.Text(kModel)};
   ReadSampling(fields, request);
   request.chat = ReadConversation(fields);
   const StreamWish wish = ReadStream(fields);
-  const auto old_max = fields.Integer("max_tokens", 0, {1, kTokensMax});
-  request.tokens_max =
-      static_cast<int>(fields.Integer("max_completion_tokens", old_max, {1, kTokensMax}));
-  const bool with_logprobs = fields.Flag("logprobs", false);
-  const auto top = fields.Integer("top_logprobs", 0, {0, kTopLogprobsMax});
-  if (fields.Has("top_logprobs") && !with_logprobs) {
+  const auto old_max = fields.Integer(kChatMaxTokens);
+  request.tokens_max = static_cast<int>(
+      fields.Has(kMaxCompletionTokens.name) ? fields.Integer(kMaxCompletionTokens) : old_max);
+  const bool with_logprobs = fields.Flag(kChatLogprobs);
+  const auto top = fields.Integer(kTopLogprobs);
+  if (fields.Has(kTopLogprobs.name) && !with_logprobs) {
     fields.Wrong("top_logprobs", "needs \"logprobs\": true");
   }
   if (with_logprobs) request.top_logprobs = static_cast<int>(top);
   ReadResponseFormat(fields);
   ReadModalities(fields);
-  fields.Accept({"prediction"});  // makes answers faster, never others
-  fields.RefuseAll({"functions", "function_call", "audio", "verbosity", "web_search_options",
-                    "chat_template", "documents", "continue_final_message", "add_generation_prompt",
-                    "include_reasoning", "echo"});
+  fields.Accept(kChatAccepted);
+  fields.RefuseAll(kChatRefused);
   if (!call.Check(fields)) return;
   const auto info = call.context->service->Find(request.model, assistant::ModelKind::kGenerates);
   if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));

@@ -55,25 +55,24 @@ class CompletionWriter final : public AnswerWriter {
 
 void Completions(ApiCall call) {
   Fields fields(call.body);
-  assistant::GenerateCall request{.caller = call.caller, .model = fields.Text("model", "")};
+  assistant::GenerateCall request{.caller = call.caller, .model = fields.Text(kModel)};
   ReadSampling(fields, request);
   ReadTextsOrIds(fields, "prompt", assistant::kCallChoicesMax, request.texts, request.id_lists);
   const StreamWish wish = ReadStream(fields);
-  request.tokens_max = static_cast<int>(fields.Integer("max_tokens", 16, {1, kTokensMax}));
-  const bool with_logprobs = fields.Has("logprobs");
-  const auto top = fields.Integer("logprobs", 0, {0, kTopLogprobsMax});
-  if (with_logprobs) request.top_logprobs = static_cast<int>(top);
-  const bool echo = fields.Flag("echo", false);
+  request.tokens_max = static_cast<int>(fields.Integer(kMaxTokens));
+  const bool with_logprobs = fields.Has(kLogprobs.name);
+  if (with_logprobs) request.top_logprobs = static_cast<int>(fields.Integer(kLogprobs));
+  const bool echo = fields.Flag(kEcho);
   if (echo && with_logprobs) {
     fields.Wrong("echo", "with log-probabilities is not offered by this server yet");
   }
-  if (!fields.Text("suffix", "").empty()) {
+  if (!fields.Text(kSuffix).empty()) {
     fields.Wrong("suffix", "is not offered by this server yet");
   }
-  if (fields.Integer("best_of", request.n, {1, 1 << 20}) != request.n) {
+  if (fields.Has(kBestOf.name) && fields.Integer(kBestOf) != request.n) {
     fields.Wrong("best_of", "another number than n is not offered by this server yet");
   }
-  fields.RefuseAll({"response_format", "prompt_embeds", "input_prefix", "input_suffix"});
+  fields.RefuseAll(kCompletionsRefused);
   if (!call.Check(fields)) return;
   const auto info = call.context->service->Find(request.model, assistant::ModelKind::kGenerates);
   if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));

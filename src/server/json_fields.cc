@@ -31,7 +31,18 @@ std::string_view TypeOf(int status) {
   }
 }
 
+thread_local const std::function<void(const std::string& path)>* watching = nullptr;
+
 }  // namespace
+
+FieldsWatch::FieldsWatch(std::function<void(const std::string& path)> asked)
+    : asked_(std::move(asked)) {
+  watching = &asked_;
+}
+
+FieldsWatch::~FieldsWatch() {
+  watching = nullptr;
+}
 
 std::string Dump(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -71,8 +82,17 @@ ApiError ApiErrorOf(const Error& error) {
   return {.status = status, .message = error.text()};
 }
 
-const Json* Fields::Get(std::string_view name) {
+void Fields::Asked(std::string_view name) {
   asked_.emplace(name);
+  if (watching != nullptr) (*watching)(PathOf(name));
+}
+
+void Fields::TakeError(const Fields& part) {
+  if (!error_) error_ = part.error_;
+}
+
+const Json* Fields::Get(std::string_view name) {
+  Asked(name);
   const auto it = object_.find(name);
   return it == object_.end() || it->is_null() ? nullptr : &*it;
 }
@@ -153,11 +173,11 @@ std::string Fields::OneOf(std::string_view name, std::vector<std::string_view> v
   return std::string(values.front());
 }
 
-void Fields::Accept(std::initializer_list<std::string_view> names) {
-  for (const std::string_view name : names) asked_.emplace(name);
+void Fields::Accept(FieldNames names) {
+  for (const std::string_view name : names) Asked(name);
 }
 
-void Fields::RefuseAll(std::initializer_list<std::string_view> names) {
+void Fields::RefuseAll(FieldNames names) {
   for (const std::string_view name : names) {
     if (Has(name)) Wrong(PathOf(name), "is not offered by this server yet");
   }

@@ -4,14 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 
 #include "tatara/base/json_nesting.h"
 
 namespace tatara::server {
 namespace {
-
-constexpr std::int64_t kInt64Most = std::numeric_limits<std::int64_t>::max();
 
 void ReadLogitBias(Fields& fields, assistant::SamplingWish& sampling) {
   const Json* value = fields.Get("logit_bias");
@@ -30,8 +27,11 @@ void ReadLogitBias(Fields& fields, assistant::SamplingWish& sampling) {
     if (error != std::errc() || after != end || id < 0) {
       return fields.Wrong(path, fmt::format("'{}' is no token id", key.substr(0, 40)));
     }
-    if (!bias.is_number() || !(bias.get<double>() >= -100 && bias.get<double>() <= 100)) {
-      return fields.Wrong(fmt::format("{}.{}", path, key), "expected a number from -100 to 100");
+    if (!bias.is_number() ||
+        !(bias.get<double>() >= -kLogitBiasMost && bias.get<double>() <= kLogitBiasMost)) {
+      return fields.Wrong(
+          fmt::format("{}.{}", path, key),
+          fmt::format("expected a number from {} to {}", -kLogitBiasMost, kLogitBiasMost));
     }
     for (const auto& [other, unused] : sampling.logit_bias) {
       if (other == id) return fields.Wrong(path, fmt::format("the token id {} occurs twice", id));
@@ -76,11 +76,11 @@ std::optional<std::string> ContentText(Fields& fields, const std::string& path,
       return std::nullopt;
     }
     Fields inner(part, at);
-    const std::string type = inner.OneOf("type", {"text"});
+    inner.OneOf(kPartType);
     const std::string piece = inner.Text("text", "");
     if (inner.ok() && !inner.Has("text")) inner.Wrong(at + ".text", "is missing");
     if (!inner.ok()) {
-      fields.Wrong(inner.error()->param, inner.error()->message);
+      fields.TakeError(inner);
       return std::nullopt;
     }
     text += (i > 0 ? "\n" : "") + piece;
@@ -88,34 +88,52 @@ std::optional<std::string> ContentText(Fields& fields, const std::string& path,
   return text;
 }
 
-// The calls of an earlier answer; templates take the arguments as an object.
+// The object under `name`; null, and said to be wrong, where it is none.
+const Json* Part(Fields& fields, std::string_view name) {
+  const Json* part = fields.Get(name);
+  if (part != nullptr && part->is_object()) return part;
+  fields.Wrong(fields.PathOf(name), part == nullptr ? "is missing" : "expected an object");
+  return nullptr;
+}
+
+// One call of an earlier answer; templates take the arguments as an object.
+Json ReadToolCall(Fields& fields, const std::string& path, const Json& call) {
+  if (!call.is_object()) {
+    fields.Wrong(path, "expected an object");
+    return {};
+  }
+  Json copy = call;
+  Fields outer(call, path);
+  outer.Text("id", "");
+  outer.OneOf(kToolType);
+  if (const Json* function = Part(outer, "function")) {
+    Fields inner(*function, outer.PathOf("function"));
+    if (inner.Text("name", "").empty()) inner.Wrong(inner.PathOf("name"), "is missing");
+    const Json* arguments = inner.Get("arguments");
+    if (arguments != nullptr && arguments->is_string()) {
+      const auto& text = arguments->get_ref<const std::string&>();
+      Json parsed = JsonNestsTooDeeply(text) ? Json() : Json::parse(text, nullptr, false);
+      if (!parsed.is_object()) {
+        inner.Wrong(inner.PathOf("arguments"), "is not the text of a JSON object");
+      }
+      copy["function"]["arguments"] = std::move(parsed);
+    } else if (arguments != nullptr && !arguments->is_object()) {
+      inner.Wrong(inner.PathOf("arguments"), "expected the text of a JSON object");
+    }
+    outer.TakeError(inner);
+  }
+  fields.TakeError(outer);
+  return copy;
+}
+
 Json ReadToolCalls(Fields& fields, const std::string& path, const Json& calls) {
   Json out = Json::array();
   if (!calls.is_array() || calls.size() > kToolsMax) {
     fields.Wrong(path, fmt::format("expected an array of at most {} calls", kToolsMax));
     return out;
   }
-  for (std::size_t i = 0; i < calls.size(); ++i) {
-    const std::string at = fmt::format("{}[{}]", path, i);
-    const Json& call = calls[i];
-    const auto function = call.is_object() ? call.find("function") : call.end();
-    if (!call.is_object() || function == call.end() || !function->is_object() ||
-        !function->contains("name") || !(*function)["name"].is_string()) {
-      fields.Wrong(at, "expected a call with function.name");
-      return out;
-    }
-    Json copy = call;
-    const auto arguments = function->find("arguments");
-    if (arguments != function->end() && arguments->is_string()) {
-      const auto& text = arguments->get_ref<const std::string&>();
-      Json parsed = JsonNestsTooDeeply(text) ? Json() : Json::parse(text, nullptr, false);
-      if (!parsed.is_object()) {
-        fields.Wrong(at + ".function.arguments", "is not the text of a JSON object");
-        return out;
-      }
-      copy["function"]["arguments"] = std::move(parsed);
-    }
-    out.push_back(std::move(copy));
+  for (std::size_t i = 0; i < calls.size() && fields.ok(); ++i) {
+    out.push_back(ReadToolCall(fields, fmt::format("{}[{}]", path, i), calls[i]));
   }
   return out;
 }
@@ -128,7 +146,7 @@ Json ReadMessage(Fields& fields, const std::string& path, const Json& message) {
   }
   Fields inner(message, path);
   if (!inner.Has("role")) inner.Wrong(path + ".role", "is missing");
-  std::string role = inner.OneOf("role", {"user", "system", "developer", "assistant", "tool"});
+  std::string role = inner.OneOf(kRole);
   if (role == "developer") role = "system";
   out["role"] = role;
   const Json* content = inner.Get("content");
@@ -141,12 +159,33 @@ Json ReadMessage(Fields& fields, const std::string& path, const Json& message) {
     inner.Wrong(path + ".content", "is missing");
   }
   if (calls != nullptr) out["tool_calls"] = ReadToolCalls(inner, path + ".tool_calls", *calls);
-  for (const char* name : {"name", "tool_call_id", "reasoning_content"}) {
-    if (inner.Has(name)) out[name] = inner.Text(name, "");
+  for (const TextField& field : kMessageTexts) {
+    if (inner.Has(field.name)) out[std::string(field.name)] = inner.Text(field);
   }
-  inner.RefuseAll({"audio", "function_call"});
-  if (!inner.ok()) fields.Wrong(inner.error()->param, inner.error()->message);
+  inner.Accept(kMessageAccepted);
+  inner.RefuseAll(kMessageRefused);
+  fields.TakeError(inner);
   return out;
+}
+
+void ReadTool(Fields& fields, const std::string& path, const Json& tool) {
+  if (!tool.is_object()) return fields.Wrong(path, "expected an object");
+  Fields outer(tool, path);
+  outer.OneOf(kToolType);
+  if (const Json* function = Part(outer, "function")) {
+    Fields inner(*function, outer.PathOf("function"));
+    if (inner.Text("name", "").empty()) inner.Wrong(inner.PathOf("name"), "is missing");
+    inner.Text("description", "");
+    const Json* parameters = inner.Get("parameters");
+    if (parameters != nullptr && !parameters->is_object()) {
+      inner.Wrong(inner.PathOf("parameters"), "expected a JSON schema");
+    }
+    if (inner.Flag("strict", false)) {
+      inner.Wrong(inner.PathOf("strict"), "true is not offered by this server yet");
+    }
+    outer.TakeError(inner);
+  }
+  fields.TakeError(outer);
 }
 
 void ReadTools(Fields& fields, assistant::Conversation& chat) {
@@ -166,16 +205,8 @@ void ReadTools(Fields& fields, assistant::Conversation& chat) {
   if (!tools->is_array() || tools->size() > kToolsMax) {
     return fields.Wrong(path, fmt::format("expected an array of at most {} tools", kToolsMax));
   }
-  for (std::size_t i = 0; i < tools->size(); ++i) {
-    const Json& tool = (*tools)[i];
-    const bool right = tool.is_object() && tool.contains("function") &&
-                       tool["function"].is_object() && tool["function"].contains("name") &&
-                       tool["function"]["name"].is_string();
-    if (!right)
-      return fields.Wrong(fmt::format("{}[{}]", path, i), "expected a function with a name");
-    if (tool.contains("type") && tool["type"] != "function") {
-      return fields.Wrong(fmt::format("{}[{}].type", path, i), "only 'function' is offered");
-    }
+  for (std::size_t i = 0; i < tools->size() && fields.ok(); ++i) {
+    ReadTool(fields, fmt::format("{}[{}]", path, i), (*tools)[i]);
   }
   if (!none && !tools->empty()) chat.tools_json = Dump(*tools);
 }
@@ -184,46 +215,21 @@ void ReadTools(Fields& fields, assistant::Conversation& chat) {
 
 void ReadSampling(Fields& fields, assistant::GenerateCall& call) {
   assistant::SamplingWish& s = call.sampling;
-  s.temperature = fields.Number("temperature", 1, {0, 2});
-  s.top_p = fields.Number("top_p", 1, {0, 1});
+  s.temperature = fields.Number(kTemperature);
+  s.top_p = fields.Number(kTopP);
   if (s.top_p == 0) fields.Wrong(fields.PathOf("top_p"), "expected more than 0, to 1");
-  // Some servers write -1 for all.
-  s.top_k = static_cast<int>(std::max<std::int64_t>(0, fields.Integer("top_k", 0, {-1, 1 << 24})));
-  s.min_p = fields.Number("min_p", 0, {0, 1});
-  s.presence_penalty = fields.Number("presence_penalty", 0, {-2, 2});
-  s.frequency_penalty = fields.Number("frequency_penalty", 0, {-2, 2});
-  s.repetition_penalty = fields.Number("repetition_penalty", 1, {0.01, 10});
-  if (fields.Has("seed")) {
-    s.seed = static_cast<std::uint64_t>(
-        fields.Integer("seed", 0, {std::numeric_limits<std::int64_t>::min(), kInt64Most}));
-  }
+  s.top_k = static_cast<int>(std::max<std::int64_t>(0, fields.Integer(kTopK)));
+  s.min_p = fields.Number(kMinP);
+  s.presence_penalty = fields.Number(kPresencePenalty);
+  s.frequency_penalty = fields.Number(kFrequencyPenalty);
+  s.repetition_penalty = fields.Number(kRepetitionPenalty);
+  if (fields.Has(kSeed.name)) s.seed = static_cast<std::uint64_t>(fields.Integer(kSeed));
   ReadLogitBias(fields, s);
   ReadStop(fields, call.stop);
-  call.n = static_cast<int>(fields.Integer("n", 1, {1, kChoicesMax}));
-  fields.Text("user", "");
-  fields.Accept({"metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-                 "prompt_cache_retention"});
-  fields.RefuseAll({"guided_json",
-                    "guided_regex",
-                    "guided_choice",
-                    "guided_grammar",
-                    "structured_outputs",
-                    "grammar",
-                    "json_schema",
-                    "use_beam_search",
-                    "length_penalty",
-                    "typical_p",
-                    "tfs_z",
-                    "mirostat",
-                    "dry_multiplier",
-                    "xtc_probability",
-                    "bad_words",
-                    "min_tokens",
-                    "ignore_eos",
-                    "stop_token_ids",
-                    "allowed_token_ids",
-                    "prompt_logprobs",
-                    "truncate_prompt_tokens"});
+  call.n = static_cast<int>(fields.Integer(kN));
+  fields.Text(kUser);
+  fields.Accept(kSamplingAccepted);
+  fields.RefuseAll(kSamplingRefused);
 }
 
 assistant::Conversation ReadConversation(Fields& fields) {
@@ -250,8 +256,8 @@ assistant::Conversation ReadConversation(Fields& fields) {
       variables = *more;
     }
   }
-  if (fields.Has("reasoning_effort")) {
-    variables["reasoning_effort"] = fields.Text("reasoning_effort", "");
+  if (fields.Has(kReasoningEffort.name)) {
+    variables["reasoning_effort"] = fields.Text(kReasoningEffort);
   }
   for (const char* name : {"messages", "tools"}) variables.erase(name);
   if (!variables.empty()) chat.variables_json = Dump(variables);
@@ -259,7 +265,7 @@ assistant::Conversation ReadConversation(Fields& fields) {
 }
 
 StreamWish ReadStream(Fields& fields) {
-  StreamWish wish{.stream = fields.Flag("stream", false)};
+  StreamWish wish{.stream = fields.Flag(kStream)};
   const Json* options = fields.Get("stream_options");
   if (options == nullptr) return wish;
   const std::string path = fields.PathOf("stream_options");
@@ -269,9 +275,9 @@ StreamWish ReadStream(Fields& fields) {
     fields.Wrong(path, "is only for streams");
   } else {
     Fields inner(*options, path);
-    wish.usage = inner.Flag("include_usage", false);
-    inner.Flag("include_obfuscation", false);
-    if (!inner.ok()) fields.Wrong(inner.error()->param, inner.error()->message);
+    wish.usage = inner.Flag(kIncludeUsage);
+    inner.Flag(kIncludeObfuscation);
+    fields.TakeError(inner);
   }
   return wish;
 }
@@ -292,14 +298,13 @@ std::vector<std::int32_t> ReadIds(Fields& fields, const std::string& path, const
 void ReadTextsOrIds(Fields& fields, const std::string& name, std::size_t entries_max,
                     std::vector<std::string>& texts,
                     std::vector<std::vector<std::int32_t>>& id_lists) {
-  constexpr std::size_t kIdsMax = std::size_t{1} << 20;
   const Json* value = fields.Get(name);
   if (value == nullptr) return fields.Wrong(name, "is missing");
   if (value->is_string()) {
     texts.push_back(value->get<std::string>());
     return;
   }
-  if (!value->is_array() || value->empty() || value->size() > kIdsMax) {
+  if (!value->is_array() || value->empty() || value->size() > kPromptIdsMax) {
     return fields.Wrong(name, "expected a string, an array of strings, or token ids");
   }
   if (value->front().is_number()) {

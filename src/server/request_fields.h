@@ -1,19 +1,11 @@
 // Fields that several endpoints share, read into native requests.
 #pragma once
 
+#include "generate_fields.h"
 #include "json_fields.h"
 #include "tatara/assistant/service.h"
 
 namespace tatara::server {
-
-inline constexpr int kChoicesMax = 16;
-inline constexpr int kTopLogprobsMax = 20;
-inline constexpr std::size_t kMessagesMax = 4096;
-inline constexpr std::size_t kToolsMax = 256;
-inline constexpr std::size_t kStopsMax = 64;
-inline constexpr std::size_t kStopBytesMax = 1024;
-inline constexpr std::size_t kLogitBiasMax = 1024;
-inline constexpr int kTokensMax = 1 << 24;
 
 // temperature, top_p, top_k, min_p, the penalties, logit_bias, seed, n, stop, user; and what other
 // servers know beyond them is refused by name.

@@ -1,21 +1,24 @@
 // POST /tokenize, /detokenize, /apply-template
 #include "api.h"
 #include "request_fields.h"
+#include "token_fields.h"
 
 namespace tatara::server {
 
 void Tokenize(ApiCall call) {
   Fields fields(call.body);
   const assistant::Service& service = *call.context->service;
-  const std::string model = fields.Text("model", "");
+  const std::string model = fields.Text(kModel);
   std::optional<assistant::Conversation> chat;
   if (fields.Has("messages")) chat = ReadConversation(fields);
-  const char* name = fields.Has("content") ? "content" : "prompt";
-  const std::string text = fields.Text(name, "");
-  if (!chat && !fields.Has(name)) fields.Wrong("prompt", "is missing");
-  const bool special = fields.Flag("add_special_tokens", fields.Flag("add_special", true));
-  const bool parse = fields.Flag("parse_special", true);
-  const bool pieces = fields.Flag("with_pieces", false) | fields.Flag("return_token_strs", false);
+  const std::string content = fields.Text(kContent), prompt = fields.Text(kPrompt);
+  const std::string& text = fields.Has(kContent.name) ? content : prompt;
+  if (!chat && !fields.Has(kContent.name) && !fields.Has(kPrompt.name)) {
+    fields.Wrong("prompt", "is missing");
+  }
+  const bool special = fields.Flag(kAddSpecial) && fields.Flag(kAddSpecialTokens);
+  const bool parse = fields.Flag(kParseSpecial);
+  const bool pieces = fields.Flag(kWithPieces) | fields.Flag(kReturnTokenStrs);
   if (!call.Check(fields)) return;
   const auto ids =
       chat ? service.TokenizeChat(model, *chat)
@@ -35,7 +38,7 @@ void Tokenize(ApiCall call) {
 
 void Detokenize(ApiCall call) {
   Fields fields(call.body);
-  const std::string model = fields.Text("model", "");
+  const std::string model = fields.Text(kModel);
   const Json* tokens = fields.Get("tokens");
   std::vector<std::int32_t> ids;
   if (tokens == nullptr) {
@@ -53,7 +56,7 @@ void Detokenize(ApiCall call) {
 
 void ApplyTemplate(ApiCall call) {
   Fields fields(call.body);
-  const std::string model = fields.Text("model", "");
+  const std::string model = fields.Text(kModel);
   const assistant::Conversation chat = ReadConversation(fields);
   if (!call.Check(fields)) return;
   const auto prompt = call.context->service->ApplyTemplate(model, chat);

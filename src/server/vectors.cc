@@ -7,11 +7,10 @@
 
 #include "api.h"
 #include "request_fields.h"
+#include "vector_fields.h"
 
 namespace tatara::server {
 namespace {
-
-constexpr std::size_t kTextsMax = 2048;
 
 std::string Base64(const char* bytes, std::size_t n) {
   static constexpr char kAlphabet[] =
@@ -60,13 +59,16 @@ void ReadDocuments(Fields& fields, std::vector<std::string>& passages) {
   }
   for (std::size_t i = 0; i < documents->size(); ++i) {
     const Json& one = (*documents)[i];
-    const auto text = one.is_object() ? one.find("text") : one.end();
+    const std::string path = fmt::format("documents[{}]", i);
     if (one.is_string()) {
       passages.push_back(one.get<std::string>());
-    } else if (one.is_object() && text != one.end() && text->is_string()) {
-      passages.push_back(text->get<std::string>());
+    } else if (one.is_object()) {
+      Fields inner(one, path);
+      if (!inner.Has(kDocumentText.name)) inner.Wrong(path + ".text", "is missing");
+      passages.push_back(inner.Text(kDocumentText));
+      fields.TakeError(inner);
     } else {
-      return fields.Wrong(fmt::format("documents[{}]", i), "expected a string");
+      return fields.Wrong(path, "expected a string");
     }
   }
 }
@@ -101,17 +103,16 @@ Json RerankJson(const assistant::RerankAnswer& answer, const RerankWish& wish) {
 
 void Embeddings(ApiCall call) {
   Fields fields(call.body);
-  assistant::EmbedCall request{.caller = call.caller, .model = fields.Text("model", "")};
+  assistant::EmbedCall request{.caller = call.caller, .model = fields.Text(kModel)};
   ReadTextsOrIds(fields, "input", kTextsMax, request.texts, request.id_lists);
-  const bool base64 = fields.OneOf("encoding_format", {"float", "base64"}) == "base64";
+  const bool base64 = fields.OneOf(kEncodingFormat) == "base64";
   // As the model's authors want texts marked: what is searched, or what is asked.
-  const std::string role = fields.OneOf(
-      "input_type", {"passage", "query", "plain", "document", "search_document", "search_query"});
+  const std::string role = fields.OneOf(kInputType);
   request.role = role.ends_with("query") ? assistant::EmbedRole::kQuery
                  : role == "plain"       ? assistant::EmbedRole::kPlain
                                          : assistant::EmbedRole::kPassage;
-  const auto dimensions = fields.Integer("dimensions", 0, {1, 1 << 20});
-  fields.Text("user", "");
+  const auto dimensions = fields.Integer(kDimensions);
+  fields.Text(kUser);
   const auto info = call.context->service->Find(request.model, assistant::ModelKind::kEmbeds);
   if (fields.ok() && info.ok() && dimensions != 0 && dimensions != info->n_embd) {
     fields.Wrong("dimensions",
@@ -134,14 +135,13 @@ void Embeddings(ApiCall call) {
 void Rerank(ApiCall call) {
   Fields fields(call.body);
   assistant::RerankCall request{
-      .caller = call.caller, .model = fields.Text("model", ""), .query = fields.Text("query", "")};
+      .caller = call.caller, .model = fields.Text(kModel), .query = fields.Text(kQuery)};
   if (fields.ok() && request.query.empty()) fields.Wrong("query", "is missing or empty");
   ReadDocuments(fields, request.passages);
   RerankWish wish;
-  wish.top = static_cast<std::size_t>(
-      fields.Integer("top_n", static_cast<std::int64_t>(kTextsMax), {1, 1 << 20}));
-  if (fields.Flag("return_documents", false)) wish.documents = request.passages;
-  fields.Text("user", "");
+  wish.top = static_cast<std::size_t>(fields.Integer(kTopN));
+  if (fields.Flag(kReturnDocuments)) wish.documents = request.passages;
+  fields.Text(kUser);
   if (!call.Check(fields)) return;
   const auto info = call.context->service->Find(request.model, assistant::ModelKind::kEmbeds);
   if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));
