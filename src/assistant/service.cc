@@ -271,6 +271,7 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
       request.top_logprobs = call.top_logprobs;
       request.choice = static_cast<std::uint32_t>(k);
       request.cache_scope = call.caller.tenant;
+      request.fair_key = call.caller.key;
       job->requests.push_back(std::move(request));
       parts.origins.push_back(origin);
     }

@@ -15,7 +15,10 @@ constexpr std::int64_t kContextDefaultMax = 8192;
 constexpr int kSequencesMax = 1024;
 constexpr int kQueueMax = 1'000'000;
 constexpr int kChunkMax = 65536;
+constexpr int kStepMsMax = 60'000;
 constexpr std::int64_t kCacheTokensMax = std::int64_t{1} << 31;
+// Of a first pass that others wait for: nothing is known yet of how fast the machine is.
+constexpr double kPromptTokensFirst = 64;
 // Seeds that are drawn here fit in 53 bits, so that a receipt survives readers whose numbers are
 // f64.
 constexpr std::uint64_t kSeedMask = (std::uint64_t{1} << 53) - 1;
@@ -41,6 +44,8 @@ Result<> CheckOptions(const EngineOptions& options, const model::ModelInfo& info
   TATARA_RETURN_IF_ERROR(CheckOption("queue_max", options.queue_max, 1, kQueueMax));
   TATARA_RETURN_IF_ERROR(CheckOption("chunk_tokens", options.chunk_tokens, 1, kChunkMax));
   TATARA_RETURN_IF_ERROR(CheckOption("context_tokens", options.context_tokens, 0, info.n_ctx));
+  TATARA_RETURN_IF_ERROR(CheckOption("step_tokens", options.step_tokens, 0, kChunkMax));
+  TATARA_RETURN_IF_ERROR(CheckOption("step_ms_max", options.step_ms_max, 0, kStepMsMax));
   return CheckOption("cache_tokens", options.cache_tokens, 0, kCacheTokensMax);
 }
 
@@ -97,6 +102,7 @@ BatchEngine::BatchEngine(EngineParts parts, const EngineOptions& options,
   scratch_.resize(n_threads);
   allowed_words_.resize(n_threads);
   counters_.pages_total = kv_->n_pages();
+  prompt_tokens_limit_ = std::min<double>(kPromptTokensFirst, options_.chunk_tokens);
 }
 
 const EngineCounters& BatchEngine::counters() const {
@@ -181,7 +187,7 @@ Result<RequestId> BatchEngine::Submit(Request request, OnText on_text,
   s->completion.prompt_tokens = static_cast<int>(s->request.prompt.size());
   if (s->request.digest_logits) s->logits_digest.emplace();
   const RequestId id = s->id;
-  waiting_.push_back(std::move(s));
+  Enter(std::move(s));
   return id;
 }
 
@@ -316,8 +322,10 @@ void BatchEngine::Fail(Sequence& s, Error error) {
 // order.
 void BatchEngine::End(Sequence& s, Result<Completion> result) {
   ReleasePages(s);
+  accounts_.Leave(s.account);
   const auto is_this = [&](const SequencePtr& other) { return other.get() == &s; };
   if (auto it = std::find_if(running_.begin(), running_.end(), is_this); it != running_.end()) {
+    --s.account->n_running;
     ended_.push_back({std::move(*it), std::move(result)});
     running_.erase(it);
     return;

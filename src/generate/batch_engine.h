@@ -1,10 +1,11 @@
 // The engine over one loaded model: admission, one pass after another, sampling, finishing.
 //
-// Order: running_ and waiting_ are sorted by request id, so an older request goes first in
-// everything: it gets pages before younger ones and, where memory is short, takes them from the
-// youngest, which waits and is computed again later. The oldest running request can therefore
-// always go on, and no mix of requests can block. None of this changes a bit of any result. Thread
-// safety: one caller at a time.
+// Order: running_ and waiting_ are sorted by request id. An older running request gets pages before
+// younger ones and, where memory is short, takes them from younger ones, which wait and are
+// computed again later; the oldest never gives way. It can therefore always go on, and no mix of
+// requests can block. Who is let in and whose prompt gets how many tokens is a matter of fair
+// shares (fair_share.h). None of this changes a bit of any result. Thread safety: one caller at a
+// time.
 #pragma once
 
 #include <deque>
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "fair_share.h"
 #include "hot_adapter.h"
 #include "page_cache.h"
 #include "sequence.h"
@@ -92,15 +94,26 @@ class BatchEngine final : public Engine {
   Result<> CheckTokens(std::span<const std::int32_t> tokens) const;
   std::shared_ptr<const HotAdapter> FindAdapter(std::string_view name) const;  // null: none
 
-  // schedule.cc: who takes part in the next pass, with how many tokens, in which pages.
+  // admit.cc: who runs.
+  void Enter(SequencePtr sequence);
   void Admit();
+  void LetIn(std::size_t waiting_index);
+  std::size_t NextWaiting() const;
+  std::int64_t PromisedPages() const;
+  std::int64_t PagesToLetIn(Sequence& sequence);
+  bool TakePlaceFor(Sequence& next);
+  std::size_t WhoGivesPages(std::size_t from) const;
+  void Preempt(std::size_t running_index);
+
+  // schedule.cc: what the next pass computes, with how many tokens each, in which pages.
   void PlanPass();
+  std::int64_t PromptBudget(std::int64_t n_decoding) const;
+  void LearnFromPass(std::int64_t n_prompt_tokens, std::int64_t pass_ns);
   void AdoptPrefix(Sequence& sequence);
-  bool WaitsForTwin(std::size_t index) const;
-  void ShareOutPrompts(std::vector<Sequence*>& prompts);
+  bool WaitsForTwin(std::size_t index);
+  void ShareOutPrompts(std::int64_t n_tokens);
   std::int64_t GivePages(std::size_t index);
   bool GrowPages(Sequence& sequence, std::int64_t n_positions);
-  void PreemptYoungest();
   void RunPass();
   void Advance(Sequence& sequence, std::int64_t n_tokens);
   const PageKey& KeyOfPage(Sequence& sequence, std::size_t page);
@@ -153,7 +166,8 @@ class BatchEngine final : public Engine {
   std::deque<SequencePtr> waiting_;
   std::vector<Ended> ended_;
   RequestId next_id_ = 1;
-  std::int64_t n_served_ = 0;
+  FairAccounts accounts_;
+  double prompt_tokens_limit_ = 0;  // of a pass that others wait for
   bool in_step_ = false;
 
   // Memory of a pass, kept between passes.
@@ -162,6 +176,7 @@ class BatchEngine final : public Engine {
   std::vector<float> logits_;
   std::vector<Draw> draws_;
   std::vector<Sequence*> prompts_;
+  std::vector<FairShare> key_shares_, prompt_shares_;
   std::vector<SampleScratch> scratch_;                     // one per thread
   std::vector<std::vector<std::uint64_t>> allowed_words_;  // one per thread
 };

@@ -109,6 +109,7 @@ Request RandomRequest(Dice& dice) {
   r.digest_logits = true;
   r.choice = static_cast<std::uint32_t>(dice.Below(2));
   r.cache_scope = dice.Below(4) == 0 ? "other" : "";
+  r.fair_key = std::string(1, static_cast<char>('a' + dice.Below(3)));
   return r;
 }
 
@@ -129,6 +130,9 @@ EngineCounters Simulate(std::uint64_t seed, int page_tokens = 64) {
   options.sequences_max = 1 + dice.Below(8);
   options.chunk_tokens = dice.Below(2) == 0 ? 1 + dice.Below(12) : 64 + dice.Below(400);
   options.prefix_cache = dice.Below(4) != 0;
+  options.fair = dice.Below(5) != 0;
+  options.step_tokens = dice.Below(3) == 0 ? 1 + dice.Below(100) : 0;
+  options.step_ms_max = dice.Below(2) == 0 ? 1 : 0;
   FakeEngine fake = MakeFakeEngine(options, 4096, page_tokens);
   std::vector<Life> lives(24);
   std::size_t n_submitted = 0;
@@ -191,6 +195,7 @@ TEST(BatchEngine, EveryRequestInAnyMixGetsWhatItGetsAlone) {
     sum.pages_evicted += c.pages_evicted;
     sum.prefix_hits += c.prefix_hits;
     sum.requests_cancelled += c.requests_cancelled;
+    sum.places_given_up += c.places_given_up;
     if (HasFailure()) return;
   }
   // The mixes would prove little if these had not happened.
@@ -198,6 +203,7 @@ TEST(BatchEngine, EveryRequestInAnyMixGetsWhatItGetsAlone) {
   EXPECT_GT(sum.pages_evicted, 500);
   EXPECT_GT(sum.prefix_hits, 200);
   EXPECT_GT(sum.requests_cancelled, 20);
+  EXPECT_GT(sum.places_given_up, 20);
 }
 
 // Models with much recurrent state have larger pages.
@@ -237,7 +243,8 @@ Request Plain(std::uint64_t seed, std::size_t n_prompt, int tokens_max) {
 }
 
 TEST(BatchEngine, ABatchIsOnePassOverTheWeights) {
-  FakeEngine fake = MakeFakeEngine({.context_tokens = 1024, .cache_tokens = 8192});
+  FakeEngine fake =
+      MakeFakeEngine({.context_tokens = 1024, .cache_tokens = 8192, .step_ms_max = 0});
   std::vector<Request> requests;
   for (std::uint64_t i = 0; i < 8; ++i) requests.push_back(Plain(i, 40, 30));
   RunAllOf(*fake.engine, requests);

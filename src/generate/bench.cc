@@ -141,6 +141,7 @@ Result<BenchResult> RunBench(const std::string& path, const BenchOptions& option
   engine_options.cache_tokens = options.batch * (longest + 64);
   engine_options.sequences_max = options.batch;
   engine_options.prefix_cache = false;
+  engine_options.step_ms_max = 0;
   engine_options.tokenizer_optional = true;
   const Clock& clock = engine_options.clock != nullptr ? *engine_options.clock : SystemClock();
   const std::int64_t start = clock.MonotonicNanoseconds();

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -114,11 +115,19 @@ class FakeModel final : public model::Model {
       ASSERT_EQ(state, hash) << "the state is not that of the tokens in the pages";
     }
     ASSERT_EQ(row, logits.data() + logits.size());
+    if (after_pass) {
+      std::int64_t n_tokens = 0;
+      for (const model::SequenceSlice& slice : slices) {
+        n_tokens += static_cast<std::int64_t>(slice.tokens.size());
+      }
+      after_pass(n_tokens);
+    }
   }
 
   int n_forwards = 0;
   int slices_most = 0;
   int tokens_most = 0;
+  std::function<void(std::int64_t n_tokens)> after_pass;
   std::int64_t broken_after = -1;  // logits of positions from here on hold a NaN
 
  private:

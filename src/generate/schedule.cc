@@ -8,57 +8,63 @@
 namespace tatara::generate {
 namespace {
 
-bool ById(const std::unique_ptr<Sequence>& sequence, RequestId id) {
-  return sequence->id < id;
-}
+// However slow the machine, prompts move on.
+constexpr std::int64_t kPromptTokensMin = 16;
 
 }  // namespace
 
-// Lets waiting requests in, oldest first, while the pages that all running ones will need for the
-// tokens they have now leave room. More may be needed as they grow; then the youngest waits again.
-void BatchEngine::Admit() {
-  std::int64_t promised = 0;
-  for (const SequencePtr& s : running_) {
-    promised +=
-        std::max<std::int64_t>(0, PagesFor(static_cast<std::int64_t>(s->tokens.size()) + 1) -
-                                      static_cast<std::int64_t>(s->pages.size()));
-  }
-  while (!waiting_.empty() && running_.size() < static_cast<std::size_t>(options_.sequences_max)) {
-    Sequence& next = *waiting_.front();
-    std::int64_t need = PagesFor(static_cast<std::int64_t>(next.tokens.size()) + 1);
-    if (options_.prefix_cache) {
-      const std::int64_t n_reusable =
-          (static_cast<std::int64_t>(next.tokens.size()) - 1) / page_tokens_;
-      for (std::int64_t p = 0; p < n_reusable; ++p, --need) {
-        if (!page_cache_.IsHeld(KeyOfPage(next, static_cast<std::size_t>(p)))) break;
-      }
-    }
-    if (!running_.empty() && promised + need > page_cache_.n_available()) return;
-    promised += need;
-    if (next.started_ns == 0) next.started_ns = Now();
-    const auto at = std::lower_bound(running_.begin(), running_.end(), next.id, ById);
-    running_.insert(at, std::move(waiting_.front()));
-    waiting_.pop_front();
-  }
-}
-
 // Gives every sequence its number of tokens in the next pass and the pages they need. Every
-// decoding sequence takes part with its one token; prompts share chunk_tokens.
+// decoding sequence takes part with its one token; prompts share what the pass has left.
 void BatchEngine::PlanPass() {
   prompts_.clear();
+  std::int64_t n_decoding = 0;
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& s = *running_[i];
     s.pass_tokens = 0;
     AdoptPrefix(s);
     if (s.n_pending() == 1) {
       s.pass_tokens = 1;
+      ++n_decoding;
     } else if (!WaitsForTwin(i)) {
       prompts_.push_back(&s);
     }
   }
-  ShareOutPrompts(prompts_);
+  ShareOutPrompts(PromptBudget(n_decoding));
   for (std::size_t i = 0; i < running_.size(); ++i) {
     running_[i]->pass_tokens = GivePages(i);
+  }
+}
+
+// Tokens of prompts in the next pass.
+std::int64_t BatchEngine::PromptBudget(std::int64_t n_decoding) const {
+  std::int64_t budget = options_.chunk_tokens;
+  if (options_.step_tokens > 0) {
+    budget = std::clamp<std::int64_t>(options_.step_tokens - n_decoding, 1, budget);
+  }
+  // Alone there is nobody whom a long pass would keep waiting.
+  const bool alone = running_.size() + waiting_.size() == 1;
+  if (options_.fair && options_.step_ms_max > 0 && !alone) {
+    budget = std::min(budget, static_cast<std::int64_t>(prompt_tokens_limit_));
+  }
+  return budget;
+}
+
+// Sets how many prompt tokens a pass may have, by how long the last one took: the time of a pass
+// grows with its tokens and, by attention, with what came before them, so the proportion of what is
+// allowed to what was taken leads to the number that just fits. Only the size of chunks depends on
+// time, and that changes no bit.
+void BatchEngine::LearnFromPass(std::int64_t n_prompt_tokens, std::int64_t pass_ns) {
+  if (options_.step_ms_max == 0 || n_prompt_tokens == 0) return;
+  const double allowed_ns = options_.step_ms_max * 1e6;
+  const double ratio = allowed_ns / static_cast<double>(std::max<std::int64_t>(pass_ns, 1));
+  const auto n = static_cast<double>(n_prompt_tokens);
+  const auto least = static_cast<double>(std::min<int>(kPromptTokensMin, options_.chunk_tokens));
+  if (ratio < 1) {
+    prompt_tokens_limit_ = std::max({least, n * ratio, prompt_tokens_limit_ / 4});
+  } else if (n * ratio > prompt_tokens_limit_) {
+    // One fast pass (of a short context, or few tokens) says little: at most half more at a time.
+    prompt_tokens_limit_ = std::min(
+        {n * ratio, prompt_tokens_limit_ * 1.5, static_cast<double>(options_.chunk_tokens)});
   }
 }
 
@@ -84,39 +90,52 @@ void BatchEngine::AdoptPrefix(Sequence& s) {
 
 // True where an older running sequence is about to compute the very page this one needs next: then
 // it is computed once, and taken over when it is full.
-bool BatchEngine::WaitsForTwin(std::size_t index) const {
-  const Sequence& s = *running_[index];
+bool BatchEngine::WaitsForTwin(std::size_t index) {
+  Sequence& s = *running_[index];
   if (!options_.prefix_cache || s.computed % page_tokens_ != 0 || s.n_pending() <= page_tokens_)
     return false;
   const auto page = static_cast<std::size_t>(s.computed / page_tokens_);
+  const std::int64_t page_end = s.computed + page_tokens_;
   for (std::size_t i = 0; i < index; ++i) {
-    const Sequence& older = *running_[i];
-    if (older.computed / page_tokens_ <= static_cast<std::int64_t>(page) &&
-        older.keys.size() > page && s.keys.size() > page && older.keys[page] == s.keys[page]) {
-      return true;
+    Sequence& older = *running_[i];
+    if (older.computed >= page_end || static_cast<std::int64_t>(older.tokens.size()) < page_end) {
+      continue;
     }
+    if (KeyOfPage(older, page) == KeyOfPage(s, page)) return true;
   }
   return false;
 }
 
-// Equal shares of chunk_tokens; what a short prompt leaves over goes to the longer ones. Where
-// there are more prompts than tokens, those that waited longest get one each.
-void BatchEngine::ShareOutPrompts(std::vector<Sequence*>& prompts) {
-  std::int64_t left = options_.chunk_tokens;
-  if (left < static_cast<std::int64_t>(prompts.size())) {
-    std::sort(prompts.begin(), prompts.end(), [](const Sequence* a, const Sequence* b) {
-      return a->served != b->served ? a->served < b->served : a->id < b->id;
-    });
-    prompts.resize(static_cast<std::size_t>(left));
+// Between keys first, then between the prompts of a key; without fairness the oldest takes all it
+// can.
+void BatchEngine::ShareOutPrompts(std::int64_t n_tokens) {
+  if (!options_.fair) {
+    for (Sequence* s : prompts_) {
+      s->pass_tokens = std::min(s->n_pending(), n_tokens);
+      n_tokens -= s->pass_tokens;
+    }
+    return;
   }
-  for (Sequence* s : prompts) s->served = ++n_served_;
-  std::sort(prompts.begin(), prompts.end(), [](const Sequence* a, const Sequence* b) {
-    return a->n_pending() != b->n_pending() ? a->n_pending() < b->n_pending() : a->id < b->id;
+  std::stable_sort(prompts_.begin(), prompts_.end(), [](const Sequence* a, const Sequence* b) {
+    return a->account->order < b->account->order;
   });
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    const auto n_left = static_cast<std::int64_t>(prompts.size() - i);
-    prompts[i]->pass_tokens = std::min(prompts[i]->n_pending(), left / n_left);
-    left -= prompts[i]->pass_tokens;
+  const auto same_key = [](const Sequence* a, const Sequence* b) {
+    return a->account == b->account;
+  };
+  key_shares_.clear();
+  prompt_shares_.clear();
+  for (std::size_t i = 0; i < prompts_.size(); ++i) {
+    const Sequence& s = *prompts_[i];
+    prompt_shares_.push_back({.served = s.served, .wanted = s.n_pending()});
+    if (i == 0 || !same_key(prompts_[i - 1], &s)) key_shares_.push_back({s.account->served});
+    key_shares_.back().wanted += s.n_pending();
+  }
+  ShareOut(key_shares_, n_tokens);
+  for (std::size_t i = 0, key = 0; i < prompts_.size(); ++key) {
+    std::size_t end = i + 1;
+    while (end < prompts_.size() && same_key(prompts_[i], prompts_[end])) ++end;
+    ShareOut(std::span(prompt_shares_).subspan(i, end - i), key_shares_[key].given);
+    for (; i < end; ++i) prompts_[i]->pass_tokens = prompt_shares_[i].given;
   }
 }
 
@@ -131,7 +150,7 @@ std::int64_t BatchEngine::GivePages(std::size_t index) {
           static_cast<std::int64_t>(s.pages.size()) * page_tokens_ - s.computed;
       return std::min(room, s.pass_tokens);
     }
-    PreemptYoungest();
+    Preempt(WhoGivesPages(index + 1));
   }
   return s.pass_tokens;
 }
@@ -145,23 +164,14 @@ bool BatchEngine::GrowPages(Sequence& s, std::int64_t n_positions) {
   return true;
 }
 
-void BatchEngine::PreemptYoungest() {
-  TATARA_CHECK(!running_.empty());
-  SequencePtr s = std::move(running_.back());
-  running_.pop_back();
-  ReleasePages(*s);
-  s->was_preempted = true;
-  ++counters_.preemptions;
-  const auto at = std::lower_bound(waiting_.begin(), waiting_.end(), s->id, ById);
-  waiting_.insert(at, std::move(s));
-}
-
 void BatchEngine::RunPass() {
   slices_.clear();
   draws_.clear();
   std::size_t n_logits = 0;
+  std::int64_t n_prompt_tokens = 0;
   for (const SequencePtr& s : running_) {
     if (s->pass_tokens == 0) continue;
+    if (s->n_pending() > 1) n_prompt_tokens += s->pass_tokens;
     const bool wants_logits = s->pass_tokens == s->n_pending();
     model::SequenceSlice slice;
     slice.tokens = std::span<const std::int32_t>(s->tokens).subspan(
@@ -182,12 +192,18 @@ void BatchEngine::RunPass() {
   }
   // The oldest sequence always finds pages, so a pass is never empty.
   TATARA_CHECK(!slices_.empty());
+  const std::int64_t start_ns = Now();
   parts_.model->Forward(slices_, *kv_, *parts_.pool, {logits_.data(), n_logits});
+  LearnFromPass(n_prompt_tokens, Now() - start_ns);
   ++counters_.passes;
   counters_.pass_sequences_most =
       std::max(counters_.pass_sequences_most, static_cast<int>(slices_.size()));
   for (const SequencePtr& s : running_) {
-    if (s->pass_tokens > 0) Advance(*s, s->pass_tokens);
+    if (s->pass_tokens == 0) continue;
+    const bool decodes = s->n_pending() == 1;
+    s->account->served += decodes ? kDecodeCost : s->pass_tokens;
+    if (!decodes) s->served += s->pass_tokens;
+    Advance(*s, s->pass_tokens);
   }
 }
 

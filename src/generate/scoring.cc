@@ -51,7 +51,7 @@ Result<> BatchEngine::Score(std::span<const std::int32_t> tokens, const ScoreOpt
   float* next_row = out.data();
   while (s.n_pending() > 0) {
     const std::int64_t n = std::min<std::int64_t>(options_.chunk_tokens, s.n_pending());
-    while (!GrowPages(s, s.computed + n)) PreemptYoungest();
+    while (!GrowPages(s, s.computed + n)) Preempt(WhoGivesPages(0));
     rows.clear();
     for (std::int64_t i = every_position ? 0 : n - 1; i < n; ++i) {
       if (every_position || n == s.n_pending()) rows.push_back(static_cast<std::int32_t>(i));

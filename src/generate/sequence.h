@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "fair_share.h"
 #include "hot_adapter.h"
 #include "page_cache.h"
 #include "sampler.h"
@@ -45,9 +46,14 @@ struct Sequence {
   bool cancelled = false;
   std::int64_t submitted_ns = 0, started_ns = 0, first_token_ns = 0;
 
-  // Of the pass being built:
+  FairAccount* account = nullptr;  // null: outside the batch
+  std::int64_t tag = 0;            // place among the waiting requests of its key
+  std::int64_t served = 0;         // prompt tokens computed for it, or what it was raised to
+  int passed_over = 0;             // requests let in while it found no room
+
+  // Of the step being built:
+  bool found_no_room = false;
   std::int64_t pass_tokens = 0;
-  std::int64_t served = 0;  // place in the order in which prompts got tokens last
 
   std::int64_t n_pending() const { return static_cast<std::int64_t>(tokens.size()) - computed; }
   std::int64_t n_generated() const {

@@ -92,6 +92,7 @@ struct Request {
   bool digest_logits = false;  // Completion::logits_sha256
   std::uint32_t choice = 0;    // index of the choice, part of the random key
   std::string cache_scope;     // prefixes are shared only within one scope and one adapter
+  std::string fair_key;        // whose share this takes: keys are served alike, whatever they ask
   std::string adapter;         // the name of a hot one; empty: none
   std::shared_ptr<Constraint> constraint;
 };
@@ -139,6 +140,14 @@ struct EngineOptions {
   int queue_max = 1024;    // most waiting; then Submit answers kUnavailable
   int chunk_tokens = 512;  // most prompt tokens of one pass, shared out among prompts; every
                            // sequence that decodes adds its one token to the pass
+  int step_tokens = 0;     // most tokens of one pass: first one for each sequence that decodes,
+                           // prompts get what is left (at least one); 0: no such bound
+  // Time a pass should take where several requests run or wait: prompts get only as many tokens as
+  // fit, at least 16, so that those that decode need not wait for a long prompt. 0: no such bound.
+  int step_ms_max = 100;
+  // Shares for Request::fair_key first, then for the requests of a key. Off (for measuring): first
+  // come, first served, without regard to step_ms_max.
+  bool fair = true;
   bool prefix_cache = true;
   bool tokenizer_optional = false;   // for ids alone: a model without a tokenizer is no error
   std::optional<AdapterSpec> merge;  // added to the weights while they are loaded
@@ -168,7 +177,8 @@ struct EngineCounters {
   std::int64_t prefix_hits = 0;  // times that pages of a prefix were taken over
   std::int64_t prefix_tokens_reused = 0;
   std::int64_t pages_evicted = 0;
-  std::int64_t preemptions = 0;  // sequences put back to wait, later computed again
+  std::int64_t preemptions = 0;      // sequences put back to wait, later computed again
+  std::int64_t places_given_up = 0;  // of them: for a key that had fewer running
   std::int64_t requests_finished = 0;
   std::int64_t requests_cancelled = 0;
   std::int64_t requests_failed = 0;  // ended with an error after they were accepted
