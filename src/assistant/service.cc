@@ -269,6 +269,7 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
       generate::Request request{.prompt = ids, .sampling = sampling, .stop = call.stop};
       request.tokens_max = call.tokens_max > 0 ? call.tokens_max : static_cast<int>(room);
       request.top_logprobs = call.top_logprobs;
+      request.ignore_end = call.ignore_end;
       request.choice = static_cast<std::uint32_t>(k);
       request.cache_scope = call.caller.tenant;
       request.fair_key = call.caller.key;

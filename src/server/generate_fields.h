@@ -38,6 +38,8 @@ inline constexpr IntegerField kSeed{
     "seed", -1, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(),
     "The same seed gives the same answer; absent: one is drawn and reported."};
 inline constexpr IntegerField kN{"n", 1, 1, kChoicesMax, "Choices for each prompt."};
+inline constexpr FlagField kIgnoreEos{"ignore_eos", false,
+                                      "Goes on after the model's end token, to max_tokens."};
 inline constexpr FlagField kStream{"stream", false, "Answer as server-sent events."};
 inline constexpr FlagField kIncludeUsage{"include_usage", false,
                                          "One more event, with the tokens' counts."};
@@ -64,7 +66,6 @@ inline constexpr std::string_view kSamplingRefused[] = {"guided_json",
                                                         "xtc_probability",
                                                         "bad_words",
                                                         "min_tokens",
-                                                        "ignore_eos",
                                                         "stop_token_ids",
                                                         "allowed_token_ids",
                                                         "prompt_logprobs",

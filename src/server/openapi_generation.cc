@@ -37,6 +37,7 @@ void TakeSampling(ObjectSchema& request) {
       .Optional("logit_bias", LogitBiasSchema())
       .Optional("stop", StopSchema())
       .Take(kN)
+      .Take(kIgnoreEos)
       .Take(kStream)
       .Optional("stream_options", OrNull(ObjectSchema("Only with streams.")
                                              .Take(kIncludeUsage)

@@ -227,6 +227,7 @@ void ReadSampling(Fields& fields, assistant::GenerateCall& call) {
   ReadLogitBias(fields, s);
   ReadStop(fields, call.stop);
   call.n = static_cast<int>(fields.Integer(kN));
+  call.ignore_end = fields.Flag(kIgnoreEos);
   fields.Text(kUser);
   fields.Accept(kSamplingAccepted);
   fields.RefuseAll(kSamplingRefused);

@@ -98,7 +98,8 @@ struct GenerateCall {
   int n = 1;           // choices for each prompt; choice p * n + k is the k-th of prompt p
   int tokens_max = 0;  // 0: what the context has left
   std::vector<std::string> stop;
-  int top_logprobs = -1;  // -1: none
+  bool ignore_end = false;  // go on after the model's end token
+  int top_logprobs = -1;    // -1: none
 };
 
 struct Logprob {
