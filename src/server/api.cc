@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "console.h"
 #include "tatara/base/json_nesting.h"
 #include "tatara/base/philox.h"
 #include "tatara/base/sha256.h"
@@ -166,6 +167,7 @@ void HandleRequest(const ApiContext& context, std::shared_ptr<Exchange> exchange
   ApiCall call{.exchange = exchange, .context = &context, .body = Json::object()};
   call.headers.emplace_back("x-request-id", FreshId());
   if (const auto error = CheckWhere(context, request)) return call.Fail(*error);
+  if (ServeConsole(call)) return;
 
   const Route* route = nullptr;
   std::string allowed;

@@ -325,7 +325,8 @@ std::string Session::Head(int status, std::string_view content_type, const Heade
                                  StatusText(status), content_type);
   head += "X-Content-Type-Options: nosniff\r\n";
   for (const auto& [name, value] : headers) head += fmt::format("{}: {}\r\n", name, value);
-  if (length) {
+  if (status == 304) {  // has no body; a length would be that of the answer left out
+  } else if (length) {
     head += fmt::format("Content-Length: {}\r\n", *length);
   } else if (chunked_) {
     head += "Transfer-Encoding: chunked\r\n";
@@ -497,6 +498,8 @@ std::string_view StatusText(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 304:
+      return "Not Modified";
     case 400:
       return "Bad Request";
     case 401:

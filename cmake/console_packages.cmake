@@ -1,0 +1,25 @@
+# cmake -DNPM=npm -DCONSOLE=folder [-DDEV=ON] -P console_packages.cmake: `npm ci` where what is installed is not
+# what the lock file says. Scripts of packages are not run. DEV: also the packages that only the tests need.
+# Several build folders share console/node_modules, so one at a time.
+file(LOCK ${CONSOLE}/.install.lock GUARD PROCESS TIMEOUT 900)
+file(SHA256 ${CONSOLE}/package-lock.json wanted)
+set(stamp ${CONSOLE}/node_modules/.tatara-installed)
+set(found "")
+if(EXISTS ${stamp})
+  file(READ ${stamp} found)
+endif()
+if(found STREQUAL "${wanted} dev" OR (NOT DEV AND found STREQUAL "${wanted}"))
+  return()
+endif()
+set(options --ignore-scripts --no-audit --no-fund --prefer-offline --loglevel=error)
+if(DEV)
+  string(APPEND wanted " dev")
+else()
+  list(APPEND options --omit=dev)
+endif()
+execute_process(COMMAND ${NPM} ci ${options} WORKING_DIRECTORY ${CONSOLE} RESULT_VARIABLE result
+                OUTPUT_VARIABLE output ERROR_VARIABLE output)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "npm ci in console/ failed:\n${output}")
+endif()
+file(WRITE ${stamp} "${wanted}")

@@ -1,0 +1,38 @@
+// Whether the server wants a key, and what is loaded once it is content.
+import { signal } from '@preact/signals';
+import * as api from '../api/session.ts';
+import { ApiError, whenSignInIsWanted } from '../api/http.ts';
+import { problemText } from '../i18n/index.ts';
+import { loadHistory } from './history.ts';
+import { loadModels } from './models.ts';
+import { showProblem } from './problems.ts';
+
+export type SessionState = 'loading' | 'signed-out' | 'ready';
+export const session = signal<SessionState>('loading');
+export const signedInByKey = signal(false);
+
+export async function enter(): Promise<void> {
+  try {
+    await Promise.all([loadModels(), loadHistory()]);
+    session.value = 'ready';
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) return; // the sign-in page is shown
+    session.value = 'ready';
+    showProblem(problemText(error));
+  }
+}
+
+export async function signIn(key: string): Promise<void> {
+  await api.signIn(key);
+  signedInByKey.value = true;
+  await enter();
+}
+
+export async function signOut(): Promise<void> {
+  await api.signOut();
+  location.reload();
+}
+
+whenSignInIsWanted(() => {
+  session.value = 'signed-out';
+});
