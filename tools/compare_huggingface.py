@@ -28,6 +28,19 @@ LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_fac
               original_max_position_embeddings=32)
 LONG = dict(rope_type="longrope", type="longrope", short_factor=[1.0, 1.1, 1.2, 1.3, 1.4, 1.5],
             long_factor=[1.0, 1.5, 2.0, 3.0, 4.0, 5.0])
+GPT_OSS = dict(head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=8,
+               rope_parameters=dict(YARN, rope_theta=150000.0, truncate=False))
+DEEPSEEK = dict(kv_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=12,
+                moe_intermediate_size=16, n_routed_experts=4, n_shared_experts=1,
+                num_experts_per_tok=3, first_k_dense_replace=1, num_key_value_heads=4,
+                rope_parameters=dict(YARN, rope_theta=10000.0, mscale=0.707,
+                                     mscale_all_dim=0.707))
+HYBRID = dict(head_dim=16, linear_num_key_heads=2, linear_num_value_heads=6,
+              linear_key_head_dim=16, linear_value_head_dim=16,
+              rope_parameters=dict(rope_type="default", rope_theta=10000.0,
+                                   partial_rotary_factor=0.5))
+HYBRID_EXPERTS = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=8,
+                      shared_expert_intermediate_size=16)
 FAMILIES = {
     "llama": ("Llama", {}),
     "llama3": ("Llama", dict(rope_scaling=LLAMA3)),
@@ -59,6 +72,36 @@ FAMILIES = {
                                 moe_intermediate_size=16, n_shared_experts=1,
                                 first_k_dense_replace=1, routed_scaling_factor=1.5, n_group=1,
                                 topk_group=1, use_qk_norm=True)),
+    "gptoss": ("GptOss", dict(GPT_OSS)),
+    "gptoss_whole": ("GptOss", dict(GPT_OSS, rope_parameters=dict(
+        YARN, rope_theta=150000.0, truncate=True))),
+    "deepseek_v3": ("DeepseekV3", dict(DEEPSEEK, q_lora_rank=32, n_routed_experts=8, n_group=4,
+                                       topk_group=2, norm_topk_prob=True,
+                                       routed_scaling_factor=2.5)),
+    "deepseek_v3_noyarn": ("DeepseekV3", dict(DEEPSEEK, q_lora_rank=None, rope_parameters=None,
+                                              n_group=1, topk_group=1)),
+    "deepseek_v2": ("DeepseekV2", dict(DEEPSEEK, q_lora_rank=None, topk_method="greedy",
+                                       norm_topk_prob=False)),
+    "deepseek_v2_groups": ("DeepseekV2", dict(DEEPSEEK, q_lora_rank=32, n_routed_experts=8,
+                                              topk_method="group_limited_greedy", n_group=4,
+                                              topk_group=2, routed_scaling_factor=16.0)),
+    "qwen3next": ("Qwen3Next", dict(HYBRID, **HYBRID_EXPERTS)),
+    "qwen35": ("Qwen3_5", HYBRID),
+    "qwen35moe": ("Qwen3_5Moe", dict(HYBRID, **HYBRID_EXPERTS)),
+    "gemma4": ("Gemma4", dict(num_hidden_layers=6, head_dim=16, global_head_dim=32,
+                              sliding_window=8, num_kv_shared_layers=2, use_double_wide_mlp=True,
+                              layer_types=["sliding_attention", "full_attention"] * 3,
+                              hidden_size_per_layer_input=8, vocab_size_per_layer_input=272,
+                              final_logit_softcapping=4.0)),
+    "gemma4moe": ("Gemma4", dict(num_hidden_layers=3, head_dim=16, global_head_dim=32,
+                                 sliding_window=8, attention_k_eq_v=True,
+                                 num_global_key_value_heads=1, enable_moe_block=True,
+                                 num_experts=4, top_k_experts=2, moe_intermediate_size=16,
+                                 layer_types=["sliding_attention"] * 2 + ["full_attention"],
+                                 hidden_size_per_layer_input=0)),
+    "mistral3": ("Ministral3", dict(head_dim=16, rope_parameters=dict(
+        YARN, rope_theta=1e6, original_max_position_embeddings=8, mscale=1.0, mscale_all_dim=1.0,
+        llama_4_scaling_beta=0.1))),
     "gpt2": ("GPT2", dict(n_embd=48, n_layer=2, n_head=4, n_positions=256)),
 }
 IDS = [(i * 37 + 11) % 272 for i in range(24)]
@@ -66,7 +109,8 @@ IDS = [(i * 37 + 11) % 272 for i in range(24)]
 
 def make_model(name):
     prefix, more = FAMILIES[name]
-    config_name = "Gemma3TextConfig" if prefix == "Gemma3" else prefix + "Config"
+    of_text = ("Gemma3", "Gemma4", "Qwen3_5", "Qwen3_5Moe")
+    config_name = prefix + ("TextConfig" if prefix in of_text else "Config")
     model_name = "GPT2LMHeadModel" if prefix == "GPT2" else prefix + "ForCausalLM"
     base = dict(vocab_size=272, bos_token_id=0, eos_token_id=1) if prefix == "GPT2" else BASE
     torch.manual_seed(1234)
@@ -76,9 +120,16 @@ def make_model(name):
             if p.dim() > 1:
                 p.copy_(torch.randn_like(p) * (1.7 / p.shape[-1] ** 0.5))
             elif ("norm" in key or "ln_" in key) and key.endswith("weight"):
-                p.copy_(torch.randn_like(p) * 0.2 + (0 if "gemma" in name else 1))
+                less_one = prefix in ("Gemma2", "Gemma3") or (
+                    prefix in ("Qwen3Next", "Qwen3_5", "Qwen3_5Moe") and "linear_attn" not in key)
+                p.copy_(torch.randn_like(p) * 0.2 + (0 if less_one else 1))
             else:
                 p.copy_(torch.randn_like(p) * 0.1)
+        for key, buffer in model.named_buffers():
+            if key.endswith("layer_scalar"):
+                buffer.copy_(torch.rand_like(buffer) + 0.5)
+            elif key.endswith("e_score_correction_bias"):
+                buffer.copy_(torch.randn_like(buffer) * 0.1)
     return model
 
 

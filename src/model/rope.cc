@@ -20,8 +20,13 @@ double PairThatTurns(const RopeConfig& c, double turns) {
 
 // YaRN: a linear ramp over the pairs from "keep the frequency" to "divide it by the factor".
 void ScaleByParts(const RopeConfig& c, std::span<double> inverse_frequencies) {
-  const double first = std::max(0.0, std::floor(PairThatTurns(c, c.beta_fast)));
-  const double last = std::min(c.n_rot - 1.0, -std::floor(-PairThatTurns(c, c.beta_slow)));
+  double first = PairThatTurns(c, c.beta_fast), last = PairThatTurns(c, c.beta_slow);
+  if (c.whole_pairs) {
+    first = std::floor(first);
+    last = -std::floor(-last);
+  }
+  first = std::max(0.0, first);
+  last = std::min(c.n_rot - 1.0, last);
   for (std::size_t i = 0; i < inverse_frequencies.size(); ++i) {
     const double way = (static_cast<double>(i) - first) / std::max(0.001, last - first);
     const double stretched = std::clamp(way, 0.0, 1.0);

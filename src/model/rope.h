@@ -25,6 +25,7 @@ struct RopeConfig {
   double original_context = 0;  // positions before stretching; YaRN, Llama 3, longrope
   double beta_fast = 32;        // YaRN: pairs that turn more often than this keep their frequency,
   double beta_slow = 1;         // pairs that turn less often are stretched in full
+  bool whole_pairs = true;      // YaRN: the pairs where stretching begins and ends are rounded
   double low_freq_factor = 1;   // Llama 3: pairs whose wave is longer than original_context / low
   double high_freq_factor = 4;  // are stretched in full, those shorter than ... / high not at all
   double magnitude = 1;         // multiplies cosines and sines

@@ -25,6 +25,8 @@ Result<> ReadYarn(Keys& keys, double attn_factor, RopeConfig& rope) {
   TATARA_TRY(rope.beta_fast, keys.FloatOr("rope.scaling.yarn_beta_fast", 32, {1e-3, 1e6}));
   TATARA_TRY(rope.beta_slow, keys.FloatOr("rope.scaling.yarn_beta_slow", 1, {1e-3, 1e6}));
   TATARA_RETURN_IF_ERROR(keys.OnlyFloat("rope.scaling.yarn_ext_factor", 1));
+  // Of folders only: GGUF has no key for what config.json calls "truncate".
+  TATARA_TRY(rope.whole_pairs, keys.BoolOr("rope.scaling.yarn_truncate", true));
   // Models that scale their scores by the square of this weight leave it out of cosines and sines.
   TATARA_TRY(const double log_multiplier,
              keys.FloatOr("rope.scaling.yarn_log_multiplier", 0, {0, 100}));

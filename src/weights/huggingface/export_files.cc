@@ -75,6 +75,13 @@ PartialFolder::~PartialFolder() {
   if (!path_.empty()) fs::remove_all(path_, ignored);
 }
 
+Result<> PartialFolder::MakeFolder(const std::string& name) const {
+  std::error_code error;
+  if (fs::create_directory(path_ / name, error)) return Ok{};
+  if (error) errno = error.value();
+  return ErrnoError("{0}: cannot create: {1}", (path_ / name).string());
+}
+
 Result<> PartialFolder::WriteText(const std::string& name, std::string_view text) const {
   TATARA_TRY(NewFile file, NewFile::Create(path_ / name));
   TATARA_RETURN_IF_ERROR(file.Write(AsBytes(text)));

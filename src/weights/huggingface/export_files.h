@@ -38,6 +38,7 @@ class PartialFolder {
   ~PartialFolder();
 
   const std::filesystem::path& path() const { return path_; }
+  Result<> MakeFolder(const std::string& name) const;
   Result<> WriteText(const std::string& name, std::string_view text) const;
   Result<> Land();  // takes its final name, once
 

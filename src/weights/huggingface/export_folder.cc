@@ -54,7 +54,7 @@ Result<> Encode(DType dtype, std::span<const float> values, const std::string& p
     }
     if (std::isfinite(values[i]) && !std::isfinite(back)) {
       return Refuse("{0}: tensor '{1}' holds {2}, which {3} can not hold", path,
-                    Printable(tensor.source), values[i], NamesOf(dtype).safetensors);
+                    Printable(tensor.parts[0].source), values[i], NamesOf(dtype).safetensors);
     }
   }
   return Ok{};
@@ -85,7 +85,8 @@ class Exporter {
   Result<HfExportReport> Export(const std::filesystem::path& folder);
 
  private:
-  Result<> WriteConfig(const PartialFolder& folder, const ExportForm& form);
+  Result<ReadBack> WriteSettings(const PartialFolder& folder, const ExportForm& form);
+  Result<> WriteSentenceFiles(const PartialFolder& folder);
   Result<> WriteShard(const PartialFolder& folder, const std::string& name,
                       std::span<const ExportTensor> tensors);
   Result<> WriteTensor(const ExportTensor& tensor, NewFile& file);
@@ -93,7 +94,6 @@ class Exporter {
                       std::span<const std::span<const ExportTensor>> shards);
   Result<> WriteSidecars(const PartialFolder& folder);
   Result<> WriteText(const PartialFolder& folder, const std::string& name, std::string_view text);
-  Result<FamilySizes> Sizes() const;
   std::string ShardName(std::size_t index, std::size_t count) const;
 
   const TensorStore& store_;
@@ -110,36 +110,48 @@ Result<> Exporter::WriteText(const PartialFolder& folder, const std::string& nam
   return folder.WriteText(name, text);
 }
 
-Result<> Exporter::WriteConfig(const PartialFolder& folder, const ExportForm& form) {
+Result<ReadBack> Exporter::WriteSettings(const PartialFolder& folder, const ExportForm& form) {
   const bool tied = !options_.separate_head && store_.Find("output.weight") == nullptr;
   TATARA_TRY(
       const Json config,
       MakeConfig(store_, form, {.dtype_name = NamesOf(options_.dtype).torch, .tied_head = tied}));
   TATARA_RETURN_IF_ERROR(WriteText(folder, "config.json", config.dump(2) + "\n"));
-  return CheckReadsBack(store_, form, folder.path() / "config.json");
+  TATARA_RETURN_IF_ERROR(WriteSentenceFiles(folder));
+  return CheckReadsBack(store_, form, folder.path());
 }
 
-Result<FamilySizes> Exporter::Sizes() const {
-  const Metadata& keys = store_.metadata();
-  TATARA_TRY(const std::string architecture, keys.String("general.architecture"));
-  FamilySizes sizes;
-  TATARA_TRY(sizes.n_embd, keys.Int(architecture + ".embedding_length"));
-  TATARA_TRY(sizes.n_heads, keys.Int(architecture + ".attention.head_count"));
-  TATARA_TRY(sizes.n_kv_heads,
-             keys.IntOr(architecture + ".attention.head_count_kv", sizes.n_heads));
-  TATARA_TRY(sizes.head_dim,
-             keys.IntOr(architecture + ".attention.key_length", sizes.n_embd / sizes.n_heads));
-  return sizes;
+// What sentence-transformers is told about vectors, where the model says how it pools them.
+Result<> Exporter::WriteSentenceFiles(const PartialFolder& folder) {
+  constexpr const char* kModes[] = {nullptr, "mean_tokens", "cls_token", "lasttoken"};
+  const std::string folder_name = "1_Pooling", package = "sentence_transformers.models.";
+  Json unused;
+  const ExportKeys keys(store_, unused);
+  const std::int64_t pooling = keys.Int("pooling_type");
+  if (pooling < 1 || pooling > 3) return Ok{};
+  Json modes = {{"word_embedding_dimension", keys.Int("embedding_length")}};
+  for (const char* mode : kModes) {
+    if (mode != nullptr) modes[std::string("pooling_mode_") + mode] = mode == kModes[pooling];
+  }
+  const Json modules = {
+      {{"idx", 0}, {"name", "0"}, {"path", ""}, {"type", package + "Transformer"}},
+      {{"idx", 1}, {"name", "1"}, {"path", folder_name}, {"type", package + "Pooling"}},
+      {{"idx", 2}, {"name", "2"}, {"path", "2_Normalize"}, {"type", package + "Normalize"}}};
+  TATARA_RETURN_IF_ERROR(folder.MakeFolder(folder_name));
+  TATARA_RETURN_IF_ERROR(WriteText(folder, folder_name + "/config.json", modes.dump(2) + "\n"));
+  TATARA_RETURN_IF_ERROR(WriteText(folder, "modules.json", modules.dump(2) + "\n"));
+  const std::int64_t tokens = keys.Int("embedding.max_tokens");
+  if (tokens < 1) return Ok{};
+  const Json length = {{"max_seq_length", tokens}, {"do_lower_case", false}};
+  return WriteText(folder, "sentence_bert_config.json", length.dump(2) + "\n");
 }
 
 Result<> Exporter::WriteTensor(const ExportTensor& tensor, NewFile& file) {
-  const std::int64_t blocks = std::max<std::int64_t>(
-      1, kValuesAtOnce / std::max<std::int64_t>(1, tensor.n_cols * tensor.rows_of_block));
-  const std::int64_t rows_at_once = blocks * tensor.rows_of_block;
-  for (std::int64_t row = 0; row < tensor.n_rows; row += rows_at_once) {
-    const std::int64_t n = std::min(rows_at_once, tensor.n_rows - row);
-    values_.resize(static_cast<std::size_t>(n * tensor.n_cols));
-    TATARA_RETURN_IF_ERROR(ReadRows(tensor, row, options_, values_));
+  const std::int64_t size = tensor.layout.block_values();
+  const std::int64_t at_once = std::max<std::int64_t>(1, kValuesAtOnce / size);
+  for (std::int64_t block = 0; block < tensor.layout.n_blocks(); block += at_once) {
+    const std::int64_t n = std::min(at_once, tensor.layout.n_blocks() - block);
+    values_.resize(static_cast<std::size_t>(n * size));
+    TATARA_RETURN_IF_ERROR(ReadBlocks(tensor, block, store_, options_, values_));
     TATARA_RETURN_IF_ERROR(
         Encode(options_.dtype, values_, store_.path().string(), tensor, encoded_));
     TATARA_RETURN_IF_ERROR(file.Write(encoded_));
@@ -157,7 +169,7 @@ Result<> Exporter::WriteShard(const PartialFolder& folder, const std::string& na
   for (const ExportTensor& tensor : tensors) {
     const std::uint64_t end = at + BytesOf(tensor, options_.dtype);
     header[tensor.name] = {{"dtype", NamesOf(options_.dtype).safetensors},
-                           {"shape", tensor.shape},
+                           {"shape", tensor.layout.published()},
                            {"data_offsets", {at, end}}};
     at = end;
   }
@@ -218,12 +230,14 @@ Result<> Exporter::WriteSidecars(const PartialFolder& folder) {
 }
 
 Result<HfExportReport> Exporter::Export(const std::filesystem::path& final_folder) {
-  TATARA_TRY(const ExportForm form, FindExportForm(store_.metadata()));
+  TATARA_TRY(const ExportForm* form, FindExportForm(store_));
   TATARA_TRY(PartialFolder folder, PartialFolder::Create(final_folder));
-  TATARA_RETURN_IF_ERROR(WriteConfig(folder, form));
-  TATARA_TRY(const FamilySizes sizes, Sizes());
-  TATARA_TRY(const std::vector<ExportTensor> plan,
-             PlanTensors(store_, *form.family, sizes, options_.separate_head));
+  TATARA_TRY(const ReadBack read, WriteSettings(folder, *form));
+  TATARA_TRY(
+      const std::vector<ExportTensor> plan,
+      PlanTensors(
+          store_, *read.family,
+          {.sizes = read.sizes, .prefix = form->prefix, .separate_head = options_.separate_head}));
   for (const ExportTensor& tensor : plan) report_.bytes += BytesOf(tensor, options_.dtype);
   const auto shards = CutShards(plan, options_);
   for (std::size_t i = 0; i < shards.size(); ++i) {
@@ -232,7 +246,7 @@ Result<HfExportReport> Exporter::Export(const std::filesystem::path& final_folde
   TATARA_RETURN_IF_ERROR(WriteIndex(folder, shards));
   TATARA_RETURN_IF_ERROR(WriteSidecars(folder));
   TATARA_RETURN_IF_ERROR(folder.Land());
-  report_.model_class = form.model_class;
+  report_.model_class = form->model_class;
   report_.n_tensors = std::ssize(plan);
   return std::move(report_);
 }

@@ -1,7 +1,6 @@
 #include "huggingface/export_tensors.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "huggingface/place_tensors.h"
 #include "utf8.h"
@@ -9,8 +8,9 @@
 namespace tatara::weights {
 namespace {
 
-// The layer in `name` where it meets `pattern`, whose '#' stands for it; -1 where it has none.
+// The layer in `name` where it meets `pattern`, whose '#' stands for it; empty where it has none.
 bool MeetsPattern(std::string_view pattern, std::string_view name, std::string& layer) {
+  if (pattern.empty()) return false;
   const std::size_t at = pattern.find('#');
   if (at == std::string_view::npos) return pattern == name;
   const std::string_view before = pattern.substr(0, at), after = pattern.substr(at + 1);
@@ -31,133 +31,175 @@ std::string Filled(std::string_view pattern, char sign, const std::string& with)
   return out;
 }
 
+// Parts of the model that no prefix stands before.
+bool IsOfHead(std::string_view published) {
+  return published.starts_with("lm_head.") || published.starts_with("classifier.");
+}
+
 struct Found {
   const Rename* rule = nullptr;
-  std::string published;  // '*' still in it
+  bool as_second = false;
+  std::string layer;
 };
 
-Found FindName(const Family& family, std::string_view name) {
+Found FindRule(const Family& family, std::string_view name) {
   for (const std::span<const Rename> rules : family.renames) {
     for (const Rename& rule : rules) {
-      std::string layer;
-      if (rule.to.empty() || !MeetsPattern(rule.to, name, layer)) continue;
-      const bool head = rule.change == Change::kDropTied;
-      return {&rule, (head ? "" : "model.") + Filled(rule.from, '#', layer)};
+      Found found{&rule, false, {}};
+      if (MeetsPattern(rule.to, name, found.layer)) return found;
+      found.as_second = true;
+      if (MeetsPattern(rule.second, name, found.layer)) return found;
     }
   }
   return {};
 }
 
-Error NoName(const TensorStore& store, std::string_view name, std::string_view architecture) {
-  return Refuse("{0}: the tensor '{1}' has no place in the published layout of '{2}' models",
-                store.path().string(), Printable(name), architecture);
-}
+class Planner {
+ public:
+  Planner(const TensorStore& store, const Family& family, const PlanOptions& options)
+      : store_(store), family_(family), options_(options) {}
 
-// Rows that are turned are turned a head at a time; a vector's rows are its numbers.
-Result<> SetBlocks(const TensorStore& store, const FamilySizes& sizes, ExportTensor& tensor) {
-  const bool pairs = tensor.change == Change::kPairs || tensor.change == Change::kKeyPairs;
-  if (!pairs) return Ok{};
-  if (tensor.shape.size() == 1) std::swap(tensor.n_rows, tensor.n_cols);
-  tensor.rows_of_block = sizes.head_dim;
-  const std::int64_t n_heads = tensor.change == Change::kPairs ? sizes.n_heads : sizes.n_kv_heads;
-  const bool fits = sizes.head_dim % 2 == 0 && tensor.n_rows == n_heads * sizes.head_dim &&
-                    tensor.n_cols % numerics::TraitsOf(tensor.view->dtype).block_elements == 0;
-  if (fits) return Ok{};
-  return Refuse("{0}: tensor '{1}' has {2} rows, expected {3} heads of {4}", store.path().string(),
-                Printable(tensor.source), tensor.n_rows, n_heads, sizes.head_dim);
-}
-
-bool CanBeWritten(Change change) {
-  switch (change) {
-    case Change::kKeep:
-    case Change::kDropTied:
-    case Change::kPairs:
-    case Change::kKeyPairs:
-    case Change::kPlusOne:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// One tensor, or one for each expert.
-Result<> AddTensor(const TensorStore& store, const Family& family, const FamilySizes& sizes,
-                   const std::string& source, const TensorView& view,
-                   std::vector<ExportTensor>& plan) {
-  const Found found = FindName(family, source);
-  if (found.rule == nullptr || !CanBeWritten(found.rule->change)) {
-    return NoName(store, source, family.architecture);
-  }
-  const bool experts = found.published.find('*') != std::string::npos;
-  const std::int64_t n_parts = experts ? view.shape[2] : 1;
-  if (view.shape[3] != 1 || (!experts && view.shape[2] != 1)) {
-    return NoName(store, source, family.architecture);
-  }
-  for (std::int64_t part = 0; part < n_parts; ++part) {
-    ExportTensor& tensor = plan.emplace_back();
-    tensor.name = Filled(found.published, '*', std::to_string(part));
-    tensor.source = source;
-    tensor.view = &view;
-    tensor.n_rows = view.n_rows() / n_parts;
-    tensor.n_cols = view.n_cols();
-    tensor.first_row = part * tensor.n_rows;
-    tensor.change = found.rule->change;
-    tensor.shape = {tensor.n_cols};
-    if (view.n_dims > 1) tensor.shape.insert(tensor.shape.begin(), tensor.n_rows);
-    const auto place = FindPlace(family, tensor.name);
-    if (!place || place->rule != found.rule || place->to != source) {
-      return NoName(store, source, family.architecture);
+  // One tensor, or one for each expert.
+  Result<> Add(const std::string& source, const TensorView& view) {
+    const Found found = FindRule(family_, source);
+    if (found.rule == nullptr) return NoName(source);
+    const Rename& rule = *found.rule;
+    const std::string first = Filled(rule.to, '#', found.layer);
+    std::vector<std::pair<std::string, const TensorView*>> sources = {{source, &view}};
+    if (!rule.second.empty()) {
+      const std::string second = Filled(rule.second, '#', found.layer);
+      const TensorView* other = store_.Find(found.as_second ? first : second);
+      if (other == nullptr) return NoName(source);
+      if (found.as_second) return Ok{};  // written with the first
+      sources.emplace_back(second, other);
     }
-    TATARA_RETURN_IF_ERROR(SetBlocks(store, sizes, tensor));
+    const bool experts = rule.from.find('*') != std::string_view::npos;
+    const std::int64_t n_experts = experts ? view.shape[2] : 1;
+    for (std::int64_t expert = 0; expert < n_experts; ++expert) {
+      const std::string name =
+          Filled(Filled(rule.from, '#', found.layer), '*', std::to_string(expert));
+      TATARA_RETURN_IF_ERROR(AddOne(rule, name, sources, experts ? expert : -1));
+    }
+    return Ok{};
   }
+
+  std::vector<ExportTensor> Take() {
+    std::ranges::sort(plan_, {}, &ExportTensor::name);
+    return std::move(plan_);
+  }
+
+ private:
+  Error NoName(std::string_view name) const {
+    return Refuse("{0}: the tensor '{1}' has no place in the published layout of '{2}' models",
+                  store_.path().string(), Printable(name), family_.architecture);
+  }
+
+  Result<> AddOne(const Rename& rule, const std::string& name,
+                  const std::vector<std::pair<std::string, const TensorView*>>& sources,
+                  std::int64_t expert) {
+    ExportTensor tensor;
+    tensor.name = (IsOfHead(name) ? "" : std::string(options_.prefix)) + name;
+    tensor.values = ValueChangeOf(rule.change);
+    std::vector<Shape> shapes;
+    for (const auto& [source, view] : sources) {
+      if (expert >= 0 && (view->n_dims != 3 || view->shape[3] != 1)) return NoName(source);
+      Shape shape;
+      for (int i = expert >= 0 ? 2 : view->n_dims; i > 0; --i) {
+        shape.push_back(view->shape[static_cast<std::size_t>(i - 1)]);
+      }
+      tensor.parts.push_back(
+          {source, view, expert >= 0 ? expert * view->shape[1] : std::int64_t{0}});
+      shapes.push_back(std::move(shape));
+    }
+    auto layout = Layout::OfParts(rule.change, options_.sizes, shapes);
+    if (!layout || layout->n_blocks() < 1 || layout->block_values() < 1) {
+      return Refuse("{0}: the shape of '{1}' is not what the model's keys say",
+                    store_.path().string(), Printable(sources[0].first));
+    }
+    tensor.layout = std::move(*layout);
+    // What is written under this name is read as this tensor, in this way or another.
+    const auto place = FindPlace(family_, tensor.name);
+    if (!place || place->rule->from != rule.from) return NoName(sources[0].first);
+    plan_.push_back(std::move(tensor));
+    return Ok{};
+  }
+
+  const TensorStore& store_;
+  const Family& family_;
+  const PlanOptions& options_;
+  std::vector<ExportTensor> plan_;
+};
+
+// What config.json says of positions.
+bool IsSaidByConfig(std::string_view name) {
+  return name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
+         name == "rope_factors_short.weight";
+}
+
+// Whole rows of a part, or all of a vector; `out` has what is asked for of them.
+Result<> ReadPart(const ExportPart& part, std::int64_t first_value, const TensorStore& store,
+                  const HfExportOptions& options, std::vector<float>& out) {
+  const TensorView& view = *part.view;
+  const std::int64_t n_cols = view.n_cols();
+  const std::int64_t skipped = first_value % n_cols;
+  const std::int64_t first = part.first_row + first_value / n_cols;
+  const auto wanted = static_cast<std::int64_t>(out.size());
+  const std::int64_t n_rows = (skipped + wanted + n_cols - 1) / n_cols;
+  if (first + n_rows > view.n_rows()) {
+    return Refuse("{0}: the shape of '{1}' is not what the model's keys say", store.path().string(),
+                  Printable(part.source));
+  }
+  out.resize(static_cast<std::size_t>(n_rows * n_cols));
+  const auto row_bytes = static_cast<std::size_t>(numerics::StorageBytes(view.dtype, n_cols));
+  numerics::Dequantize(view.dtype,
+                       view.data.subspan(static_cast<std::size_t>(first) * row_bytes,
+                                         static_cast<std::size_t>(n_rows) * row_bytes),
+                       out);
+  if (options.change_rows) {
+    TATARA_RETURN_IF_ERROR(options.change_rows(part.source, first, out));
+  }
+  out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(skipped));
   return Ok{};
 }
 
 }  // namespace
 
 Result<std::vector<ExportTensor>> PlanTensors(const TensorStore& store, const Family& family,
-                                              const FamilySizes& sizes, bool separate_head) {
-  std::vector<ExportTensor> plan;
+                                              const PlanOptions& options) {
+  Planner planner(store, family, options);
   for (const auto& [name, view] : store.tensors()) {
-    if (name == "rope_freqs.weight") continue;  // config.json says it
-    TATARA_RETURN_IF_ERROR(AddTensor(store, family, sizes, name, view, plan));
+    if (!IsSaidByConfig(name)) TATARA_RETURN_IF_ERROR(planner.Add(name, view));
   }
   const TensorView* embedding = store.Find("token_embd.weight");
-  if (separate_head && store.Find("output.weight") == nullptr && embedding != nullptr) {
-    TATARA_RETURN_IF_ERROR(AddTensor(store, family, sizes, "output.weight", *embedding, plan));
+  if (options.separate_head && store.Find("output.weight") == nullptr && embedding != nullptr) {
+    TATARA_RETURN_IF_ERROR(planner.Add("output.weight", *embedding));
   }
-  std::ranges::sort(plan, {}, &ExportTensor::name);
-  return plan;
+  return planner.Take();
 }
 
-Result<> ReadRows(const ExportTensor& tensor, std::int64_t row, const HfExportOptions& options,
-                  std::span<float> out) {
-  const TensorView& view = *tensor.view;
-  const std::int64_t first = tensor.first_row + row;
-  const auto row_bytes =
-      static_cast<std::size_t>(numerics::StorageBytes(view.dtype, tensor.n_cols));
-  const auto n_cols = static_cast<std::size_t>(tensor.n_cols);
-  const std::size_t n_rows = out.size() / n_cols;
-  numerics::Dequantize(
-      view.dtype,
-      view.data.subspan(static_cast<std::size_t>(first) * row_bytes, n_rows * row_bytes), out);
-  if (options.change_rows) {
-    TATARA_RETURN_IF_ERROR(options.change_rows(tensor.source, first, out));
+Result<> ReadBlocks(const ExportTensor& tensor, std::int64_t first, const TensorStore& store,
+                    const HfExportOptions& options, std::span<float> out) {
+  const Layout& layout = tensor.layout;
+  const std::int64_t n_blocks = std::ssize(out) / layout.block_values();
+  std::vector<std::vector<float>> parts;
+  for (std::size_t i = 0; i < tensor.parts.size(); ++i) {
+    const std::int64_t size = layout.block_values(static_cast<int>(i));
+    std::vector<float>& values = parts.emplace_back(static_cast<std::size_t>(n_blocks * size));
+    TATARA_RETURN_IF_ERROR(ReadPart(tensor.parts[i], first * size, store, options, values));
+    if (!ToPublished(tensor.values, values)) {
+      return Refuse("{0}: tensor '{1}' holds values that its published form can not",
+                    store.path().string(), Printable(tensor.parts[i].source));
+    }
   }
-  if (tensor.change == Change::kPlusOne) {
-    for (float& value : out) value -= 1;
+  std::ranges::fill(out, 0.0F);  // rows that nobody reads
+  for (std::int64_t block = 0; block < n_blocks; ++block) {
+    for (const Run& run : layout.runs()) {
+      const float* from = parts[static_cast<std::size_t>(run.part)].data() +
+                          block * layout.block_values(run.part) + run.to;
+      float* to = out.data() + block * layout.block_values() + run.from;
+      for (std::int64_t i = 0; i < run.n; ++i) to[i * run.from_stride] = from[i * run.to_stride];
+    }
   }
-  if (tensor.rows_of_block == 1) return Ok{};
-  // Neighbours (2i, 2i + 1) of a head back to halves (i, i + D/2).
-  const auto head = static_cast<std::size_t>(tensor.rows_of_block);
-  const std::vector<float> turned(out.begin(), out.end());
-  for (std::size_t r = 0; r < n_rows; ++r) {
-    const std::size_t in_head = r % head;
-    const std::size_t to = r - in_head + in_head / 2 + in_head % 2 * (head / 2);
-    std::copy_n(turned.begin() + static_cast<std::ptrdiff_t>(r * n_cols), n_cols,
-                out.begin() + static_cast<std::ptrdiff_t>(to * n_cols));
-  }
-
   return Ok{};
 }
 

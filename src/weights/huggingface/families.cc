@@ -7,20 +7,23 @@ namespace tatara::weights {
 namespace {
 
 const Family* const kFamilies[] = {
-    &kLlamaFamily,   &kMistralFamily,    &kMixtralFamily,    &kSmolLM3Family,
-    &kGraniteFamily, &kGraniteMoeFamily, &kQwen2Family,      &kQwen2MoeFamily,
-    &kQwen3Family,   &kQwen3MoeFamily,   &kGemma2Family,     &kGemma3Family,
-    &kPhi3Family,    &kOlmo2Family,      &kOlmo3Family,      &kCohereFamily,
-    &kCohere2Family, &kGlm4Family,       &kGlm4MoeFamily,    &kGpt2Family,
-    &kBertFamily,    &kRobertaFamily,    &kBertRankerFamily, &kRobertaRankerFamily,
-    &kNomicFamily,   &kModernBertFamily,
+    &kLlamaFamily,      &kMistral3Family,   &kMistralFamily,    &kMixtralFamily,
+    &kSmolLM3Family,    &kGraniteFamily,    &kGraniteMoeFamily, &kQwen2Family,
+    &kQwen2MoeFamily,   &kQwen3Family,      &kQwen3MoeFamily,   &kQwen3NextFamily,
+    &kQwen35Family,     &kQwen35MoeFamily,  &kGemma2Family,     &kGemma3Family,
+    &kGemma4Family,     &kPhi3Family,       &kOlmo2Family,      &kOlmo3Family,
+    &kCohereFamily,     &kCohere2Family,    &kGlm4Family,       &kGlm4MoeFamily,
+    &kDeepseekV2Family, &kDeepseekV3Family, &kGptOssFamily,     &kGpt2Family,
+    &kBertFamily,       &kRobertaFamily,    &kBertRankerFamily, &kRobertaRankerFamily,
+    &kNomicFamily,      &kModernBertFamily, &kJinaFamily,
 };
 
 }  // namespace
 
-const Family* FindFamily(std::string_view name) {
+const Family* FindFamily(std::string_view name, const Config& text) {
   for (const Family* family : kFamilies) {
-    if (std::ranges::find(family->names, name) != family->names.end()) return family;
+    const bool named = std::ranges::find(family->names, name) != family->names.end();
+    if (named && (family->is_meant == nullptr || family->is_meant(text))) return family;
   }
   return nullptr;
 }

@@ -26,9 +26,32 @@ enum class Change : std::uint8_t {
   kPairs,        // rows of each query head from halves (i, i + D/2) to neighbours (2i, 2i + 1)
   kKeyPairs,     // the same for key heads
   kPlusOne,      // a norm that is published as its difference from 1
-  kTranspose,    // stored input x output
+  kSqueeze,      // with dimensions of 1 that GGUF has not
+  kOneRow,       // a vector that is published as a matrix of one row
+  kTranspose,    // stored input x output, for each expert
   kHalves,       // two matrices, one above the other: the first is `to`, the second `second`
   kDropTwoRows,  // RoBERTa counts positions from 2
+
+  // gpt-oss: rows (or numbers) of two matrices in turn, `to` and `second`.
+  kEvenOddRows,
+  kEvenOdd,
+  kTransposeEvenOdd,  // and stored input x output
+
+  // DeepSeek: of every head first K_b, which GGUF has transposed (`to`), then V_b (`second`).
+  kKeysAndValues,
+
+  // Delta nets. -exp(x): GGUF has the decay itself.
+  kNegativeExp,
+  // Key head after key head: its query, its key, the values and the gates of its value heads;
+  // queries, keys and values are `to`, gates `second`.
+  kQueriesToGates,
+  // Value heads that read key head h / ratio there and h mod n here: their rows; their rows after
+  // those of queries and keys; their columns.
+  kValueHeads,
+  kValueHeadsNegativeExp,
+  kAfterKeysValueHeads,
+  kSqueezeAfterKeysValueHeads,
+  kValueHeadColumns,
 };
 
 // '#' stands for the layer's number, '*' for the expert's; tensors of several experts become one.
@@ -46,6 +69,9 @@ struct MadeTensor {
 // Sizes that several places need, checked once.
 struct FamilySizes {
   std::int64_t n_embd = 0, n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0;
+  std::int64_t plain_dim = 0, value_dim = 0;  // of latent attention: unturned keys, and values
+  // Of delta nets: heads of keys and of values, and the size of both.
+  std::int64_t n_state_heads = 0, n_value_heads = 0, state_dim = 0;
 };
 
 // What a family writes its keys with.
@@ -57,6 +83,10 @@ class KeyWriter {
   const Config& config;  // the part of config.json about text
   FamilySizes sizes;
   std::vector<MadeTensor> made;
+  // What holds where config.json says nothing: how much of a head is turned; whether every layer
+  // may have experts, so that no size of a dense feed-forward is needed.
+  double partial_rotary_otherwise = 1;
+  bool all_experts = false;
 
   void Set(std::string_view key, Metadata::Value value) {
     metadata_.Set(std::string(architecture_) + "." + std::string(key), std::move(value));
@@ -72,6 +102,7 @@ class KeyWriter {
   Result<> NeedInt(std::string_view from, std::string_view to);
   // A setting whose other values ask for something that has no GGUF key.
   Result<> OnlyBool(std::string_view key, bool value) const;
+  Result<> OnlyNumber(std::string_view key, double value) const;
   Result<> OnlyString(std::string_view key, std::initializer_list<std::string_view> values) const;
 
  private:
@@ -84,10 +115,13 @@ struct Family {
   std::string_view architecture;            // GGUF's name
   std::span<const std::span<const Rename>> renames;
   Result<> (*write_keys)(KeyWriter& keys);
+  // Of families that share a name: whether it is this one. Null: it is.
+  bool (*is_meant)(const Config& text) = nullptr;
 };
 
-// Null where no family has it. `name`: the first of "architectures".
-const Family* FindFamily(std::string_view name);
+// Null where no family has it. `name`: the first of "architectures"; `text` its part of config.json
+// about text.
+const Family* FindFamily(std::string_view name, const Config& text);
 // Those whose models GGUF calls `architecture`.
 std::vector<const Family*> FamiliesOfArchitecture(std::string_view architecture);
 std::string NearestFamilyName(std::string_view name);
@@ -101,6 +135,14 @@ Result<> WriteRopeKeys(KeyWriter& keys);
 Result<> WriteNormKey(KeyWriter& keys, std::string_view from = "rms_norm_eps",
                       std::string_view to = "attention.layer_norm_rms_epsilon");
 Result<> WriteUsualKeys(KeyWriter& keys);  // the three above
+// A size of 1 to 2^24; `otherwise` above 0 where the key is absent.
+Result<std::int64_t> SizeOf(const Config& config, std::string_view key, std::int64_t otherwise = 0);
+// rope_parameters, or rope_scaling as older files call it; of global layers where kinds differ.
+Config RopeOf(const Config& config);
+// "layer_types", if there: of a layer each, every `period`-th "full_attention".
+Result<> OnlyFullEvery(const Config& config, std::int64_t period);
+// Layers that predict further tokens follow the others; they are counted, and not run.
+Result<> WriteLayersAhead(KeyWriter& keys);
 // All layers see a window, or the config says which do; 0 where none does.
 Result<std::int64_t> WindowOf(const Config& config);
 
@@ -111,5 +153,6 @@ extern const std::span<const Rename> kPairsAttention;  // rotary pairs as GGUF's
 extern const std::span<const Rename> kGatedFfn;
 extern const std::span<const Rename> kTwoNorms;
 extern const std::span<const Rename> kHeadNorms;
+extern const std::span<const Rename> kLayersAhead;
 
 }  // namespace tatara::weights

@@ -19,7 +19,7 @@ Result<const Family*> FamilyOf(const Config& config) {
   if (names.empty()) {
     return Refuse("{0}: the key '{1}' is missing", config.origin(), "architectures");
   }
-  const Family* family = FindFamily(names.front());
+  const Family* family = FindFamily(names.front(), config.TextPart());
   if (family != nullptr) return family;
   const std::string near = NearestFamilyName(names.front());
   if (near.empty()) {

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 
+#include "huggingface/layout.h"
 #include "utf8.h"
 
 namespace tatara::weights {
@@ -15,11 +17,12 @@ using numerics::DType;
 
 constexpr std::int64_t kExpertsMax = 1 << 14;
 
-// Parts of a multimodal model that a text model does without.
+// Parts of a multimodal model that a text model does without, and layers that predict further
+// tokens.
 bool IsOfAnotherSense(std::string_view name) {
   for (const std::string_view prefix :
        {"vision_tower.", "vision_model.", "visual.", "multi_modal_projector.", "audio_tower.",
-        "embed_vision.", "embed_audio."}) {
+        "embed_vision.", "embed_audio.", "mtp."}) {
     if (name.starts_with(prefix)) return true;
   }
   return false;
@@ -87,17 +90,9 @@ class Placer {
   Result<> JoinExperts();
 
  private:
-  Result<> Add(const std::string& to, const SourceTensor& tensor);
   // A copy of other bytes; `shape` slowest dimension first.
-  Result<std::span<std::byte>> Make(const std::string& to, DType dtype,
-                                    const std::vector<std::int64_t>& shape);
-  Result<> TurnPairs(const Placed& place, const SourceTensor& tensor, std::int64_t n_heads);
-  Result<> PlusOne(const Placed& place, const SourceTensor& tensor);
-  Result<> Transpose(const Placed& place, const SourceTensor& tensor);
-  Result<> Halve(const Placed& place, const SourceTensor& tensor);
-  Result<> DropTwoRows(const Placed& place, const SourceTensor& tensor);
-  // Of one value; types of blocks or of parts of a byte have none.
-  Result<std::size_t> BytesEach(const Placed& place, const SourceTensor& tensor) const;
+  Result<std::span<std::byte>> Make(const std::string& to, DType dtype, const Shape& shape);
+  Result<> Rearrange(const Placed& place, const SourceTensor& tensor);
   Error WrongShape(std::string_view to) const {
     return Refuse("{0}: the shape of '{1}' is not what config.json says", store_.path().string(),
                   Printable(to));
@@ -119,12 +114,32 @@ TensorView ViewOf(DType dtype, const std::vector<std::int64_t>& shape, ByteSpan 
   return view;
 }
 
-Result<> Placer::Add(const std::string& to, const SourceTensor& tensor) {
-  return store_.Add(to, ViewOf(*tensor.type->dtype, tensor.shape, tensor.data));
+// The numbers of `from` where `layout` has them in `to`; numbers are moved as the blocks that they
+// are stored in.
+void Scatter(const Layout& layout, DType dtype, ByteSpan from,
+             std::span<const std::span<std::byte>> to) {
+  const numerics::DTypeTraits& traits = numerics::TraitsOf(dtype);
+  const auto at = [&](std::int64_t n) {
+    return static_cast<std::size_t>(n / traits.block_elements * traits.block_bytes);
+  };
+  for (std::int64_t block = 0; block < layout.n_blocks(); ++block) {
+    const std::byte* const source = from.data() + at(block * layout.block_values());
+    for (const Run& run : layout.runs()) {
+      std::byte* const target = to[static_cast<std::size_t>(run.part)].data() +
+                                at(block * layout.block_values(run.part) + run.to);
+      if (run.from_stride == 1 && run.to_stride == 1) {
+        std::memcpy(target, source + at(run.from), at(run.n));
+        continue;
+      }
+      for (std::int64_t i = 0; i < run.n; ++i) {
+        std::memcpy(target + at(i * run.to_stride), source + at(run.from + i * run.from_stride),
+                    at(1));
+      }
+    }
+  }
 }
 
-Result<std::span<std::byte>> Placer::Make(const std::string& to, DType dtype,
-                                          const std::vector<std::int64_t>& shape) {
+Result<std::span<std::byte>> Placer::Make(const std::string& to, DType dtype, const Shape& shape) {
   std::uint64_t n_rows = 1;
   for (std::size_t i = 0; i + 1 < shape.size(); ++i) n_rows *= static_cast<std::uint64_t>(shape[i]);
   const auto counted =
@@ -141,81 +156,35 @@ Result<std::span<std::byte>> Placer::Make(const std::string& to, DType dtype,
   return made;
 }
 
-// Row i of the second half of a head belongs beside row i of the first.
-Result<> Placer::TurnPairs(const Placed& place, const SourceTensor& tensor, std::int64_t n_heads) {
-  const std::int64_t rows = tensor.shape[0];
-  const std::int64_t head = options_.sizes.head_dim;
-  if (tensor.shape.size() > 2 || head % 2 != 0 || rows != n_heads * head) {
+// What a tensor of `place` is made of: its parts, filled run by run.
+Result<> Placer::Rearrange(const Placed& place, const SourceTensor& tensor) {
+  const bool turned = place.rule->change == Change::kTranspose && tensor.by_output;
+  const Change change = turned ? Change::kKeep : place.rule->change;
+  const auto layout = Layout::OfPublished(change, options_.sizes, tensor.shape);
+  if (!layout || layout->parts().size() != (place.rule->second.empty() ? 1 : 2)) {
     return WrongShape(place.to);
   }
-  TATARA_TRY(const auto made, Make(place.to, *tensor.type->dtype, tensor.shape));
-  const std::size_t row_bytes = tensor.data.size() / static_cast<std::size_t>(rows);
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const std::int64_t in_head = r % head;
-    const std::int64_t from = r - in_head + in_head / 2 + in_head % 2 * (head / 2);
-    std::memcpy(made.data() + static_cast<std::size_t>(r) * row_bytes,
-                tensor.data.data() + static_cast<std::size_t>(from) * row_bytes, row_bytes);
+  const ValueChange values = ValueChangeOf(change);
+  if (layout->is_identity() && values == ValueChange::kNone) {
+    return store_.Add(place.to, ViewOf(*tensor.type->dtype, layout->parts()[0], tensor.data));
   }
-  return Ok{};
-}
-
-Result<> Placer::PlusOne(const Placed& place, const SourceTensor& tensor) {
-  TATARA_TRY(const auto made, Make(place.to, DType::kF32, tensor.shape));
-  const std::span values(reinterpret_cast<float*>(made.data()), made.size() / sizeof(float));
-  numerics::Dequantize(*tensor.type->dtype, tensor.data, values);
-  for (float& value : values) value += 1;
-  return Ok{};
-}
-
-Result<std::size_t> Placer::BytesEach(const Placed& place, const SourceTensor& tensor) const {
-  const auto bits = static_cast<std::size_t>(tensor.type->bits);
-  if (bits > 0 && bits % 8 == 0) return bits / 8;
-  return Refuse("{0}: '{1}' has the type {2}, whose values can not be moved one by one",
-                store_.path().string(), Printable(place.to), tensor.type->name);
-}
-
-Result<> Placer::Transpose(const Placed& place, const SourceTensor& tensor) {
-  if (tensor.shape.size() != 2) return WrongShape(place.to);
-  TATARA_TRY(const std::size_t bytes, BytesEach(place, tensor));
-  const auto rows = static_cast<std::size_t>(tensor.shape[0]);
-  const auto cols = static_cast<std::size_t>(tensor.shape[1]);
-  TATARA_TRY(const auto made,
-             Make(place.to, *tensor.type->dtype, {tensor.shape[1], tensor.shape[0]}));
-  for (std::size_t c = 0; c < cols; ++c) {
-    for (std::size_t r = 0; r < rows; ++r) {
-      std::memcpy(made.data() + (c * rows + r) * bytes, tensor.data.data() + (r * cols + c) * bytes,
-                  bytes);
-    }
+  DType dtype = *tensor.type->dtype;
+  ByteSpan data = tensor.data;
+  std::vector<float> widened;
+  if (values != ValueChange::kNone ||
+      !layout->MovesWhole(numerics::TraitsOf(dtype).block_elements)) {
+    widened.resize(static_cast<std::size_t>(tensor.n_rows() * tensor.n_cols()));
+    numerics::Dequantize(dtype, data, widened);
+    FromPublished(values, widened);
+    dtype = DType::kF32;
+    data = std::as_bytes(std::span(widened));
   }
-  return Ok{};
-}
-
-Result<> Placer::Halve(const Placed& place, const SourceTensor& tensor) {
-  std::vector<std::int64_t> shape = tensor.shape;
-  if (shape.size() < 2 || shape[shape.size() - 2] % 2 != 0) return WrongShape(place.to);
-  shape[shape.size() - 2] /= 2;
-  const std::size_t n_outer =
-      shape.size() == 2 ? 1
-                        : static_cast<std::size_t>(tensor.n_rows() / (2 * shape[shape.size() - 2]));
-  const std::size_t half_bytes = tensor.data.size() / n_outer / 2;
-  for (const std::size_t half : {0u, 1u}) {
-    TATARA_TRY(const auto made,
-               Make(half == 0 ? place.to : place.second, *tensor.type->dtype, shape));
-    for (std::size_t i = 0; i < n_outer; ++i) {
-      std::memcpy(made.data() + i * half_bytes, tensor.data.data() + (2 * i + half) * half_bytes,
-                  half_bytes);
-    }
+  std::array<std::span<std::byte>, 2> made;
+  for (std::size_t i = 0; i < layout->parts().size(); ++i) {
+    TATARA_TRY(made[i], Make(i == 0 ? place.to : place.second, dtype, layout->parts()[i]));
   }
+  Scatter(*layout, dtype, data, made);
   return Ok{};
-}
-
-Result<> Placer::DropTwoRows(const Placed& place, const SourceTensor& tensor) {
-  if (tensor.shape.size() != 2 || tensor.shape[0] < 3) return WrongShape(place.to);
-  TATARA_TRY(const std::size_t bytes, BytesEach(place, tensor));
-  SourceTensor rest = tensor;
-  rest.shape[0] -= 2;
-  rest.data = tensor.data.subspan(2 * static_cast<std::size_t>(tensor.n_cols()) * bytes);
-  return Add(place.to, rest);
 }
 
 Result<> Placer::Place(const std::string& name, const SourceTensor& tensor) {
@@ -235,22 +204,7 @@ Result<> Placer::Place(const std::string& name, const SourceTensor& tensor) {
     experts_[place->to][place->expert] = tensor;
     return Ok{};
   }
-  switch (place->rule->change) {
-    case Change::kPairs:
-      return TurnPairs(*place, tensor, options_.sizes.n_heads);
-    case Change::kKeyPairs:
-      return TurnPairs(*place, tensor, options_.sizes.n_kv_heads);
-    case Change::kPlusOne:
-      return PlusOne(*place, tensor);
-    case Change::kTranspose:
-      return Transpose(*place, tensor);
-    case Change::kHalves:
-      return Halve(*place, tensor);
-    case Change::kDropTwoRows:
-      return DropTwoRows(*place, tensor);
-    default:
-      return Add(place->to, tensor);
-  }
+  return Rearrange(*place, tensor);
 }
 
 Result<> Placer::JoinExperts() {

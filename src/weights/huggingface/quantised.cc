@@ -11,6 +11,7 @@ namespace {
 using numerics::DType;
 
 constexpr std::int64_t kPerWord = 8;  // 4-bit codes
+const SafetensorsType kMadeMxfp4 = {"MXFP4", 4, DType::kMXFP4};
 
 class Dequantiser {
  public:
@@ -25,6 +26,7 @@ class Dequantiser {
   Result<> OneAwq(const std::string& stem);
   Result<> OnePacked(const std::string& stem);
   Result<> OneScaled(const std::string& stem, const std::string& scale_name);
+  Result<> OneMxfp4(const std::string& stem);
 
   const SourceTensor* Find(const std::string& name) const {
     const auto at = tensors_.find(name);
@@ -69,6 +71,7 @@ Result<std::vector<float>> Dequantiser::Floats(const std::string& name, std::int
 void Dequantiser::Replace(const std::string& stem, SourceTensor made,
                           std::initializer_list<const char*> parts) {
   for (const char* part : parts) tensors_.erase(stem + part);
+  made.by_output = true;
   tensors_[stem + ".weight"] = std::move(made);
 }
 
@@ -253,6 +256,41 @@ Result<> Dequantiser::OneScaled(const std::string& stem, const std::string& scal
   return Ok{};
 }
 
+// gpt-oss: STEM_blocks (..., groups, 16) has two codes of E2M1 a byte, the first in the low half;
+// STEM_scales (..., groups) the exponents. GGUF's block is the exponent and 16 bytes whose low
+// halves are the first 16 values, so the same values keep their format under the name of the
+// blocks.
+Result<> Dequantiser::OneMxfp4(const std::string& stem) {
+  constexpr std::size_t kHalf = 16;  // values; and bytes of a group
+  const SourceTensor* codes = Find(stem + "_blocks");
+  const SourceTensor* scales = Find(stem + "_scales");
+  if (codes == nullptr || scales == nullptr || codes->type->bits != 8 || scales->type->bits != 8 ||
+      codes->shape.size() < 3 || codes->shape.back() != 16 || codes->data.empty() ||
+      scales->data.size() * kHalf != codes->data.size() ||
+      !std::equal(scales->shape.begin(), scales->shape.end(), codes->shape.begin(),
+                  codes->shape.end() - 1)) {
+    return Wrong(stem + "_blocks");
+  }
+  const std::size_t n_groups = scales->data.size();
+  const std::span<std::byte> made = store_.Allocate(n_groups * (1 + kHalf));
+  for (std::size_t g = 0; g < n_groups; ++g) {
+    const std::byte* from = codes->data.data() + g * kHalf;
+    std::byte* to = made.data() + g * (1 + kHalf);
+    *to++ = scales->data[g];
+    for (std::size_t i = 0; i < kHalf; ++i) {
+      const int shift = i % 2 == 0 ? 0 : 4;
+      const std::byte low = from[i / 2] >> shift & std::byte{15};
+      const std::byte high = from[(i + kHalf) / 2] >> shift & std::byte{15};
+      to[i] = low | high << 4;
+    }
+  }
+  SourceTensor joined{.type = &kMadeMxfp4, .shape = scales->shape, .data = made};
+  joined.shape.back() *= 2 * kHalf;
+  tensors_.erase(stem + "_scales");
+  tensors_[stem + "_blocks"] = std::move(joined);
+  return Ok{};
+}
+
 Result<> Dequantiser::CheckSettings() {
   TATARA_TRY(method_, settings_.StringOr("quant_method", "?"));
   const auto refuse = [&](const std::string& what) {
@@ -282,7 +320,7 @@ Result<> Dequantiser::CheckSettings() {
     }
     return Ok{};
   }
-  if (method_ == "fp8") return Ok{};
+  if (method_ == "fp8" || method_ == "mxfp4") return Ok{};
   return refuse("?");
 }
 
@@ -304,8 +342,10 @@ Result<SourceTensors> Dequantiser::Run() {
     } else if (name.ends_with(".weight_scale") &&
                Find(stem(".weight_scale") + ".weight_packed") == nullptr && Find(name) != nullptr) {
       TATARA_RETURN_IF_ERROR(OneScaled(stem(".weight_scale"), name));
-    } else if (name.ends_with(".input_scale") || name.ends_with(".k_scale") ||
-               name.ends_with(".v_scale")) {
+    } else if (method_ == "mxfp4" && name.ends_with("_blocks")) {
+      TATARA_RETURN_IF_ERROR(OneMxfp4(stem("_blocks")));
+    } else if (name.ends_with(".input_scale") || name.ends_with(".activation_scale") ||
+               name.ends_with(".k_scale") || name.ends_with(".v_scale")) {
       tensors_.erase(name);  // of activations, which are not rounded that way here
     }
   }

@@ -18,6 +18,7 @@ struct SourceTensor {
   const SafetensorsType* type = nullptr;
   std::vector<std::int64_t> shape;  // slowest dimension first
   ByteSpan data;
+  bool by_output = false;  // outputs x inputs, however the family publishes its matrices
 
   std::int64_t n_rows() const;  // all dimensions but the last
   std::int64_t n_cols() const { return shape.empty() ? 1 : shape.back(); }

@@ -4,13 +4,15 @@
 namespace tatara::weights {
 namespace {
 
-constexpr Rename kTensors[] = {
+constexpr Rename kEmbeddings[] = {
     {"embeddings.word_embeddings.weight", "token_embd.weight"},
     {"embeddings.token_type_embeddings.weight", "token_types.weight"},
     {"embeddings.LayerNorm.weight", "token_embd_norm.weight"},
     {"embeddings.LayerNorm.bias", "token_embd_norm.bias"},
     {"embeddings.position_ids", "", Change::kDrop},
     {"embeddings.token_type_ids", "", Change::kDrop},
+};
+constexpr Rename kAttentionOf[] = {
     {"encoder.layer.#.attention.self.query.weight", "blk.#.attn_q.weight"},
     {"encoder.layer.#.attention.self.query.bias", "blk.#.attn_q.bias"},
     {"encoder.layer.#.attention.self.key.weight", "blk.#.attn_k.weight"},
@@ -21,6 +23,8 @@ constexpr Rename kTensors[] = {
     {"encoder.layer.#.attention.output.dense.bias", "blk.#.attn_output.bias"},
     {"encoder.layer.#.attention.output.LayerNorm.weight", "blk.#.attn_output_norm.weight"},
     {"encoder.layer.#.attention.output.LayerNorm.bias", "blk.#.attn_output_norm.bias"},
+};
+constexpr Rename kFeedForward[] = {
     {"encoder.layer.#.intermediate.dense.weight", "blk.#.ffn_up.weight"},
     {"encoder.layer.#.intermediate.dense.bias", "blk.#.ffn_up.bias"},
     {"encoder.layer.#.output.dense.weight", "blk.#.ffn_down.weight"},
@@ -52,11 +56,13 @@ constexpr Rename kNoHead[] = {
     {"lm_head.decoder.weight", "", Change::kDrop},
     {"lm_head.decoder.bias", "", Change::kDrop},
 };
-constexpr Rename kHead[] = {
+constexpr Rename kBertHead[] = {
     {"pooler.dense.weight", "cls.weight"},
     {"pooler.dense.bias", "cls.bias"},
     {"classifier.weight", "cls.output.weight"},
     {"classifier.bias", "cls.output.bias"},
+};
+constexpr Rename kRobertaHead[] = {
     {"classifier.dense.weight", "cls.weight"},
     {"classifier.dense.bias", "cls.bias"},
     {"classifier.out_proj.weight", "cls.output.weight"},
@@ -77,27 +83,22 @@ constexpr Rename kNomicTensors[] = {
     {"encoder.layers.#.norm2.weight", "blk.#.layer_output_norm.weight"},
     {"encoder.layers.#.norm2.bias", "blk.#.layer_output_norm.bias"},
 };
-const std::span<const Rename> kBert[] = {kTensors, kPositions, kNoHead};
-const std::span<const Rename> kRoberta[] = {kTensors, kPositionsFrom2, kNoHead};
-const std::span<const Rename> kBertRanker[] = {kTensors, kPositions, kHead};
-const std::span<const Rename> kRobertaRanker[] = {kTensors, kPositionsFrom2, kHead};
+const std::span<const Rename> kBert[] = {kEmbeddings, kAttentionOf, kFeedForward, kPositions,
+                                         kNoHead};
+const std::span<const Rename> kRoberta[] = {kEmbeddings, kAttentionOf, kFeedForward,
+                                            kPositionsFrom2, kNoHead};
+const std::span<const Rename> kBertRanker[] = {kEmbeddings, kAttentionOf, kFeedForward, kPositions,
+                                               kBertHead};
+const std::span<const Rename> kRobertaRanker[] = {kEmbeddings, kAttentionOf, kFeedForward,
+                                                  kPositionsFrom2, kRobertaHead};
 const std::span<const Rename> kNomic[] = {kNomicTensors};
 
 Result<> Sizes(KeyWriter& keys, std::int64_t positions_from) {
-  TATARA_RETURN_IF_ERROR(keys.OnlyString("hidden_act", {"gelu"}));
   TATARA_RETURN_IF_ERROR(keys.OnlyString("position_embedding_type", {"absolute"}));
-  TATARA_RETURN_IF_ERROR(keys.OnlyBool("is_decoder", false));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("hidden_size", "embedding_length"));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("num_hidden_layers", "block_count"));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("num_attention_heads", "attention.head_count"));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("intermediate_size", "feed_forward_length"));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("vocab_size", "vocab_size"));
+  TATARA_RETURN_IF_ERROR(WriteBertSizes(keys));
   TATARA_TRY(const std::int64_t positions, keys.config.Int("max_position_embeddings"));
   keys.Set("context_length", positions - positions_from);
-  keys.Set("attention.causal", false);
-  TATARA_TRY(const std::int64_t types, keys.config.IntOr("type_vocab_size", 0));
-  keys.metadata().Set("tokenizer.ggml.token_type_count", types);
-  return WriteNormKey(keys, "layer_norm_eps", "attention.layer_norm_epsilon");
+  return Ok{};
 }
 
 Result<> Bert(KeyWriter& keys) {
@@ -141,6 +142,26 @@ constexpr std::string_view kRobertaRankerNames[] = {"XLMRobertaForSequenceClassi
 constexpr std::string_view kNomicNames[] = {"NomicBertModel"};
 
 }  // namespace
+
+const std::span<const Rename> kBertEmbeddings = kEmbeddings;
+const std::span<const Rename> kBertAttention = kAttentionOf;
+const std::span<const Rename> kBertPretraining = kNoHead;
+
+Result<> WriteBertSizes(KeyWriter& keys) {
+  TATARA_RETURN_IF_ERROR(keys.OnlyString("hidden_act", {"gelu"}));
+  TATARA_RETURN_IF_ERROR(keys.OnlyBool("is_decoder", false));
+  for (const auto& [from, to] : {std::pair{"hidden_size", "embedding_length"},
+                                 {"num_hidden_layers", "block_count"},
+                                 {"num_attention_heads", "attention.head_count"},
+                                 {"intermediate_size", "feed_forward_length"},
+                                 {"vocab_size", "vocab_size"}}) {
+    TATARA_RETURN_IF_ERROR(keys.NeedInt(from, to));
+  }
+  keys.Set("attention.causal", false);
+  TATARA_TRY(const std::int64_t types, keys.config.IntOr("type_vocab_size", 0));
+  keys.metadata().Set("tokenizer.ggml.token_type_count", types);
+  return WriteNormKey(keys, "layer_norm_eps", "attention.layer_norm_epsilon");
+}
 
 const Family kBertFamily = {kBertNames, "bert", kBert, Bert};
 const Family kRobertaFamily = {kRobertaNames, "bert", kRoberta, Roberta};

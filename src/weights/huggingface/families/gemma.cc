@@ -47,14 +47,7 @@ Result<> Gemma3(KeyWriter& keys) {
                                     ? window.Float("rope_theta")
                                     : c.FloatOr("rope_local_base_freq", 10000));
   keys.Set("rope.freq_base_swa", base);
-  TATARA_TRY(const auto kinds, c.StringsOrNone("layer_types"));
-  for (std::size_t i = 0; i < kinds.size(); ++i) {
-    if ((kinds[i] == "full_attention") != ((i + 1) % 6 == 0)) {
-      return Refuse("{0}: the key '{1}' is {2}, which asks for something that is not computed here",
-                    c.origin(), "layer_types", "'" + kinds[i] + "'");
-    }
-  }
-  return Ok{};
+  return OnlyFullEvery(c, 6);
 }
 
 constexpr std::string_view kGemma2Names[] = {"Gemma2ForCausalLM"};

@@ -27,12 +27,6 @@ constexpr Rename kGlm4MoeParts[] = {
     {"layers.#.mlp.shared_experts.gate_proj.weight", "blk.#.ffn_gate_shexp.weight"},
     {"layers.#.mlp.shared_experts.up_proj.weight", "blk.#.ffn_up_shexp.weight"},
     {"layers.#.mlp.shared_experts.down_proj.weight", "blk.#.ffn_down_shexp.weight"},
-    {"layers.#.eh_proj.weight", "blk.#.nextn.eh_proj.weight"},
-    {"layers.#.enorm.weight", "blk.#.nextn.enorm.weight"},
-    {"layers.#.hnorm.weight", "blk.#.nextn.hnorm.weight"},
-    {"layers.#.embed_tokens.weight", "blk.#.nextn.embed_tokens.weight"},
-    {"layers.#.shared_head.head.weight", "blk.#.nextn.shared_head_head.weight"},
-    {"layers.#.shared_head.norm.weight", "blk.#.nextn.shared_head_norm.weight"},
 };
 const std::span<const Rename> kPhi3[] = {kDecoderEnds, kTwoNorms, kAttention, kFusedPhi, kGatedFfn};
 const std::span<const Rename> kOlmo[] = {kDecoderEnds, kOlmoNorms, kAttention, kHeadNorms,
@@ -40,8 +34,8 @@ const std::span<const Rename> kOlmo[] = {kDecoderEnds, kOlmoNorms, kAttention, k
 const std::span<const Rename> kCohere[] = {kDecoderEnds, kTwoNorms, kAttention, kHeadNorms,
                                            kGatedFfn};
 const std::span<const Rename> kGlm4[] = {kDecoderEnds, kFusedGlm, kTwoNorms, kAttention, kGatedFfn};
-const std::span<const Rename> kGlm4Moe[] = {kDecoderEnds, kGlm4MoeParts, kTwoNorms,
-                                            kAttention,   kHeadNorms,    kGatedFfn};
+const std::span<const Rename> kGlm4Moe[] = {kDecoderEnds, kGlm4MoeParts, kTwoNorms,   kAttention,
+                                            kHeadNorms,   kGatedFfn,     kLayersAhead};
 
 Result<> Phi3(KeyWriter& keys) {
   TATARA_RETURN_IF_ERROR(WriteUsualKeys(keys));
@@ -58,14 +52,7 @@ Result<> Olmo2(KeyWriter& keys) {
 Result<> Olmo3(KeyWriter& keys) {
   TATARA_RETURN_IF_ERROR(WriteUsualKeys(keys));
   TATARA_RETURN_IF_ERROR(keys.NeedInt("sliding_window", "attention.sliding_window"));
-  TATARA_TRY(const auto kinds, keys.config.StringsOrNone("layer_types"));
-  for (std::size_t i = 0; i < kinds.size(); ++i) {
-    if ((kinds[i] == "full_attention") != ((i + 1) % 4 == 0)) {
-      return Refuse("{0}: the key '{1}' is {2}, which asks for something that is not computed here",
-                    keys.config.origin(), "layer_types", "'" + kinds[i] + "'");
-    }
-  }
-  return Ok{};
+  return OnlyFullEvery(keys.config, 4);
 }
 
 Result<> Cohere(KeyWriter& keys) {
@@ -77,22 +64,18 @@ Result<> Cohere(KeyWriter& keys) {
 
 Result<> Cohere2(KeyWriter& keys) {
   TATARA_RETURN_IF_ERROR(Cohere(keys));
-  TATARA_TRY(const auto kinds, keys.config.StringsOrNone("layer_types"));
-  for (std::size_t i = 0; i < kinds.size(); ++i) {
-    if ((kinds[i] == "full_attention") != ((i + 1) % 4 == 0)) {
-      return Refuse("{0}: the key '{1}' is {2}, which asks for something that is not computed here",
-                    keys.config.origin(), "layer_types", "'" + kinds[i] + "'");
-    }
-  }
+  TATARA_RETURN_IF_ERROR(OnlyFullEvery(keys.config, 4));
   return keys.NeedInt("sliding_window", "attention.sliding_window");
 }
 
 // Half of each head is turned where nothing else is said.
 Result<> Glm4(KeyWriter& keys) {
+  keys.partial_rotary_otherwise = 0.5;
   return WriteUsualKeys(keys);
 }
 
 Result<> Glm4Moe(KeyWriter& keys) {
+  keys.partial_rotary_otherwise = 0.5;
   TATARA_RETURN_IF_ERROR(WriteUsualKeys(keys));
   for (const auto& [from, to] : {std::pair{"n_routed_experts", "expert_count"},
                                  {"num_experts_per_tok", "expert_used_count"},
@@ -105,14 +88,7 @@ Result<> Glm4Moe(KeyWriter& keys) {
   TATARA_TRY(const bool norm, keys.config.BoolOr("norm_topk_prob", true));
   keys.Set("expert_weights_norm", norm);
   keys.SetInt("expert_gating_func", 2);  // sigmoid
-  TATARA_TRY(const std::int64_t ahead, keys.config.IntOr("num_nextn_predict_layers", 0));
-  if (ahead < 0 || ahead > 64) {
-    return Refuse("{0}: the key '{1}' is {2}; 1 to {3} are accepted", keys.config.origin(),
-                  "num_nextn_predict_layers", ahead, 64);
-  }
-  keys.SetInt("nextn_predict_layers", ahead);
-  keys.SetInt("block_count", keys.sizes.n_layers + ahead);
-  return Ok{};
+  return WriteLayersAhead(keys);
 }
 
 constexpr std::string_view kPhi3Names[] = {"Phi3ForCausalLM"};

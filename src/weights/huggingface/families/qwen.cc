@@ -12,7 +12,7 @@ constexpr Rename kExperts[] = {
     {"layers.#.mlp.shared_expert.gate_proj.weight", "blk.#.ffn_gate_shexp.weight"},
     {"layers.#.mlp.shared_expert.up_proj.weight", "blk.#.ffn_up_shexp.weight"},
     {"layers.#.mlp.shared_expert.down_proj.weight", "blk.#.ffn_down_shexp.weight"},
-    {"layers.#.mlp.shared_expert_gate.weight", "blk.#.ffn_gate_inp_shexp.weight"},
+    {"layers.#.mlp.shared_expert_gate.weight", "blk.#.ffn_gate_inp_shexp.weight", Change::kOneRow},
 };
 const std::span<const Rename> kDense2[] = {kDecoderEnds, kTwoNorms, kAttention, kGatedFfn};
 const std::span<const Rename> kDense3[] = {kDecoderEnds, kTwoNorms, kAttention, kHeadNorms,
