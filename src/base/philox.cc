@@ -1,6 +1,11 @@
 #include "tatara/base/philox.h"
 
-#include <random>
+#include <sys/random.h>
+
+#include <array>
+#include <utility>
+
+#include "tatara/base/check.h"
 
 namespace tatara {
 
@@ -33,10 +38,19 @@ double RandomUnit(const RandomKey& key) {
 }
 
 std::uint64_t FreshSeed() {
-  std::random_device device;
-  std::uint64_t seed = 0;
-  while (seed == 0) seed = (static_cast<std::uint64_t>(device()) << 32) | device();
-  return seed;
+  // Some at a time: a call of the kernel for each would be most of a short request's cost, and
+  // processors' own random instructions are slower still.
+  thread_local std::array<std::uint64_t, 32> seeds;
+  thread_local std::size_t n_left = 0;
+  for (;;) {
+    if (n_left == 0) {
+      // Up to 256 bytes come whole, once the system's generator is seeded (getrandom(2)).
+      TATARA_CHECK(getrandom(seeds.data(), sizeof seeds, 0) == sizeof seeds);
+      n_left = seeds.size();
+    }
+    const std::uint64_t seed = std::exchange(seeds[--n_left], 0);
+    if (seed != 0) return seed;
+  }
 }
 
 }  // namespace tatara
