@@ -2,7 +2,8 @@
 # include, besides base (docs/design.md). Nothing is inherited: a module sees the headers of its own row only.
 # tools/check_includes reads this same table and scans the sources, tests included.
 
-set(TATARA_MODULES base numerics text weights model generate documents search ledger assistant server cli)
+set(TATARA_MODULES base numerics text weights model generate documents search ledger govern assistant server
+    cli)
 
 set(TATARA_USES_base)
 set(TATARA_USES_numerics)
@@ -13,9 +14,10 @@ set(TATARA_USES_generate model text numerics weights)
 set(TATARA_USES_documents text)
 set(TATARA_USES_search documents text numerics)
 set(TATARA_USES_ledger)
+set(TATARA_USES_govern ledger)
 set(TATARA_USES_assistant generate text documents search ledger)
 set(TATARA_USES_server assistant)
-set(TATARA_USES_cli numerics text weights model generate documents search ledger assistant server)
+set(TATARA_USES_cli numerics text weights model generate documents search ledger govern assistant server)
 
 # tatara_module(NAME [LIBS ...]): library tatara_NAME from src/NAME/*.cc, test program tatara_NAME_test from
 # src/NAME/*_test.cc, fuzz programs from src/NAME/*_fuzz.cc. LIBS are third-party libraries.
@@ -102,6 +104,7 @@ tatara_module(generate LIBS fmt::fmt ${json})
 tatara_module(documents LIBS fmt::fmt ICU::uc ICU::i18n)
 tatara_module(search LIBS fmt::fmt SQLite::SQLite3 ICU::uc)
 tatara_module(ledger LIBS fmt::fmt ${json} PkgConfig::SODIUM)
+tatara_module(govern LIBS fmt::fmt ${json} PkgConfig::SODIUM)
 tatara_module(assistant LIBS fmt::fmt ${json})
 tatara_module(server LIBS fmt::fmt ${json} Boost::headers)
 tatara_module(cli LIBS fmt::fmt ${json} CLI11::CLI11 PkgConfig::EDIT)

@@ -1,9 +1,7 @@
 // serve: models over HTTP until Ctrl-C or SIGTERM.
-#include <sys/random.h>
-
-#include <array>
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "commands.h"
@@ -11,44 +9,31 @@
 #include "tatara/assistant/service.h"
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
+#include "tatara/govern/api_keys.h"
 #include "tatara/server/server.h"
 #include "terminal.h"
 
 namespace tatara::cli {
 namespace {
 
-struct ApiKey {
-  std::string key;
-  bool is_new = false;
+// The server's view of the keys of this machine.
+class GovernedKeys final : public server::KeyCheck {
+ public:
+  explicit GovernedKeys(std::unique_ptr<govern::ApiKeys> keys) : keys_(std::move(keys)) {}
+  std::optional<assistant::Caller> Check(std::string_view secret) override {
+    auto key = keys_->Check(secret);
+    if (!key) return std::nullopt;
+    return assistant::Caller{.tenant = std::move(key->tenant), .key = std::move(key->id)};
+  }
+  bool StillValid(std::string_view id) override { return keys_->IsValid(id); }
+  govern::ApiKeys& keys() { return *keys_; }
+
+ private:
+  const std::unique_ptr<govern::ApiKeys> keys_;
 };
 
-Result<std::string> RandomKey() {
-  std::array<unsigned char, 32> bytes;
-  if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-    return ErrnoError("{0}: cannot read: {1}", "getrandom");
-  }
-  std::string key = "tatara-";
-  for (const unsigned char byte : bytes) key += fmt::format("{:02x}", byte);
-  return key;
-}
-
-// HOME/keys/api, readable by its owner only; made on first use.
-Result<ApiKey> LoadOrCreateApiKey(const std::filesystem::path& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);
-  std::filesystem::permissions(path.parent_path(), std::filesystem::perms::owner_all, error);
-  TATARA_TRY([[maybe_unused]] const auto lock, FileLock::Acquire(path.string() + ".lock", 10'000));
-  if (std::filesystem::exists(path, error)) {
-    TATARA_TRY(std::string key, ReadWholeFile(path, 4096));
-    while (!key.empty() && (key.back() == '\n' || key.back() == ' ')) key.pop_back();
-    if (key.empty())
-      return Refuse("{0}: holds no key; remove it, and a new one is made", path.string());
-    return ApiKey{.key = std::move(key)};
-  }
-  TATARA_TRY(std::string key, RandomKey());
-  TATARA_RETURN_IF_ERROR(WriteFileAtomically(path, key + "\n", {.mode = 0600}));
-  return ApiKey{.key = std::move(key), .is_new = true};
-}
+// Times of use reach the disk this often, and at the end.
+constexpr auto kSaveKeysEvery = std::chrono::seconds(60);
 
 // A path would tell callers where files lie here; its file's name without the ending serves.
 std::string ServedName(const std::string& model) {
@@ -81,10 +66,12 @@ Result<int> Serve(const ServeOptions& options) {
     TATARA_TRY(std::string name, DefaultAskModel());
     models.push_back(std::move(name));
   }
-  ApiKey key;
-  const auto key_path = TataraHome() / "keys" / "api";
-  if (!server::IsLoopback(options.host)) {
-    TATARA_TRY(key, LoadOrCreateApiKey(key_path));
+  TATARA_TRY(auto api_keys, govern::ApiKeys::Open(TataraHome()));
+  const auto keys = std::make_shared<GovernedKeys>(std::move(api_keys));
+  const bool require_key = options.require_key || !server::IsLoopback(options.host);
+  std::optional<govern::NewApiKey> first;
+  if (require_key) {
+    TATARA_TRY(first, keys->keys().AddFirst());
   }
   const assistant::ServiceOptions limits{.home = TataraHome()};
   assistant::Service service(limits);
@@ -95,22 +82,32 @@ Result<int> Serve(const ServeOptions& options) {
   TATARA_TRY(const auto server, server::Server::Start(service, {.host = options.host,
                                                                 .port = options.port,
                                                                 .strict = options.strict,
-                                                                .api_key = key.key}));
+                                                                .keys = keys,
+                                                                .require_key = require_key}));
   Out(Tr("listening on {0}", server->address()) + "\n");
   for (const auto& info : service.Models()) {
     Out(Tr("model: {0} ({1})", info.name, info.architecture) + "\n");
   }
-  if (key.is_new) {
-    Out(Tr("key, shown this once: {0}", key.key) + "\n");
-  } else if (!key.key.empty()) {
-    Out(Tr("key: as in {0}", key_path.string()) + "\n");
+  if (first) {
+    Out(Tr("key, shown this once: {0}", first->secret) + "\n");
+  } else if (require_key) {
+    Out(Tr("a key is asked for; more of them: tatara keys add NAME") + "\n");
   }
   TATARA_RETURN_IF_ERROR(FinishOutput());
-  while (!StopRequested().IsSet()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  auto saved = std::chrono::steady_clock::now();
+  while (!StopRequested().IsSet()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (std::chrono::steady_clock::now() - saved < kSaveKeysEvery) continue;
+    saved = std::chrono::steady_clock::now();
+    if (const auto written = keys->keys().SaveLastUsed(); !written.ok()) {
+      Remark(written.error().text(CurrentLanguage()));
+    }
+  }
   Remark(
       Tr("stopping: requests that run may end, new ones are refused; again Ctrl-C ends at once"));
   server->Stop();
   service.Stop();
+  TATARA_RETURN_IF_ERROR(keys->keys().SaveLastUsed());
   return 0;
 }
 

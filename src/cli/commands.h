@@ -22,6 +22,7 @@ Result<int> Embed(const EmbedOptions& options);
 Result<int> Rerank(const RerankOptions& options);
 Result<int> Export(const ExportOptions& options);
 Result<int> Serve(const ServeOptions& options);
+Result<int> Keys(const KeysOptions& options);
 Result<int> Bench(const BenchOptions& options);
 Result<int> Verify(const VerifyOptions& options);
 Result<int> Replay(const ReplayOptions& options);

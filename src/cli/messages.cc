@@ -11,6 +11,7 @@ constexpr Translation kTranslations[] = {
 #include "tatara/cli/messages_ja.inc"
 #include "tatara/documents/messages_ja.inc"
 #include "tatara/generate/messages_ja.inc"
+#include "tatara/govern/messages_ja.inc"
 #include "tatara/ledger/messages_ja.inc"
 #include "tatara/model/messages_ja.inc"
 #include "tatara/numerics/messages_ja.inc"

@@ -152,9 +152,17 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   int port = 8080;
   bool strict = false;
+  bool require_key = false;
   int n_threads = 0;
   std::int64_t context_tokens = 0;
   std::string activations = "int8";
+};
+
+struct KeysOptions {
+  enum class Action { kAdd, kList, kRevoke } action = Action::kList;
+  std::string name;  // revoke: or the id
+  std::string tenant = "default";
+  bool json = false;
 };
 
 struct BenchOptions {

@@ -19,7 +19,7 @@ using Action = std::function<Result<int>()>;
 void AddModelCommands(CLI::App& app, Action& chosen);    // pull rm models tokenize logits bench
 void AddVectorCommands(CLI::App& app, Action& chosen);   // embed rerank
 void AddAnswerCommands(CLI::App& app, Action& chosen);   // run chat ask documents
-void AddServerCommands(CLI::App& app, Action& chosen);   // serve
+void AddServerCommands(CLI::App& app, Action& chosen);   // serve keys
 void AddMachineCommands(CLI::App& app, Action& chosen);  // verify replay doctor version completion
 
 // A subcommand with its one-line description and examples in the user's language; examples are

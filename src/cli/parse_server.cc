@@ -1,14 +1,16 @@
-// serve.
+// serve, keys.
 #include <CLI/CLI.hpp>
 #include <memory>
 
 #include "commands.h"
 #include "parse.h"
+#include "parse_shared.h"
 #include "tatara/base/localise.h"
 
 namespace tatara::cli {
+namespace {
 
-void AddServerCommands(CLI::App& app, Action& chosen) {
+void AddServe(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<ServeOptions>();
   CLI::App* command = AddCommand(
       app, "serve", MarkText("serve models over HTTP to programs that speak the OpenAI API"),
@@ -22,6 +24,8 @@ void AddServerCommands(CLI::App& app, Action& chosen) {
   command->add_option("--port", options->port, Tr("port to listen on; 0: any free one"))
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
+  command->add_flag("--require-key", options->require_key,
+                    Tr("ask for a key on this machine's own addresses too"));
   command->add_flag("--strict", options->strict, Tr("refuse fields that no API has"));
   command
       ->add_option("--threads", options->n_threads, Tr("threads; 0: all that this process may use"))
@@ -33,6 +37,43 @@ void AddServerCommands(CLI::App& app, Action& chosen) {
                    Tr("int8, or f32: exact and slower, as other implementations compute"))
       ->check(CLI::IsMember({"int8", "f32"}));
   command->callback([options, &chosen] { chosen = [options] { return Serve(*options); }; });
+}
+
+void AddKeys(CLI::App& app, Action& chosen) {
+  CLI::App* keys =
+      AddCommand(app, "keys", MarkText("the keys of those who call the server"),
+                 {{"tatara keys add 'line 3, tablet' --tenant factory",
+                   MarkText("prints the key, this once; the tenant is whose data its calls see")},
+                  {"tatara keys list --json", MarkText("who has one, and when it was last used")},
+                  {"tatara keys revoke 'line 3, tablet'",
+                   MarkText("ends it within a second, in a running server too")}});
+  keys->require_subcommand(1);
+  const auto add = [&](const char* name, const char* description, KeysOptions::Action action) {
+    auto options = std::make_shared<KeysOptions>();
+    options->action = action;
+    CLI::App* command = keys->add_subcommand(name, Tr(description));
+    command->group(Tr("Commands"));
+    command->get_help_ptr()->description(Tr("print this help and exit"))->group(Tr("Options"));
+    AddJson(command, options->json);
+    command->callback([options, &chosen] { chosen = [options] { return Keys(*options); }; });
+    return std::pair(command, options);
+  };
+  const auto [adding, add_options] =
+      add("add", MarkText("make a key and print it"), KeysOptions::Action::kAdd);
+  adding->add_option("name", add_options->name, Tr("what it is for"))->required();
+  adding->add_option("--tenant", add_options->tenant, Tr("whose data its calls see"))
+      ->capture_default_str();
+  add("list", MarkText("list keys, revoked ones too"), KeysOptions::Action::kList);
+  const auto [revoking, revoke_options] =
+      add("revoke", MarkText("end a key"), KeysOptions::Action::kRevoke);
+  revoking->add_option("key", revoke_options->name, Tr("its id or name"))->required();
+}
+
+}  // namespace
+
+void AddServerCommands(CLI::App& app, Action& chosen) {
+  AddServe(app, chosen);
+  AddKeys(app, chosen);
 }
 
 }  // namespace tatara::cli

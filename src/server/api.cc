@@ -8,7 +8,6 @@
 #include "console.h"
 #include "tatara/base/json_nesting.h"
 #include "tatara/base/philox.h"
-#include "tatara/base/sha256.h"
 
 namespace tatara::server {
 namespace {
@@ -26,6 +25,9 @@ constexpr Route kRoutes[] = {
     {"GET", "/ready", Ready, true},
     {"GET", "/metrics", Metrics},
     {"GET", "/openapi.json", OpenApiJson},
+    {"GET", "/v1/session", GetSession, true},
+    {"POST", "/v1/session", BeginSession, true},
+    {"DELETE", "/v1/session", EndSession, true},
     {"GET", "/v1/models", ListModels},
     {"GET", "/v1/models/", OneModel},
     {"GET", "/v1/receipts/", OneReceipt},
@@ -41,48 +43,6 @@ constexpr Route kRoutes[] = {
 bool Matches(const Route& route, std::string_view path) {
   return route.path.ends_with('/') ? path.starts_with(route.path) && path.size() > route.path.size()
                                    : path == route.path;
-}
-
-// "name:port" and "[::1]:port" without the port.
-std::string HostName(std::string_view host) {
-  if (host.starts_with('[')) return std::string(host.substr(1, host.find(']') - 1));
-  return std::string(host.substr(0, host.find(':')));
-}
-
-// A page of another site may send a browser here under a name that it made point to this machine
-// (DNS rebinding), or post to us from its own origin: both say so in these headers.
-std::optional<ApiError> CheckWhere(const ApiContext& context, const HttpRequest& request) {
-  const std::string_view host = request.Header("host");
-  if (context.loopback && !host.empty() && !IsLoopback(HostName(host))) {
-    return ApiError{.status = 421,
-                    .message = "this server answers for this machine's own names only"};
-  }
-  const std::string_view origin = request.Header("origin");
-  if (origin.empty()) return std::nullopt;
-  if (origin != fmt::format("http://{}", host) && origin != fmt::format("https://{}", host)) {
-    return ApiError{.status = 403, .message = "requests of other sites' pages are refused"};
-  }
-  return std::nullopt;
-}
-
-// In constant time: digests of the same length are compared to their end.
-bool SameKey(std::string_view given, std::string_view key) {
-  const Digest a = Sha256Of(AsBytes(given)), b = Sha256Of(AsBytes(key));
-  std::byte difference{};
-  for (std::size_t i = 0; i < a.size(); ++i) difference |= a[i] ^ b[i];
-  return difference == std::byte{};
-}
-
-bool HasKey(const ApiContext& context, const HttpRequest& request) {
-  if (context.api_key.empty()) return true;
-  std::string_view given = request.Header("authorization");
-  constexpr std::string_view kBearer = "bearer ";
-  const bool bearer = given.size() > kBearer.size() &&
-                      std::equal(kBearer.begin(), kBearer.end(), given.begin(), [](char a, char b) {
-                        return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b);
-                      });
-  given = bearer ? given.substr(kBearer.size()) : request.Header("x-api-key");
-  return SameKey(given, context.api_key);
 }
 
 std::optional<ApiError> ReadBody(const HttpRequest& request, Json& body) {
@@ -162,43 +122,76 @@ bool ApiCall::Check(const Fields& fields) {
   return true;
 }
 
-void HandleRequest(const ApiContext& context, std::shared_ptr<Exchange> exchange) {
-  const HttpRequest& request = exchange->request();
-  ApiCall call{.exchange = exchange, .context = &context, .body = Json::object()};
-  call.headers.emplace_back("x-request-id", FreshId());
-  if (const auto error = CheckWhere(context, request)) return call.Fail(*error);
-  if (ServeConsole(call)) return;
+namespace {
 
+struct Found {
   const Route* route = nullptr;
-  std::string allowed;
+  std::string allowed;  // methods of this path
+};
+
+Found FindRoute(const HttpRequest& request) {
+  Found found;
   const std::string_view method =
       request.method == "HEAD" ? "GET" : std::string_view(request.method);
   for (const Route& each : kRoutes) {
     if (!Matches(each, request.path)) continue;
-    if (each.method == method) route = &each;
-    allowed = std::string(each.method);
+    if (each.method == method) found.route = &each;
+    found.allowed += (found.allowed.empty() ? "" : ", ") + std::string(each.method);
   }
-  const bool open = route != nullptr && route->open;
-  if (!open && !HasKey(context, request)) {
+  return found;
+}
+
+void CallEndpoint(const Route& route, ApiCall& call) {
+  const HttpRequest& request = call.exchange->request();
+  if (route.path.ends_with('/')) call.rest = request.path.substr(route.path.size());
+  if (route.method == "POST" || route.method == "PUT" || route.method == "PATCH") {
+    if (const auto error = ReadBody(request, call.body)) return call.Fail(*error);
+  }
+  try {
+    route.endpoint(call);
+  } catch (const std::exception&) {  // memory, mostly; the next request may be smaller
+    call.Fail({.status = 500, .message = "the request could not be handled"});
+  }
+}
+
+}  // namespace
+
+// The order matters: a name that is not ours is told nothing; a foreign page nothing but that; a
+// preflight carries no key; without a key nobody learns which paths there are.
+void HandleRequest(std::shared_ptr<const ApiContext> context, std::shared_ptr<Exchange> exchange) {
+  const HttpRequest& request = exchange->request();
+  const ServerOptions& options = *context->options;
+  ApiCall call{.exchange = exchange, .context = context, .body = Json::object()};
+  call.headers.emplace_back("x-request-id", FreshId());
+  if (!HostIsOurs(options, request.Header("host"))) {
+    return call.Fail({.status = 421,
+                      .message = "this server is not known by the name that Host gives; names are "
+                                 "set in its configuration (hosts)"});
+  }
+  call.origin = KindOfOrigin(options, request);
+  if (call.origin == OriginKind::kForeign) {
+    return call.Fail({.status = 403, .message = "requests of other sites' pages are refused"});
+  }
+  if (call.origin == OriginKind::kAllowed) {
+    if (request.method == "OPTIONS") return exchange->Send(PreflightAnswer(request));
+    for (auto& header : CorsHeaders(request)) call.headers.push_back(std::move(header));
+  }
+  if (ServeConsole(call)) return;
+  const Found found = FindRoute(request);
+  auto caller = Admit(options, *context->sessions, request, call.origin);
+  if (!caller && !(found.route != nullptr && found.route->open)) {
     call.headers.emplace_back("WWW-Authenticate", "Bearer");
     return call.Fail({.status = 401,
                       .message = "this server wants a key: Authorization: Bearer KEY",
                       .code = "invalid_api_key"});
   }
-  if (route == nullptr && !allowed.empty()) {
-    call.headers.emplace_back("Allow", allowed);
-    return call.Fail({.status = 405, .message = fmt::format("this path takes {}", allowed)});
+  if (caller) call.caller = std::move(*caller);
+  if (found.route == nullptr && !found.allowed.empty()) {
+    call.headers.emplace_back("Allow", found.allowed);
+    return call.Fail({.status = 405, .message = fmt::format("this path takes {}", found.allowed)});
   }
-  if (route == nullptr) return call.Fail({.status = 404, .message = "there is no such path"});
-  if (route->path.ends_with('/')) call.rest = request.path.substr(route->path.size());
-  if (route->method == "POST") {
-    if (const auto error = ReadBody(request, call.body)) return call.Fail(*error);
-  }
-  try {
-    route->endpoint(call);
-  } catch (const std::exception&) {  // memory, mostly; the next request may be smaller
-    call.Fail({.status = 500, .message = "the request could not be handled"});
-  }
+  if (found.route == nullptr) return call.Fail({.status = 404, .message = "there is no such path"});
+  CallEndpoint(*found.route, call);
 }
 
 }  // namespace tatara::server

@@ -8,24 +8,27 @@
 #include <string_view>
 #include <vector>
 
+#include "access.h"
 #include "http.h"
 #include "json_fields.h"
 #include "tatara/assistant/service.h"
 
 namespace tatara::server {
 
+// What all requests share. Immutable: a change of settings makes the next one.
 struct ApiContext {
   assistant::Service* service = nullptr;
   bool strict = false;
-  bool loopback = true;
-  std::string api_key;
+  std::shared_ptr<const ServerOptions> options = std::make_shared<const ServerOptions>();
+  std::shared_ptr<Sessions> sessions = std::make_shared<Sessions>();
 };
 
 // A request on its way through an endpoint.
 struct ApiCall {
   std::shared_ptr<Exchange> exchange;
-  const ApiContext* context = nullptr;
+  std::shared_ptr<const ApiContext> context;
   assistant::Caller caller;
+  OriginKind origin = OriginKind::kNone;
   Json body;         // an object; empty for GET
   std::string rest;  // of the path, behind the route's prefix
   Headers headers;   // that the answer carries
@@ -38,7 +41,7 @@ struct ApiCall {
 };
 
 // Checks Host, Origin, key, method and content type, reads the body and calls the endpoint.
-void HandleRequest(const ApiContext& context, std::shared_ptr<Exchange> exchange);
+void HandleRequest(std::shared_ptr<const ApiContext> context, std::shared_ptr<Exchange> exchange);
 
 // 32 hexadecimal digits that nobody can guess.
 std::string FreshId();
@@ -54,6 +57,9 @@ void ListModels(ApiCall call);
 void OneModel(ApiCall call);
 void OneReceipt(ApiCall call);
 void Metrics(ApiCall call);
+void GetSession(ApiCall call);
+void BeginSession(ApiCall call);
+void EndSession(ApiCall call);
 void Health(ApiCall call);
 void Ready(ApiCall call);
 void OpenApiJson(ApiCall call);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "http_client.h"
 #include "logprobs.h"
 #include "sse.h"
@@ -22,6 +24,18 @@ TEST(Logprobs, OffsetsOfCompletionsCountCharacters) {
   const Json json = CompletionLogprobs({{.token = "あ", .logprob = -1}, {.token = "b"}}, 0);
   EXPECT_EQ(json["text_offset"], Json::array({0, 1}));
 }
+
+// One key and whose it is.
+class OneKey final : public KeyCheck {
+ public:
+  std::optional<assistant::Caller> Check(std::string_view secret) override {
+    return valid && secret == "tatara-secret"
+               ? std::optional(assistant::Caller{.tenant = "factory", .key = "k1"})
+               : std::nullopt;
+  }
+  bool StillValid(std::string_view id) override { return valid && id == "k1"; }
+  std::atomic<bool> valid{true};
+};
 
 // A server without any model: what is wrong with a request is said before one is looked for.
 class Api : public testing::Test {
@@ -145,7 +159,7 @@ TEST_F(Api, PathsAndMethodsThatAreNotThereAreSaidSo) {
 }
 
 TEST_F(Api, AKeyIsWantedWholeAndOnlyHealthGoesWithout) {
-  Start({.api_key = "tatara-secret"});
+  Start({.keys = std::make_shared<OneKey>(), .require_key = true});
   HttpClient client(server_->port());
   EXPECT_EQ(client.AskGet("/health").status, 200);
   EXPECT_EQ(client.AskGet("/v1/models").status, 401);

@@ -34,7 +34,7 @@ TEST(Console, AnEntityTagIsFoundInAList) {
 class ConsolePage : public testing::Test {
  protected:
   void SetUp() override {
-    auto started = Server::Start(service_, {.port = 0, .api_key = "tatara-secret"});
+    auto started = Server::Start(service_, {.port = 0, .require_key = true});
     ASSERT_TRUE(started.ok()) << started.error().text();
     server_ = std::move(started).value();
   }

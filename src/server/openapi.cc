@@ -217,6 +217,7 @@ Json OpenApiDocument() {
   DescribeVectors(api);
   DescribeTokens(api);
   DescribeState(api);
+  DescribeSession(api);
   return api.Done();
 }
 

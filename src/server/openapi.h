@@ -80,6 +80,7 @@ void DescribeGeneration(OpenApi& api);  // openapi_generation.cc
 void DescribeVectors(OpenApi& api);     // openapi_vectors.cc
 void DescribeTokens(OpenApi& api);      // openapi_tokens.cc
 void DescribeState(OpenApi& api);       // openapi_state.cc
+void DescribeSession(OpenApi& api);     // openapi_session.cc
 
 Json OpenApiDocument();
 

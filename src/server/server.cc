@@ -8,10 +8,11 @@ namespace {
 class ServerImpl final : public Server {
  public:
   ServerImpl(assistant::Service& service, const ServerOptions& options)
-      : context_{.service = &service,
-                 .strict = options.strict,
-                 .loopback = IsLoopback(options.host),
-                 .api_key = options.api_key},
+      : context_(std::make_shared<const ApiContext>(
+            ApiContext{.service = &service,
+                       .strict = options.strict,
+                       .options = std::make_shared<const ServerOptions>(options),
+                       .sessions = std::make_shared<Sessions>()})),
         host_(options.host) {}
   ~ServerImpl() override { Stop(); }
 
@@ -37,7 +38,7 @@ class ServerImpl final : public Server {
   }
 
  private:
-  const ApiContext context_;
+  const std::shared_ptr<const ApiContext> context_;
   const std::string host_;
   std::unique_ptr<HttpServer> http_;
 };
@@ -50,7 +51,7 @@ bool IsLoopback(const std::string& host) {
 }
 
 Result<std::unique_ptr<Server>> Server::Start(assistant::Service& service, ServerOptions options) {
-  if (options.api_key.empty() && !IsLoopback(options.host)) {
+  if (!IsLoopback(options.host) && (!options.keys || !options.require_key)) {
     return Refuse("{0} can be reached from other machines; a key is needed there", options.host);
   }
   auto server = std::make_unique<ServerImpl>(service, options);

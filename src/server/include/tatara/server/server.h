@@ -4,23 +4,42 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "tatara/assistant/service.h"
 #include "tatara/base/error.h"
 
-namespace tatara::assistant {
-class Service;
-}
-
 namespace tatara::server {
+
+// Keys, which come from outside. Thread safety: any thread; answers without waiting for a disk.
+class KeyCheck {
+ public:
+  virtual ~KeyCheck() = default;
+  // Whose key this is; nothing where it is no valid one.
+  virtual std::optional<assistant::Caller> Check(std::string_view secret) = 0;
+  // Whether the key with this id (Caller::key) is still valid: a session ends with its key.
+  virtual bool StillValid(std::string_view id) = 0;
+};
 
 struct ServerOptions {
   std::string host = "127.0.0.1";  // a numeric address or "localhost"
   int port = 8080;                 // 0: any free one
   bool strict = false;             // fields that no API has are refused
-  // Asked for as "Authorization: Bearer KEY" (or X-Api-Key) except for /health and /ready. Required
-  // where host is not a loopback address.
-  std::string api_key;
+
+  // Who calls, by "Authorization: Bearer KEY", X-Api-Key or the page's cookie. Without keys, or
+  // where none is given and none required, everybody is assistant::Caller{}.
+  std::shared_ptr<KeyCheck> keys;
+  bool require_key = false;  // except for /health, /ready and the page; a must beyond loopback
+  // Names under which this server is reached, besides addresses and this machine's own names. On
+  // loopback only loopback names count by themselves.
+  std::vector<std::string> hosts;
+  // Origins ("https://app.example") whose pages may call, with a key; none by default.
+  std::vector<std::string> cors_origins;
+  double session_idle_seconds = 12 * 3600;  // of the page's cookie; a week in any case
+  bool cookies_secure = false;              // where browsers reach this server by https only
 
   int n_threads = 2;  // of the HTTP layer
   int connections_max = 2048;
