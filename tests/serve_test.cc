@@ -6,67 +6,19 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "http_client.h"
-#include "tatara/assistant/service.h"
+#include "serving.h"
 #include "tatara/generate/engine.h"
 #include "tatara/generate/run_record.h"
 #include "tatara/ledger/receipt.h"
-#include "tatara/server/server.h"
-#include "test_support.h"
 
 namespace tatara {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using test::Events;
 using test::HttpAnswer;
 using test::HttpClient;
-
-class Serving {
- public:
-  explicit Serving(const std::filesystem::path& model, assistant::ServiceOptions options = {}) {
-    options.home = home_.path();
-    service_ = std::make_unique<assistant::Service>(options);
-    auto engine = generate::Engine::Open(
-        model.string(), {.n_threads = 2, .context_tokens = 1024, .sequences_max = 8});
-    EXPECT_TRUE(engine.ok()) << engine.error().text();
-    EXPECT_TRUE(service_->AddEngine("tiny", std::string(64, '0'), std::move(engine).value()).ok());
-    auto server = server::Server::Start(*service_, {.port = 0, .drain_seconds = 1});
-    EXPECT_TRUE(server.ok()) << server.error().text();
-    server_ = std::move(server).value();
-  }
-  ~Serving() {
-    server_->Stop();
-    service_->Stop();
-  }
-  int port() const { return server_->port(); }
-  assistant::ModelState State() const { return service_->States().front(); }
-  Json Ask(std::string_view path, const Json& body) const {
-    const HttpAnswer answer = HttpClient(port()).AskPost(path, body.dump());
-    EXPECT_EQ(answer.status, 200) << answer.body;
-    return Json::parse(answer.body, nullptr, false);
-  }
-  const std::filesystem::path& home() const { return home_.path(); }
-
- private:
-  test::ScratchDir home_;
-  std::unique_ptr<assistant::Service> service_;
-  std::unique_ptr<server::Server> server_;
-};
-
-// Events' texts, without "[DONE]", which must be the last.
-std::vector<Json> Events(const std::string& body) {
-  std::vector<Json> events;
-  bool done = false;
-  for (std::size_t at = 0, end; (end = body.find("\n\n", at)) != std::string::npos; at = end + 2) {
-    const std::string event = body.substr(at, end - at);
-    EXPECT_TRUE(event.starts_with("data: ")) << event;
-    EXPECT_FALSE(done);
-    done = event == "data: [DONE]";
-    if (!done) events.push_back(Json::parse(event.substr(6), nullptr, false));
-  }
-  EXPECT_TRUE(done);
-  return events;
-}
+using test::Serving;
 
 Json ChatBody(int i) {
   Json body = {{"model", "tiny"},
@@ -131,15 +83,25 @@ TEST(Serve, AStreamJoinedIsTheWholeAnswer) {
       if (choice["delta"].contains("content")) {
         texts[at] += choice["delta"]["content"].get<std::string>();
       }
+      // Each chunk has those of the tokens whose text it brings.
+      if (!choice["logprobs"].is_null()) {
+        std::string text;
+        for (const Json& one : choice["logprobs"]["content"]) {
+          text += one["token"].get<std::string>();
+          logprobs[at].push_back(one);
+        }
+        if (choice["finish_reason"].is_null()) {
+          EXPECT_EQ(text, choice["delta"].value("content", ""));
+        }
+      }
       if (choice["finish_reason"].is_null()) continue;
       reasons[at] = choice["finish_reason"].get<std::string>();
-      logprobs[at] = choice["logprobs"];
     }
   }
   for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_EQ(texts[i], whole["choices"][i]["message"]["content"]);
     EXPECT_EQ(reasons[i], whole["choices"][i]["finish_reason"]);
-    EXPECT_EQ(logprobs[i], whole["choices"][i]["logprobs"]);
+    EXPECT_EQ(logprobs[i], whole["choices"][i]["logprobs"]["content"]);
   }
   EXPECT_NE(texts[0], texts[1]);
   EXPECT_TRUE(events.back()["choices"].empty());

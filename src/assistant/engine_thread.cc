@@ -75,8 +75,14 @@ void EngineThread::Begin(std::shared_ptr<EngineJob> job) {
   active->job = std::move(job);
   active->left = active->job->requests.size();
   for (std::size_t i = 0; i < active->job->requests.size(); ++i) {
+    generate::Request& request = active->job->requests[i];
+    if (active->job->on_logprob && request.top_logprobs >= 0) {
+      request.on_logprob = [job = active->job.get(), i](const generate::TokenLogprob& logprob) {
+        job->on_logprob(i, logprob);
+      };
+    }
     auto submitted = engine_->Submit(
-        std::move(active->job->requests[i]),
+        std::move(request),
         [job = active->job.get(), i](std::string_view text) {
           job->on_text(i, text);
           return !job->call->cancelled();

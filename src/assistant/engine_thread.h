@@ -21,6 +21,8 @@ struct EngineJob {
   std::vector<generate::Request> requests;
   std::int64_t deadline_ns = 0;  // of the clock's monotonic time
   std::function<void(std::size_t request, std::string_view text)> on_text;
+  // Before the text that the token completes; only for requests with log-probabilities.
+  std::function<void(std::size_t request, const generate::TokenLogprob& logprob)> on_logprob;
   // Once for each request. After the deadline a request ends as FinishReason::kCancelled.
   std::function<void(std::size_t request, Result<generate::Completion>)> on_done;
 };

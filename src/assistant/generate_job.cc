@@ -1,5 +1,9 @@
 #include "generate_job.h"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "tatara/text/tokenizer.h"
 
 namespace tatara::assistant {
@@ -9,17 +13,12 @@ Logprob MakeLogprob(const text::Tokenizer& tokenizer, std::int32_t id, double lo
   return {.id = id, .token = tokenizer.TokenBytes(id, /*show_special=*/true), .logprob = logprob};
 }
 
-std::vector<Logprob> MakeLogprobs(const text::Tokenizer& tokenizer,
-                                  const std::vector<generate::TokenLogprob>& from) {
-  std::vector<Logprob> all;
-  all.reserve(from.size());
-  for (const generate::TokenLogprob& entry : from) {
-    all.push_back(MakeLogprob(tokenizer, entry.id, entry.logprob));
-    for (const auto& [id, logprob] : entry.top) {
-      all.back().top.push_back(MakeLogprob(tokenizer, id, logprob));
-    }
+Logprob MakeLogprobs(const text::Tokenizer& tokenizer, const generate::TokenLogprob& from) {
+  Logprob made = MakeLogprob(tokenizer, from.id, from.logprob);
+  for (const auto& [id, logprob] : from.top) {
+    made.top.push_back(MakeLogprob(tokenizer, id, logprob));
   }
-  return all;
+  return made;
 }
 
 }  // namespace
@@ -32,6 +31,10 @@ GenerateJob::GenerateJob(Parts parts)
   }
 }
 
+void GenerateJob::OnLogprob(std::size_t choice, const generate::TokenLogprob& logprob) {
+  growing_[choice].fresh.push_back(MakeLogprobs(*parts_.tokenizer, logprob));
+}
+
 void GenerateJob::OnText(std::size_t choice, std::string_view text) {
   if (growing_[choice].parser) {
     Grow(choice, growing_[choice].parser->Push(text));
@@ -42,7 +45,7 @@ void GenerateJob::OnText(std::size_t choice, std::string_view text) {
 
 void GenerateJob::Grow(std::size_t choice, text::AnswerParts more) {
   if (more.content.empty() && more.thinking.empty() && more.calls.empty()) return;
-  AnswerDelta delta{std::move(more.content), std::move(more.thinking), {}};
+  AnswerDelta delta{.content = std::move(more.content), .thinking = std::move(more.thinking)};
   for (text::ToolCall& call : more.calls) {
     delta.calls.push_back({std::move(call.id), std::move(call.name), std::move(call.arguments)});
   }
@@ -50,6 +53,9 @@ void GenerateJob::Grow(std::size_t choice, text::AnswerParts more) {
   whole.content += delta.content;
   whole.thinking += delta.thinking;
   whole.calls.insert(whole.calls.end(), delta.calls.begin(), delta.calls.end());
+  delta.logprobs = std::exchange(growing_[choice].fresh, {});
+  whole.logprobs.insert(whole.logprobs.end(), delta.logprobs.begin(), delta.logprobs.end());
+  whole.n_logprobs_carried = whole.logprobs.size();
   parts_.sink->OnDelta(static_cast<int>(choice), delta);
 }
 
@@ -72,7 +78,8 @@ void GenerateJob::Finish(std::size_t choice, generate::Completion completion) {
                                      ? "tool_calls"
                                      : generate::FinishReasonName(completion.finish_reason);
   growing.choice.completion_tokens = static_cast<int>(completion.token_ids.size());
-  growing.choice.logprobs = MakeLogprobs(*parts_.tokenizer, completion.logprobs);
+  std::move(growing.fresh.begin(), growing.fresh.end(),
+            std::back_inserter(growing.choice.logprobs));
   if (parts_.requests[choice].choice == 0) {  // a prompt counts once for all its choices
     usage_.prompt_tokens += completion.prompt_tokens;
     usage_.cached_tokens += completion.cached_tokens;

@@ -43,6 +43,7 @@ class GenerateJob {
   };
   explicit GenerateJob(Parts parts);
 
+  void OnLogprob(std::size_t choice, const generate::TokenLogprob& logprob);
   void OnText(std::size_t choice, std::string_view text);
   void OnEnd(std::size_t choice, Result<generate::Completion> result);
 
@@ -50,6 +51,7 @@ class GenerateJob {
   struct Growing {
     std::optional<text::AnswerParser> parser;
     Choice choice;
+    std::vector<Logprob> fresh;  // of tokens that no delta has carried yet
   };
   void Grow(std::size_t choice, text::AnswerParts more);
   void Finish(std::size_t choice, generate::Completion completion);

@@ -53,6 +53,24 @@ Result<std::string> Render(const generate::Engine& engine, const Conversation& c
   return engine.RenderChat(chat.messages_json, variables);
 }
 
+// Those of the format's markers that are control tokens, which a model's text leaves out unless
+// they are asked for.
+struct ControlMarkers {
+  std::vector<std::int32_t> ids;
+  std::vector<std::string> texts;
+};
+ControlMarkers ControlMarkersOf(const text::Tokenizer& tokenizer,
+                                const text::AnswerFormat& format) {
+  ControlMarkers found;
+  for (std::string& marker : format.Markers()) {
+    const auto ids = tokenizer.Encode(marker, {.add_start = false, .parse_special = true});
+    if (ids.size() != 1 || !tokenizer.IsControl(ids.front())) continue;
+    found.ids.push_back(ids.front());
+    found.texts.push_back(std::move(marker));
+  }
+  return found;
+}
+
 }  // namespace
 
 void Histogram::Add(double value) {
@@ -232,12 +250,16 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
                          generate::PromptOrigin{info.name, info.sha256, form, std::move(text)});
   };
   GenerateJob::Parts parts;
+  std::vector<std::int32_t> shown_tokens;
   if (call.chat) {
     TATARA_TRY(std::string rendered, Render(engine, *call.chat));
     auto format = text::AnswerFormat::FromTemplate(engine.chat_template_source());
     if (call.chat->tools_json.empty()) format = format.WithoutCalls();
+    ControlMarkers control = ControlMarkersOf(engine.tokenizer(), format);
+    shown_tokens = std::move(control.ids);
     parts.parsing = {.starts_thinking = format.PromptThinks(rendered),
-                     .tools_json = call.chat->tools_json};
+                     .tools_json = call.chat->tools_json,
+                     .control_markers = std::move(control.texts)};
     parts.format = std::move(format);
     auto ids = engine.EncodeRendered(rendered);
     add(std::move(ids), generate::PromptForm::kChat, std::move(rendered));
@@ -271,6 +293,7 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
       request.top_logprobs = call.top_logprobs;
       request.ignore_end = call.ignore_end;
       request.choice = static_cast<std::uint32_t>(k);
+      request.shown_tokens = shown_tokens;
       request.cache_scope = call.caller.tenant;
       request.fair_key = call.caller.key;
       job->requests.push_back(std::move(request));
@@ -293,6 +316,9 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
   job->deadline_ns = options_.clock->MonotonicNanoseconds() +
                      static_cast<std::int64_t>(options_.deadline_seconds * 1e9);
   job->on_text = [answer](std::size_t i, std::string_view text) { answer->OnText(i, text); };
+  job->on_logprob = [answer](std::size_t i, const generate::TokenLogprob& logprob) {
+    answer->OnLogprob(i, logprob);
+  };
   job->on_done = [answer](std::size_t i, Result<generate::Completion> result) {
     answer->OnEnd(i, std::move(result));
   };

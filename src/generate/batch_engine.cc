@@ -148,6 +148,10 @@ Result<> BatchEngine::CheckRequest(const Request& request) const {
     // No text that is given out would ever hold it, and a receipt could not either.
     if (!IsUtf8(stop)) return Refuse("stop string {0} is not valid UTF-8", i);
   }
+  if (request.shown_tokens.size() > kShownTokensMax) {
+    return Refuse("{0} tokens to be shown, at most {1} are accepted", request.shown_tokens.size(),
+                  kShownTokensMax);
+  }
   if (!request.adapter.empty() && FindAdapter(request.adapter) == nullptr) {
     return NoSuchAdapter(request.adapter);
   }
@@ -277,7 +281,10 @@ void BatchEngine::Accept(Draw& draw) {
   s.tokens.push_back(id);
   s.history.AddOutput(id);
   if (s.request.constraint != nullptr) s.request.constraint->Accept(id);
-  if (s.request.top_logprobs >= 0) s.completion.logprobs.push_back(std::move(draw.logprob));
+  if (s.request.top_logprobs >= 0) {
+    if (s.request.on_logprob && !s.cancelled) s.request.on_logprob(draw.logprob);
+    s.completion.logprobs.push_back(std::move(draw.logprob));
+  }
   const bool ends = tokenizer().EndsGeneration(id);
   if (ends && !s.request.ignore_end) return Finish(s, FinishReason::kStop);
   EmitText(s, s.output.Push(id));

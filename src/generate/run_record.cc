@@ -208,6 +208,9 @@ RecordFields RunFields(const Engine& engine, const Request& request, const Promp
   fields["input.stop"] = DumpJson(Json(request.stop));
   fields["input.ignore_end"] = JsonOfBool(request.ignore_end);
   fields["input.choice"] = std::to_string(request.choice);
+  if (!request.shown_tokens.empty()) {
+    fields["input.shown_tokens"] = JsonOf(request.shown_tokens);
+  }
   return fields;
 }
 
@@ -235,6 +238,9 @@ Result<Request> RequestOfRecord(const RecordFields& record) {
   TATARA_TRY(const std::int64_t choice,
              IntField(record, "input.choice", std::numeric_limits<std::uint32_t>::max()));
   request.choice = static_cast<std::uint32_t>(choice);
+  if (record.contains("input.shown_tokens")) {
+    TATARA_TRY(request.shown_tokens, IdsField(record, "input.shown_tokens"));
+  }
   TATARA_TRY(const auto adapter, AdapterField(record, "input.adapter"));
   if (adapter) request.adapter = adapter->name;
   request.digest_logits = true;

@@ -23,7 +23,9 @@ namespace tatara::generate {
 
 struct Sequence {
   Sequence(RequestId request_id, Request r, const text::Tokenizer& tokenizer)
-      : id(request_id), request(std::move(r)), output(tokenizer, request.stop) {}
+      : id(request_id),
+        request(std::move(r)),
+        output(tokenizer, request.stop, request.shown_tokens) {}
 
   RequestId id;
   Request request;

@@ -34,8 +34,11 @@ class StopFilter {
 
 class TextOutput {
  public:
-  TextOutput(const text::Tokenizer& tokenizer, std::vector<std::string> stops)
-      : decoder_(tokenizer), filter_(std::move(stops)) {}
+  TextOutput(const text::Tokenizer& tokenizer, std::vector<std::string> stops,
+             std::vector<std::int32_t> shown_tokens = {})
+      : decoder_(tokenizer), filter_(std::move(stops)) {
+    decoder_.Show(std::move(shown_tokens));
+  }
 
   std::string Push(std::int32_t id) { return filter_.Push(decoder_.Push(id)); }
   std::string Flush() {

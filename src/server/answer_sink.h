@@ -37,8 +37,8 @@ class AnswerWriter {
   // Chunks of a stream, entries of its "choices".
   virtual Json OpeningChunk(int choice) const = 0;  // null: none
   virtual std::vector<Json> DeltaChunks(int choice, const assistant::AnswerDelta& delta) = 0;
-  virtual Json EndChunk(const assistant::Choice& choice) const = 0;
-  virtual Json WholeChoice(const assistant::Choice& choice) const = 0;
+  virtual Json EndChunk(const assistant::Choice& choice) = 0;
+  virtual Json WholeChoice(const assistant::Choice& choice) = 0;
 
   Parts parts_;
 

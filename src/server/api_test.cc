@@ -21,7 +21,8 @@ TEST(Sse, LineEndsWithinAnEventBecomeDataLines) {
 }
 
 TEST(Logprobs, OffsetsOfCompletionsCountCharacters) {
-  const Json json = CompletionLogprobs({{.token = "あ", .logprob = -1}, {.token = "b"}}, 0);
+  const std::vector<assistant::Logprob> logprobs = {{.token = "あ", .logprob = -1}, {.token = "b"}};
+  const Json json = CompletionLogprobs(logprobs, 0);
   EXPECT_EQ(json["text_offset"], Json::array({0, 1}));
 }
 

@@ -34,6 +34,7 @@ class ChatWriter final : public AnswerWriter {
   }
   std::vector<Json> DeltaChunks(int choice, const assistant::AnswerDelta& delta) override {
     std::vector<Json> chunks;
+    Json logprobs = Logprobs(delta.logprobs);
     if (!delta.thinking.empty()) {
       chunks.push_back(Chunk(choice, {{"reasoning_content", delta.thinking}}));
     }
@@ -49,18 +50,20 @@ class ChatWriter final : public AnswerWriter {
       body["tool_calls"] = std::move(calls);
       chunks.push_back(Chunk(choice, std::move(body)));
     }
+    if (!delta.logprobs.empty()) chunks.front()["logprobs"] = std::move(logprobs);
     return chunks;
   }
-  Json Logprobs(const assistant::Choice& choice) const {
-    return parts_.with_logprobs ? ChatLogprobs(choice.logprobs) : Json();
+  Json Logprobs(std::span<const assistant::Logprob> logprobs) const {
+    return parts_.with_logprobs ? ChatLogprobs(logprobs) : Json();
   }
-  Json EndChunk(const assistant::Choice& choice) const override {
+  Json EndChunk(const assistant::Choice& choice) override {
+    const auto rest = Uncarried(choice);
     return {{"index", choice.index},
             {"delta", Json::object()},
-            {"logprobs", Logprobs(choice)},
+            {"logprobs", rest.empty() ? Json() : Logprobs(rest)},
             {"finish_reason", choice.finish_reason}};
   }
-  Json WholeChoice(const assistant::Choice& choice) const override {
+  Json WholeChoice(const assistant::Choice& choice) override {
     Json message = {{"role", "assistant"}, {"content", choice.content}, {"refusal", nullptr}};
     if (!choice.thinking.empty()) message["reasoning_content"] = choice.thinking;
     if (!choice.calls.empty()) {
@@ -73,7 +76,7 @@ class ChatWriter final : public AnswerWriter {
     }
     return {{"index", choice.index},
             {"message", std::move(message)},
-            {"logprobs", Logprobs(choice)},
+            {"logprobs", Logprobs(choice.logprobs)},
             {"finish_reason", choice.finish_reason}};
   }
 

@@ -29,26 +29,36 @@ class CompletionWriter final : public AnswerWriter {
     return echo.empty() ? Json() : Chunk(choice, echo);
   }
   std::vector<Json> DeltaChunks(int choice, const assistant::AnswerDelta& delta) override {
-    return {Chunk(choice, delta.content)};
+    Json chunk = Chunk(choice, delta.content);
+    if (!delta.logprobs.empty()) chunk["logprobs"] = Logprobs(choice, delta.logprobs);
+    return {std::move(chunk)};
   }
-  Json Logprobs(const assistant::Choice& choice) const {
-    return parts_.with_logprobs ? CompletionLogprobs(choice.logprobs, 0) : Json();
+  // Of tokens that follow those that came before.
+  Json Logprobs(int choice, std::span<const assistant::Logprob> logprobs) {
+    if (!parts_.with_logprobs) return {};
+    offsets_.resize(parts_.n_choices);
+    std::size_t& offset = offsets_[static_cast<std::size_t>(choice)];
+    Json json = CompletionLogprobs(logprobs, offset);
+    offset += Length(logprobs);
+    return json;
   }
-  Json EndChunk(const assistant::Choice& choice) const override {
+  Json EndChunk(const assistant::Choice& choice) override {
+    const auto rest = Uncarried(choice);
     return {{"index", choice.index},
             {"text", ""},
-            {"logprobs", Logprobs(choice)},
+            {"logprobs", rest.empty() ? Json() : Logprobs(choice.index, rest)},
             {"finish_reason", choice.finish_reason}};
   }
-  Json WholeChoice(const assistant::Choice& choice) const override {
+  Json WholeChoice(const assistant::Choice& choice) override {
     return {{"index", choice.index},
             {"text", Echo(choice.index) + choice.content},
-            {"logprobs", Logprobs(choice)},
+            {"logprobs", Logprobs(choice.index, choice.logprobs)},
             {"finish_reason", choice.finish_reason}};
   }
 
   const std::vector<std::string> echoes_;  // one a prompt; none where not asked for
   const int n_;
+  std::vector<std::size_t> offsets_;  // in characters, one a choice
 };
 
 }  // namespace

@@ -9,15 +9,25 @@ Json Entry(const assistant::Logprob& from) {
   return {{"token", from.token}, {"logprob", from.logprob}, {"bytes", std::move(bytes)}};
 }
 
-std::size_t Characters(const std::string& text) {
+}  // namespace
+
+std::size_t Length(std::string_view text) {
   std::size_t n = 0;
   for (const char c : text) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
   return n;
 }
 
-}  // namespace
+std::size_t Length(std::span<const assistant::Logprob> logprobs) {
+  std::size_t n = 0;
+  for (const assistant::Logprob& one : logprobs) n += Length(one.token);
+  return n;
+}
 
-Json ChatLogprobs(const std::vector<assistant::Logprob>& logprobs) {
+std::span<const assistant::Logprob> Uncarried(const assistant::Choice& choice) {
+  return std::span(choice.logprobs).subspan(choice.n_logprobs_carried);
+}
+
+Json ChatLogprobs(std::span<const assistant::Logprob> logprobs) {
   Json content = Json::array();
   for (const assistant::Logprob& one : logprobs) {
     Json entry = Entry(one);
@@ -28,14 +38,14 @@ Json ChatLogprobs(const std::vector<assistant::Logprob>& logprobs) {
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-Json CompletionLogprobs(const std::vector<assistant::Logprob>& logprobs, std::size_t offset) {
+Json CompletionLogprobs(std::span<const assistant::Logprob> logprobs, std::size_t offset) {
   Json tokens = Json::array(), values = Json::array(), tops = Json::array(),
        offsets = Json::array();
   for (const assistant::Logprob& one : logprobs) {
     tokens.push_back(one.token);
     values.push_back(one.logprob);
     offsets.push_back(offset);
-    offset += Characters(one.token);
+    offset += Length(one.token);
     Json top = Json::object();
     for (const assistant::Logprob& other : one.top) {
       if (!top.contains(other.token)) top[other.token] = other.logprob;

@@ -303,5 +303,16 @@ TEST(AnswerParser, ASectionHasABound) {
   EXPECT_EQ(parts.content, text);
 }
 
+TEST(AnswerParser, MarkersThatAreControlTokensAreNeverText) {
+  const auto format = AnswerFormat::FromTemplate("<tool_call></tool_call><think></think>");
+  const AnswerParser::Options control = {
+      .control_markers = {"<tool_call>", "</tool_call>", "<think>", "</think>"}};
+  EXPECT_EQ(ParseAnswer(format, "a<tool_call>{b</tool_call>c</think>", control).content, "a{bc");
+  EXPECT_EQ(ParseAnswer(format, "a<tool_call>{b</tool_call>c</think>").content,
+            "a<tool_call>{b</tool_call>c</think>");
+  EXPECT_EQ(ParseAnswer(format, "<tool_call>{\"name\":\"f\"}</tool_call>", control).calls.size(),
+            1u);
+}
+
 }  // namespace
 }  // namespace tatara::text

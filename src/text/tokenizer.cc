@@ -54,10 +54,11 @@ std::string Tokenizer::Unguarded(std::string_view text) {
 }
 
 std::string StreamDecoder::Push(std::int32_t id) {
+  const bool show = std::find(shown_.begin(), shown_.end(), id) != shown_.end();
   // At the start of a text Decode also removes what the vocabulary's convention put there.
   std::string bytes =
-      at_start_ ? tokenizer_->Decode(std::span(&id, 1)) : tokenizer_->TokenBytes(id);
-  if (at_start_ && !tokenizer_->TokenBytes(id).empty()) at_start_ = false;
+      at_start_ ? tokenizer_->Decode(std::span(&id, 1), show) : tokenizer_->TokenBytes(id, show);
+  if (at_start_ && !tokenizer_->TokenBytes(id, show).empty()) at_start_ = false;
   pending_ += bytes;
   std::string out;
   std::string_view rest = pending_;

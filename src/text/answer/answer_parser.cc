@@ -42,7 +42,9 @@ void AnswerParts::Append(AnswerParts more) {
 class AnswerParser::Machine {
  public:
   Machine(AnswerFormat format, const Options& options)
-      : format_(std::move(format)), texts_(answer::TextParametersOf(options.tools_json)) {
+      : format_(std::move(format)),
+        texts_(answer::TextParametersOf(options.tools_json)),
+        control_markers_(options.control_markers) {
     for (const std::size_t row : format_.rows_) {
       const Form* form = &answer::Forms()[row];
       markers_.push_back({form->open, form});
@@ -56,6 +58,12 @@ class AnswerParser::Machine {
       for (const std::string_view marker : {kStart, kChannel})
         markers_.push_back({marker, nullptr});
       for (const std::string_view marker : kMessageEnds) markers_.push_back({marker, nullptr});
+    }
+    for (const std::string& marker : control_markers_) {
+      const auto is_it = [&](const Marker& known) { return known.text == marker; };
+      if (std::none_of(markers_.begin(), markers_.end(), is_it)) {
+        markers_.push_back({marker, &kNothing});
+      }
     }
     bare_ = format_.bare_calls_;
   }
@@ -87,6 +95,8 @@ class AnswerParser::Machine {
     std::string_view text;
     const Form* form;  // null: of a harmony message
   };
+
+  static constexpr Form kNothing = {Body::kDropped, "", "", "", ""};
 
   std::string_view rest() const { return std::string_view(text_).substr(at_); }
 
@@ -150,8 +160,12 @@ class AnswerParser::Machine {
     state_ = State::kText;
     skips_space_ = skipped_before_;
     held_ = held_before_;
-    Emit(marker_, parts_.content);
+    if (!IsControl(marker_)) Emit(marker_, parts_.content);
     return true;
+  }
+  bool IsControl(std::string_view marker) const {
+    return std::find(control_markers_.begin(), control_markers_.end(), marker) !=
+           control_markers_.end();
   }
 
   bool StepText(bool final) {
@@ -427,6 +441,7 @@ class AnswerParser::Machine {
 
   AnswerFormat format_;
   answer::TextParameters texts_;
+  const std::vector<std::string> control_markers_;
   std::vector<Marker> markers_;
   std::string text_;
   std::size_t at_ = 0, searched_ = 0;

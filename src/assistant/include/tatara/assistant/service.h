@@ -118,6 +118,7 @@ struct CalledTool {
 struct AnswerDelta {
   std::string content, thinking;
   std::vector<CalledTool> calls;
+  std::vector<Logprob> logprobs;  // of the tokens since the delta before
 };
 
 struct Choice {
@@ -127,6 +128,7 @@ struct Choice {
   std::string finish_reason;  // "stop", "length", "tool_calls", "cancelled"
   int completion_tokens = 0;
   std::vector<Logprob> logprobs;
+  std::size_t n_logprobs_carried = 0;  // of them, by deltas
 };
 
 struct Usage {

@@ -80,6 +80,12 @@ struct AdapterFacts {
   std::int64_t bytes = 0;       // in memory; 0 where merged
 };
 
+struct TokenLogprob {
+  std::int32_t id = 0;
+  double logprob = 0;  // of the unprocessed logits
+  std::vector<std::pair<std::int32_t, double>> top;
+};
+
 struct Request {
   std::vector<std::int32_t> prompt;
   SamplingParams sampling;
@@ -95,18 +101,19 @@ struct Request {
   std::string fair_key;        // whose share this takes: keys are served alike, whatever they ask
   std::string adapter;         // the name of a hot one; empty: none
   std::shared_ptr<Constraint> constraint;
+  // Control tokens whose texts are in the answer's text, for whoever takes answers apart; of all
+  // others nothing is.
+  std::vector<std::int32_t> shown_tokens;
+  // Where log-probabilities are wanted: each token's as it is chosen, before the text that it
+  // completes. Called on the stepping thread.
+  std::function<void(const TokenLogprob&)> on_logprob;
 };
 
+inline constexpr int kShownTokensMax = 256;
 inline constexpr int kTopLogprobsMax = 1024;
 inline constexpr int kStopStringsMax = 64;
 inline constexpr int kStopBytesMax = 1024;
 inline constexpr int kLogitBiasMax = 65536;
-
-struct TokenLogprob {
-  std::int32_t id = 0;
-  double logprob = 0;  // of the unprocessed logits
-  std::vector<std::pair<std::int32_t, double>> top;
-};
 
 enum class FinishReason { kStop, kLength, kCancelled };
 std::string_view FinishReasonName(FinishReason reason);  // "stop", "length", "cancelled"

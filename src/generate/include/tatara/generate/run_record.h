@@ -17,6 +17,8 @@
 //   input.token_ids                        what the model was fed
 //   input.sampling                         SamplingToJson, with the seed that was used
 //   input.tokens_max, input.stop, input.ignore_end, input.choice
+//   input.shown_tokens                     ids of control tokens that output.text holds; only where
+//                                          there are any
 // Outputs: output.token_ids, output.text, output.finish_reason, output.logits_sha256.
 //
 // Thread safety: free functions; a RunReplayer uses its engine.

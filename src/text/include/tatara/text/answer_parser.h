@@ -60,6 +60,9 @@ class AnswerParser {
     // The tools as the template got them (a JSON array); where a parameter's type is "string", a
     // value that looks like a number stays text. May be empty.
     std::string tools_json;
+    // Markers that are control tokens of the vocabulary: where one is part of no section it is no
+    // text either.
+    std::vector<std::string> control_markers;
   };
   AnswerParser(AnswerFormat format, Options options);
   AnswerParser(AnswerParser&&) noexcept;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tatara/base/error.h"
@@ -95,11 +96,14 @@ class StreamDecoder {
     decoder.at_start_ = false;
     return decoder;
   }
+  // Control tokens whose texts come out; of others nothing does.
+  void Show(std::vector<std::int32_t> control_ids) { shown_ = std::move(control_ids); }
   std::string Push(std::int32_t id);
   std::string Flush();  // what is left at the end
 
  private:
   const Tokenizer* tokenizer_;
+  std::vector<std::int32_t> shown_;
   std::string pending_;
   bool at_start_ = true;
 };
