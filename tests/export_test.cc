@@ -10,8 +10,8 @@
 #include "adapter_files.h"
 #include "arch_models.h"
 #include "golden_support.h"
-#include "tatara/model/adapter.h"
 #include "tatara/model/encoder.h"
+#include "tatara/model/row_changer.h"
 #include "tatara/text/tokenizer.h"
 #include "tatara/text/tokenizer_json.h"
 #include "tatara/weights/adapter_file.h"
@@ -100,7 +100,9 @@ std::vector<float> VectorOf(const std::filesystem::path& path) {
   std::vector<float> out(static_cast<std::size_t>(info.n_embd));
   EXPECT_TRUE((*encoder)->Encode({&input, 1}, info.pooling, pool, out).ok());
   std::vector<float> scores(static_cast<std::size_t>(info.n_classes));
-  if (info.n_classes > 0) EXPECT_TRUE((*encoder)->Classify({&input, 1}, pool, scores).ok());
+  if (info.n_classes > 0) {
+    EXPECT_TRUE((*encoder)->Classify({&input, 1}, pool, scores).ok());
+  }
   out.insert(out.end(), scores.begin(), scores.end());
   return out;
 }
@@ -176,20 +178,13 @@ TEST(Export, MergesAnAdapterAsTheEngineDoes) {
   WriteGgufLora(scratch.path() / "lora.gguf", (*base)->linears(), {});
   const auto file = weights::OpenAdapter(scratch.path() / "lora.gguf", store->metadata());
   ASSERT_TRUE(file.ok()) << file.error().text();
-  std::optional<model::RowMerger> merger;
-  std::string merging;
+  model::RowChanger changer(*store, *file, 1, pool);
+  ASSERT_TRUE(changer.Check().ok() && changer.ChangesHead());
   const auto report = ExportHuggingFace(
       *store, scratch.path() / "hf",
       {.change_rows = [&](std::string_view tensor, std::int64_t row,
-                          std::span<float> rows) -> Result<> {
-         const auto part = file->parts.find(tensor);
-         if (part == file->parts.end()) return Ok{};
-         if (merging != tensor) merger.emplace(part->second, 1, pool);
-         merging = tensor;
-         const bool tied = tensor == "output.weight" && store->Find(tensor) == nullptr;
-         return merger->Merge(*store->Find(tied ? "token_embd.weight" : tensor), "lora", row, rows);
-       },
-       .separate_head = true});
+                          std::span<float> rows) { return changer.Change(tensor, row, rows); },
+       .separate_head = changer.ChangesHead()});
   ASSERT_TRUE(report.ok()) << report.error().text();
   auto merged = model::Model::Load(
       store, {.activations = numerics::Activations::kF32, .merge = {.adapter = &*file}}, pool);

@@ -9,6 +9,7 @@
 #include "parse.h"
 #include "parse_shared.h"
 #include "tatara/base/localise.h"
+#include "tatara/weights/hf_export.h"
 
 namespace tatara::cli {
 namespace {
@@ -128,6 +129,12 @@ void AddExport(CLI::App& app, Action& chosen) {
                    MarkText("a Hugging Face folder: config.json and dequantised safetensors")},
                   {"tatara export m.gguf --to hf ./folder --adapter ./lora --merge --dtype bf16",
                    MarkText("with an adapter in the weights, in 16 bits")}});
+  std::string names;
+  for (const std::string_view name : weights::ExportableArchitectures()) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  command->footer(command->get_footer() + "\n" +
+                  Tr("Architectures that can be written: {0}", names));
   command->add_option("model", options->model.model, Tr("model name or path"))->required();
   command->add_option("folder", options->folder, Tr("a folder that does not exist yet"))
       ->required();

@@ -4,6 +4,7 @@
 
 #include "huggingface/config.h"
 #include "huggingface/sidecars.h"
+#include "tatara/weights/hf_export.h"
 #include "utf8.h"
 
 namespace tatara::weights {
@@ -83,6 +84,17 @@ Result<> CheckMade(const TensorStore& store, const std::vector<MadeTensor>& made
 }
 
 }  // namespace
+
+std::vector<std::string_view> ExportableArchitectures() {
+  std::vector<std::string_view> names;
+  for (const std::span<const ExportForm> forms : {ExportDecoders(), ExportEncoders()}) {
+    for (const ExportForm& form : forms) names.push_back(form.architecture);
+  }
+  std::ranges::sort(names);
+  const auto repeated = std::ranges::unique(names);
+  names.erase(repeated.begin(), repeated.end());
+  return names;
+}
 
 Result<const ExportForm*> FindExportForm(const TensorStore& store) {
   const Metadata& metadata = store.metadata();

@@ -66,6 +66,7 @@ Result<> AddJina(ExportKeys& keys) {
   return Ok{};
 }
 
+// As published, and under the names that transformers reads.
 Result<> AddNomic(ExportKeys& keys) {
   CopyAll(keys, {{"embedding_length", "n_embd"},
                  {"block_count", "n_layer"},
@@ -73,6 +74,11 @@ Result<> AddNomic(ExportKeys& keys) {
                  {"feed_forward_length", "n_inner"},
                  {"context_length", "n_positions"},
                  {"attention.layer_norm_epsilon", "layer_norm_epsilon"}});
+  CopyAll(keys, {{"context_length", "max_position_embeddings"}});
+  AddBertSizes(keys);
+  keys.config["hidden_act"] = "silu";
+  keys.config["rope_parameters"] = {{"rope_type", "default"},
+                                    {"rope_theta", keys.Float("rope.freq_base", 10000)}};
   keys.config["rotary_emb_base"] = keys.Float("rope.freq_base", 10000);
   keys.config["rotary_emb_fraction"] = 1.0;
   keys.config["rotary_emb_interleaved"] = false;
@@ -81,7 +87,6 @@ Result<> AddNomic(ExportKeys& keys) {
                           "mlp_fc1_bias", "mlp_fc2_bias"}) {
     keys.config[key] = false;
   }
-  AddSegments(keys);
   return Ok{};
 }
 

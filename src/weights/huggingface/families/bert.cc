@@ -1,5 +1,6 @@
 // BERT, XLM-R (RoBERTa) and Nomic encoders; cross-encoders with their head.
 #include "huggingface/families/list.h"
+#include "utf8.h"
 
 namespace tatara::weights {
 namespace {
@@ -118,19 +119,34 @@ Result<> RobertaRanker(KeyWriter& keys) {
   return Sizes(keys, 2);
 }
 
+// The configuration as published, and as transformers writes it.
 Result<> Nomic(KeyWriter& keys) {
+  const Config& c = keys.config;
   TATARA_RETURN_IF_ERROR(keys.OnlyString("activation_function", {"swiglu"}));
+  TATARA_RETURN_IF_ERROR(keys.OnlyString("hidden_act", {"silu"}));
   TATARA_RETURN_IF_ERROR(keys.OnlyBool("prenorm", false));
   TATARA_RETURN_IF_ERROR(keys.OnlyBool("causal", false));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("n_embd", "embedding_length"));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("n_layer", "block_count"));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("n_head", "attention.head_count"));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("n_inner", "feed_forward_length"));
-  TATARA_RETURN_IF_ERROR(keys.NeedInt("n_positions", "context_length"));
-  TATARA_RETURN_IF_ERROR(keys.CopyFloat("rotary_emb_base", "rope.freq_base"));
+  const auto need = [&](const char* first, const char* second, const char* to) {
+    return keys.NeedInt(c.Has(first) ? first : second, to);
+  };
+  TATARA_RETURN_IF_ERROR(need("n_embd", "hidden_size", "embedding_length"));
+  TATARA_RETURN_IF_ERROR(need("n_layer", "num_hidden_layers", "block_count"));
+  TATARA_RETURN_IF_ERROR(need("n_head", "num_attention_heads", "attention.head_count"));
+  TATARA_RETURN_IF_ERROR(need("n_inner", "intermediate_size", "feed_forward_length"));
+  TATARA_RETURN_IF_ERROR(need("n_positions", "max_position_embeddings", "context_length"));
+  const Config rope = RopeOf(c);
+  TATARA_TRY(const std::string type, rope.StringOr("rope_type", "default"));
+  if (type != "default") {
+    return Refuse("{0}: the key '{1}' is {2}, which asks for something that is not computed here",
+                  c.origin(), "rope_type", "'" + Printable(type) + "'");
+  }
+  TATARA_TRY(const double base, rope.FloatOr("rope_theta", 1000));
+  TATARA_TRY(const double published, c.FloatOr("rotary_emb_base", base));
+  keys.Set("rope.freq_base", published);
   keys.Set("attention.causal", false);
   keys.SetInt("pooling_type", 1);
-  return WriteNormKey(keys, "layer_norm_epsilon", "attention.layer_norm_epsilon");
+  return WriteNormKey(keys, c.Has("layer_norm_epsilon") ? "layer_norm_epsilon" : "layer_norm_eps",
+                      "attention.layer_norm_epsilon");
 }
 
 constexpr std::string_view kBertNames[] = {"BertModel", "BertForMaskedLM", "BertForPreTraining"};
