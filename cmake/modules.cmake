@@ -95,7 +95,7 @@ pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
 
 add_subdirectory(tests/support)
 set(json nlohmann_json::nlohmann_json)
-tatara_module(base LIBS fmt::fmt OpenSSL::Crypto)
+tatara_module(base LIBS fmt::fmt OpenSSL::Crypto SQLite::SQLite3)
 tatara_module(numerics LIBS fmt::fmt)
 tatara_module(text LIBS fmt::fmt ${json} ICU::uc ICU::i18n)
 tatara_module(weights LIBS fmt::fmt ${json} tomlplusplus::tomlplusplus CURL::libcurl PkgConfig::ZIP)

@@ -82,44 +82,11 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& path, bo
 }
 
 Result<> Store::Prepare(bool create) {
-  // FULL: an acknowledged transaction survives a power cut.
-  TATARA_RETURN_IF_ERROR(
-      database_->Run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON"));
-  TATARA_TRY(Statement ask, database_->Prepare("SELECT (SELECT * FROM pragma_application_id), "
-                                               "(SELECT * FROM pragma_user_version), "
-                                               "(SELECT count(*) FROM sqlite_schema)"));
-  TATARA_TRY(const bool row, ask.Step());
-  if (!row) return database_->Failure();
-  std::int64_t application = ask.Int(0), version = ask.Int(1);
-  const bool empty = ask.Int(2) == 0;
-  ask.Reset();
-  if (empty && create) {
-    TATARA_TRY(Transaction transaction, Transaction::Begin(*database_));
-    // Another process may have made the tables while this one waited.
-    TATARA_TRY(Statement again, database_->Prepare("SELECT count(*) FROM sqlite_schema"));
-    TATARA_TRY(const bool counted, again.Step());
-    if (counted && again.Int(0) == 0) {
-      again.Reset();
-      TATARA_RETURN_IF_ERROR(database_->Run(kSchema));
-      TATARA_RETURN_IF_ERROR(
-          database_->Run(fmt::format("PRAGMA application_id={}; PRAGMA user_version={}; INSERT "
-                                     "INTO meta VALUES('fold_version',{})",
-                                     kApplicationId, kSchemaVersion, kFoldVersion)
-                             .c_str()));
-    }
-    again.Reset();
-    TATARA_RETURN_IF_ERROR(transaction.Commit());
-    application = kApplicationId;
-    version = kSchemaVersion;
-  }
-  if (application != kApplicationId) {
-    return Refuse("{0}: not a database of this program, or damaged ({1})", database_->path(),
-                  "application_id");
-  }
-  if (version != kSchemaVersion) {
-    return Refuse("{0}: tables of version {1}; this program knows version {2}", database_->path(),
-                  version, kSchemaVersion);
-  }
+  const sqlite::Tables tables{.application_id = kApplicationId,
+                              .version = kSchemaVersion,
+                              .schema = fmt::format("{} INSERT INTO meta VALUES('fold_version',{})",
+                                                    kSchema, kFoldVersion)};
+  TATARA_RETURN_IF_ERROR(sqlite::PrepareTables(*database_, tables, create));
   TATARA_TRY(Statement fold, database_->Prepare("SELECT value FROM meta WHERE key='fold_version'"));
   TATARA_TRY(const bool has_fold, fold.Step());
   const bool same_terms = has_fold && fold.Int(0) == kFoldVersion;

@@ -10,12 +10,16 @@
 #include <string_view>
 #include <vector>
 
-#include "sqlite.h"
 #include "tatara/base/error.h"
+#include "tatara/base/sqlite.h"
 #include "tatara/documents/document.h"
 #include "tatara/search/index.h"
 
 namespace tatara::search {
+
+using sqlite::Database;
+using sqlite::Statement;
+using sqlite::Transaction;
 
 struct StoredDocument {
   std::int64_t id = 0;

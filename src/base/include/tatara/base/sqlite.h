@@ -12,7 +12,7 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-namespace tatara::search {
+namespace tatara::sqlite {
 
 class Database;
 
@@ -84,4 +84,14 @@ class Transaction {
   Database* database_;
 };
 
-}  // namespace tatara::search
+// A program's own tables: application_id and user_version name them in the file.
+struct Tables {
+  std::int64_t application_id = 0;
+  std::int64_t version = 0;
+  std::string schema;  // statements that make them
+};
+// WAL; what was committed survives a power cut. Makes the tables in an empty file where `create`;
+// refuses a file that holds others. Two processes may come at the same time.
+Result<> PrepareTables(Database& database, const Tables& tables, bool create);
+
+}  // namespace tatara::sqlite

@@ -1,8 +1,8 @@
-#include "sqlite.h"
+#include "tatara/base/sqlite.h"
 
 #include <sqlite3.h>
 
-namespace tatara::search {
+namespace tatara::sqlite {
 
 Statement& Statement::Bind(int index, std::int64_t value) {
   bind_failed_ |= sqlite3_bind_int64(statement_.get(), index, value) != SQLITE_OK;
@@ -103,12 +103,13 @@ Error Database::Failure() const {
   switch (code & 0xFF) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return MakeError(
-          ErrorKind::kUnavailable,
-          "{0}: another process is writing to this collection; try again when it has ended", path_);
+      return MakeError(ErrorKind::kUnavailable,
+                       "{0}: another process is writing to it; try again when that has ended",
+                       path_);
     case SQLITE_FULL:
       return MakeError(ErrorKind::kIo,
-                       "{0}: no room left on the disk; the collection is as it was before", path_);
+                       "{0}: no room left on the disk; everything in it is as it was before",
+                       path_);
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
       return Refuse("{0}: not a database of this program, or damaged ({1})", path_, said);
@@ -133,4 +134,45 @@ Result<> Transaction::Commit() {
   return Ok{};
 }
 
-}  // namespace tatara::search
+Result<> PrepareTables(Database& database, const Tables& tables, bool create) {
+  // FULL: an acknowledged transaction survives a power cut.
+  TATARA_RETURN_IF_ERROR(
+      database.Run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON"));
+  TATARA_TRY(Statement ask, database.Prepare("SELECT (SELECT * FROM pragma_application_id), "
+                                             "(SELECT * FROM pragma_user_version), "
+                                             "(SELECT count(*) FROM sqlite_schema)"));
+  TATARA_TRY(const bool row, ask.Step());
+  if (!row) return database.Failure();
+  std::int64_t application = ask.Int(0), version = ask.Int(1);
+  const bool empty = ask.Int(2) == 0;
+  ask.Reset();
+  if (empty && create) {
+    TATARA_TRY(Transaction transaction, Transaction::Begin(database));
+    // Another process may have made the tables while this one waited.
+    TATARA_TRY(Statement again, database.Prepare("SELECT count(*) FROM sqlite_schema"));
+    TATARA_TRY(const bool counted, again.Step());
+    const bool still_empty = counted && again.Int(0) == 0;
+    again.Reset();
+    if (still_empty) {
+      TATARA_RETURN_IF_ERROR(database.Run(tables.schema.c_str()));
+      TATARA_RETURN_IF_ERROR(
+          database.Run(fmt::format("PRAGMA application_id={}; PRAGMA user_version={}",
+                                   tables.application_id, tables.version)
+                           .c_str()));
+    }
+    TATARA_RETURN_IF_ERROR(transaction.Commit());
+    application = tables.application_id;
+    version = tables.version;
+  }
+  if (application != tables.application_id) {
+    return Refuse("{0}: not a database of this program, or damaged ({1})", database.path(),
+                  "application_id");
+  }
+  if (version != tables.version) {
+    return Refuse("{0}: tables of version {1}; this program knows version {2}", database.path(),
+                  version, tables.version);
+  }
+  return Ok{};
+}
+
+}  // namespace tatara::sqlite
