@@ -79,11 +79,13 @@ Result<int> Serve(const ServeOptions& options) {
     if (StopRequested().IsSet()) return kExitInterrupted;
     TATARA_RETURN_IF_ERROR(AddModel(name, options, service, limits));
   }
-  TATARA_TRY(const auto server, server::Server::Start(service, {.host = options.host,
-                                                                .port = options.port,
-                                                                .strict = options.strict,
-                                                                .keys = keys,
-                                                                .require_key = require_key}));
+  TATARA_TRY(const auto server,
+             server::Server::Start(service, {.host = options.host,
+                                             .port = options.port,
+                                             .strict = options.strict,
+                                             .history_folder = TataraHome() / "history",
+                                             .keys = keys,
+                                             .require_key = require_key}));
   Out(Tr("listening on {0}", server->address()) + "\n");
   for (const auto& info : service.Models()) {
     Out(Tr("model: {0} ({1})", info.name, info.architecture) + "\n");

@@ -38,6 +38,13 @@ constexpr Route kRoutes[] = {
     {"POST", "/tokenize", Tokenize},
     {"POST", "/detokenize", Detokenize},
     {"POST", "/apply-template", ApplyTemplate},
+    {"GET", "/v1/conversations", ListConversations},
+    {"POST", "/v1/conversations", CreateConversation},
+    {"DELETE", "/v1/conversations", DeleteConversations},
+    {"GET", "/v1/conversations/", GetConversation},
+    {"POST", "/v1/conversations/", PostConversation},
+    {"DELETE", "/v1/conversations/", DeleteConversation},
+    {"POST", "/v1/conversations/search", SearchConversations},
 };
 
 bool Matches(const Route& route, std::string_view path) {

@@ -11,6 +11,7 @@
 #include "access.h"
 #include "http.h"
 #include "json_fields.h"
+#include "tatara/assistant/history.h"
 #include "tatara/assistant/service.h"
 
 namespace tatara::server {
@@ -18,6 +19,7 @@ namespace tatara::server {
 // What all requests share. Immutable: a change of settings makes the next one.
 struct ApiContext {
   assistant::Service* service = nullptr;
+  assistant::History* history = nullptr;  // null: none is kept
   bool strict = false;
   std::shared_ptr<const ServerOptions> options = std::make_shared<const ServerOptions>();
   std::shared_ptr<Sessions> sessions = std::make_shared<Sessions>();
@@ -56,6 +58,13 @@ void ApplyTemplate(ApiCall call);
 void ListModels(ApiCall call);
 void OneModel(ApiCall call);
 void OneReceipt(ApiCall call);
+void ListConversations(ApiCall call);
+void CreateConversation(ApiCall call);
+void DeleteConversations(ApiCall call);
+void SearchConversations(ApiCall call);
+void GetConversation(ApiCall call);
+void PostConversation(ApiCall call);
+void DeleteConversation(ApiCall call);
 void Metrics(ApiCall call);
 void GetSession(ApiCall call);
 void BeginSession(ApiCall call);

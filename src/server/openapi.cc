@@ -218,6 +218,7 @@ Json OpenApiDocument() {
   DescribeTokens(api);
   DescribeState(api);
   DescribeSession(api);
+  DescribeConversations(api);
   return api.Done();
 }
 

@@ -76,11 +76,12 @@ class OpenApi {
 Json ConversationFields(ObjectSchema request, bool needed);
 
 // The groups, each beside its endpoints.
-void DescribeGeneration(OpenApi& api);  // openapi_generation.cc
-void DescribeVectors(OpenApi& api);     // openapi_vectors.cc
-void DescribeTokens(OpenApi& api);      // openapi_tokens.cc
-void DescribeState(OpenApi& api);       // openapi_state.cc
-void DescribeSession(OpenApi& api);     // openapi_session.cc
+void DescribeGeneration(OpenApi& api);     // openapi_generation.cc
+void DescribeVectors(OpenApi& api);        // openapi_vectors.cc
+void DescribeTokens(OpenApi& api);         // openapi_tokens.cc
+void DescribeState(OpenApi& api);          // openapi_state.cc
+void DescribeSession(OpenApi& api);        // openapi_session.cc
+void DescribeConversations(OpenApi& api);  // openapi_conversations.cc
 
 Json OpenApiDocument();
 

@@ -99,6 +99,10 @@ const std::map<std::string, std::vector<std::string>>& Probes() {
       {"/detokenize", {R"({"tokens":[1]})"}},
       {"/apply-template", {"{" + kTalk + "}"}},
       {"/v1/session", {R"({"key":"x"})"}},
+      {"/v1/conversations", {R"({"title":"a"})"}},
+      {"/v1/conversations/search", {R"({"query":"a"})"}},
+      {"/v1/conversations/{id}", {R"({"title":"a"})"}},
+      {"/v1/conversations/{id}/messages", {R"({"id":"a","content":"b"})"}},
   };
   return probes;
 }

@@ -17,6 +17,13 @@ class ServerImpl final : public Server {
   ~ServerImpl() override { Stop(); }
 
   Result<> Listen(const ServerOptions& options) {
+    if (!options.history_folder.empty()) {
+      TATARA_TRY(history_, assistant::History::Open({.folder = options.history_folder,
+                                                     .bytes_max = options.history_bytes_max}));
+      ApiContext with_history = *context_;
+      with_history.history = history_.get();
+      context_ = std::make_shared<const ApiContext>(std::move(with_history));
+    }
     TATARA_TRY(http_,
                HttpServer::Start(
                    options,
@@ -38,9 +45,10 @@ class ServerImpl final : public Server {
   }
 
  private:
-  const std::shared_ptr<const ApiContext> context_;
+  std::shared_ptr<const ApiContext> context_;
   const std::string host_;
   std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<assistant::History> history_;  // its thread answers to http_: it ends first
 };
 
 }  // namespace

@@ -28,8 +28,8 @@ const root = '/v1/conversations';
 const at = (id: string, more = '') => `${root}/${encodeURIComponent(id)}${more}`;
 
 export const conversationsApi = {
-  list: (after?: string) =>
-    sendForJson<Page>(after ? `${root}?limit=50&after=${encodeURIComponent(after)}` : `${root}?limit=50`),
+  list: (after = '') =>
+    sendForJson<Page>(`${root}/search`, { method: 'POST', body: { query: '', after, limit: 50 } }),
   search: async (query: string) =>
     (await sendForJson<{ data: Match[] }>(`${root}/search`, { method: 'POST', body: { query, limit: 50 } })).data,
   create: (title: string) => sendForJson<ConversationSummary>(root, { method: 'POST', body: { title } }),

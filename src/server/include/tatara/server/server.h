@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,9 @@ struct ServerOptions {
   std::string host = "127.0.0.1";  // a numeric address or "localhost"
   int port = 8080;                 // 0: any free one
   bool strict = false;             // fields that no API has are refused
+  // Where the conversations of the console are kept, a file for each tenant; empty: none are.
+  std::filesystem::path history_folder;
+  std::int64_t history_bytes_max = std::int64_t{1} << 30;  // of one tenant
 
   // Who calls, by "Authorization: Bearer KEY", X-Api-Key or the page's cookie. Without keys, or
   // where none is given and none required, everybody is assistant::Caller{}.
