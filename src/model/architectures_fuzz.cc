@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "../../tests/changed_store.h"
+#include "changed_store.h"
 #include "tatara/base/check.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/encoder.h"
