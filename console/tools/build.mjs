@@ -1,5 +1,5 @@
 // node tools/build.mjs --out FOLDER [--dev]: bundles src/ and writes the files, and FOLDER/console_files.cc
-// that holds them as constants. The same sources give the same bytes.
+// that holds them as constants. The same sources give the same files; their gzip form is as Node.js packs it.
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';

@@ -144,7 +144,7 @@ export const en = {
   'settings.sign_out': 'Sign out',
 
   'sign_in.title': 'Sign in',
-  'sign_in.about': 'This server asks for a key. It was shown when the server was first started.',
+  'sign_in.about': 'This server asks for a key. The administrator has it: the first one is shown when the server first starts.',
   'sign_in.key': 'Key',
   'sign_in.submit': 'Sign in',
   'sign_in.wrong': 'This key is not known here',

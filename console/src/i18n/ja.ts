@@ -146,7 +146,7 @@ export const ja: Record<Key, string> = {
   'settings.sign_out': 'サインアウト',
 
   'sign_in.title': 'サインイン',
-  'sign_in.about': 'このサーバーの利用には鍵が必要です。鍵はサーバーの初回起動時に表示されています。',
+  'sign_in.about': 'このサーバーの利用には鍵が必要です。管理者から受け取ってください（最初の鍵は、サーバーの初回起動時に表示されます）。',
   'sign_in.key': '鍵',
   'sign_in.submit': 'サインイン',
   'sign_in.wrong': 'この鍵は登録されていません',

@@ -56,3 +56,8 @@ test('deep nesting and long lines end in reasonable time', () => {
   }
   assert.ok(Date.now() - begun < 10_000);
 });
+
+test('headings step down one at a time, however they were written', () => {
+  const tree = parseMarkdown('## a\n#### b\n### c\n# d\n> ###### e');
+  assert.deepEqual(all(tree, 'heading').map((heading) => heading.depth), [1, 2, 2, 1, 2]);
+});

@@ -9,7 +9,8 @@ export interface Node {
     | 'root' | 'text' | 'paragraph' | 'heading' | 'list' | 'item' | 'quote' | 'table' | 'head' | 'body' | 'row' | 'cell'
     | 'title-cell' | 'strong' | 'emphasis' | 'struck' | 'link' | 'code' | 'code-block' | 'break' | 'rule';
   text?: string;
-  level?: number; // of a heading
+  level?: number; // of a heading, as written
+  depth?: number; // of a heading among those before it: 1 for the first, and never a step of two
   ordered?: boolean;
   start?: number;
   align?: 'left' | 'center' | 'right';
@@ -121,6 +122,19 @@ function build(tokens: readonly Token[]): Node {
   return root;
 }
 
+// Writers skip levels; an outline that is read aloud must not.
+function nestHeadings(node: Node, above: number[]): void {
+  if (node.kind === 'heading') {
+    const level = node.level ?? 1;
+    while ((above.at(-1) ?? 0) >= level) above.pop();
+    above.push(level);
+    node.depth = above.length;
+  }
+  for (const child of node.children) nestHeadings(child, above);
+}
+
 export function parseMarkdown(source: string): Node {
-  return build(parser.parse(source, {}) as unknown as Token[]);
+  const tree = build(parser.parse(source, {}) as unknown as Token[]);
+  nestHeadings(tree, []);
+  return tree;
 }

@@ -21,8 +21,8 @@ function View({ node, wish }: { node: Node; wish: Wish }) {
     case 'paragraph':
       return <p>{children(node, wish)}</p>;
     case 'heading': {
-      // The page's own headings are the first three levels.
-      const Tag = `h${Math.min(6, (node.level ?? 1) + 3)}` as 'h4';
+      // The first two levels are the page's own.
+      const Tag = `h${Math.min(6, (node.depth ?? 1) + 2)}` as 'h3';
       return <Tag class={`md-h${node.level ?? 1}`}>{children(node, wish)}</Tag>;
     }
     case 'list':

@@ -13,6 +13,12 @@ export const signedInByKey = signal(false);
 
 export async function enter(): Promise<void> {
   try {
+    const { key_required, signed_in } = await api.getSession();
+    if (key_required && !signed_in) {
+      session.value = 'signed-out';
+      return;
+    }
+    signedInByKey.value = key_required;
     await Promise.all([loadModels(), loadHistory()]);
     session.value = 'ready';
   } catch (error) {
@@ -24,7 +30,6 @@ export async function enter(): Promise<void> {
 
 export async function signIn(key: string): Promise<void> {
   await api.signIn(key);
-  signedInByKey.value = true;
   await enter();
 }
 

@@ -4,12 +4,13 @@ import { streamChat, type ChatMessage } from '../api/chat.ts';
 import { conversationsApi } from '../api/conversations.ts';
 import { problemText, t } from '../i18n/index.ts';
 import { go, place } from '../router.ts';
-import { announce, SentenceTeller } from './announcer.ts';
+import { announce } from './announcer.ts';
+import { GrowingAnswer } from './growing_answer.ts';
 import { forgetSummary, historyIsKept, noteSummary } from './history.ts';
 import { model } from './models.ts';
 import { instructions, sampling } from './preferences.ts';
 import { showProblem } from './problems.ts';
-import { freshId, newestLeafUnder, pathTo, titleOf, type Details, type Message } from './tree.ts';
+import { freshId, newestLeafUnder, pathTo, titleOf, type Message } from './tree.ts';
 
 export class Thread {
   readonly id: Signal<string | null> = signal(null); // null: not kept on the server
@@ -20,6 +21,7 @@ export class Thread {
   readonly path = computed(() => pathTo(this.messages.value, this.active.value));
   private abort: AbortController | null = null;
   private saving: Promise<void> = Promise.resolve();
+  private forgotten = false;
 
   async ask(text: string, parent: string | null = this.active.value): Promise<void> {
     const question: Message = { id: freshId(), parent, role: 'user', content: text, created_at: now() };
@@ -42,6 +44,12 @@ export class Thread {
     this.abort?.abort();
   }
 
+  // Deleted: what is still under way must not bring it back.
+  forget(): void {
+    this.forgotten = true;
+    this.stop();
+  }
+
   show(message: Message): void {
     this.active.value = newestLeafUnder(this.messages.value, message.id);
     const id = this.id.value;
@@ -58,7 +66,7 @@ export class Thread {
   // What is there of a growing answer is kept although the page goes away.
   keepUnfinished(): void {
     const message = this.messages.value.find((each) => each.id === this.answering.value);
-    if (message && this.id.value !== null && message.content) {
+    if (message && this.id.value !== null && message.content && !this.forgotten) {
       conversationsApi.put(this.id.value, { ...message, finish: 'stopped' }, true).catch(() => {});
     }
   }
@@ -100,6 +108,7 @@ export class Thread {
   private keep(message: Message): void {
     if (!historyIsKept.value) return;
     this.saving = this.saving.then(async () => {
+      if (this.forgotten) return;
       try {
         if (this.id.value === null) {
           const made = await conversationsApi.create(this.title.value);
@@ -123,78 +132,6 @@ function conversationOf(path: readonly Message[]): ChatMessage[] {
   const messages: ChatMessage[] = path.map(({ role, content }) => ({ role, content }));
   const text = instructions.value.trim();
   return text ? [{ role: 'system', content: text }, ...messages] : messages;
-}
-
-// An answer while it comes in; drawn at most once a frame.
-class GrowingAnswer {
-  message: Message;
-  private readonly show: (message: Message) => void;
-  private readonly begun = performance.now();
-  private readonly teller = new SentenceTeller(announce);
-  private drawing = 0;
-
-  constructor(message: Message, show: (message: Message) => void) {
-    this.message = message;
-    this.show = show;
-  }
-
-  take(event: Parameters<typeof this.apply>[0]): void {
-    this.apply(event);
-    if (this.drawing === 0) {
-      this.drawing = requestAnimationFrame(() => {
-        this.drawing = 0;
-        this.show(this.message);
-      });
-    }
-  }
-
-  private apply(event: import('../api/chat.ts').ChatEvent): void {
-    switch (event.kind) {
-      case 'begun':
-        return this.set({ receipt: event.receipt });
-      case 'text':
-        if (!this.message.content) this.detail({ first_token_seconds: this.seconds() });
-        this.set({ content: this.message.content + event.text });
-        return this.teller.grown(this.message.content);
-      case 'reasoning':
-        return this.set({ reasoning: (this.message.reasoning ?? '') + event.text });
-      case 'ended':
-        return this.set({ finish: event.finish });
-      case 'usage':
-        this.detail({ prompt_tokens: event.promptTokens, completion_tokens: event.completionTokens });
-        if (event.seed !== undefined) this.detail({ seed: event.seed });
-    }
-  }
-
-  done(): string {
-    this.detail({ seconds: this.seconds() });
-    this.settle();
-    this.teller.finished(this.message.content);
-    return t('chat.says_done');
-  }
-
-  // Nothing to say where the user stopped it. An answer that did not end has no receipt.
-  failed(problem: string | null): string {
-    const { receipt: _, ...rest } = this.message;
-    this.message = { ...rest, finish: problem === null ? 'stopped' : 'failed' };
-    this.detail({ seconds: this.seconds(), ...(problem === null ? {} : { error: problem }) });
-    this.settle();
-    return problem === null ? t('chat.says_stopped') : t('chat.failed', { message: problem });
-  }
-
-  private settle(): void {
-    cancelAnimationFrame(this.drawing);
-    this.show(this.message);
-  }
-  private set(what: Partial<Message>): void {
-    this.message = { ...this.message, ...what };
-  }
-  private detail(what: Details): void {
-    this.set({ details: { ...this.message.details, ...what } });
-  }
-  private seconds(): number {
-    return Math.round(performance.now() - this.begun) / 1000;
-  }
 }
 
 const open = new Map<string, Thread>();
@@ -233,12 +170,13 @@ export async function deleteConversation(id: string): Promise<void> {
 }
 
 function forgetThread(id: string): void {
-  open.get(id)?.stop();
+  open.get(id)?.forget();
   open.delete(id);
   if (current.value.id.value === id) beginConversation();
 }
 
 export function forgetAllThreads(): void {
+  current.value.forget();
   for (const id of [...open.keys()]) forgetThread(id);
   beginConversation();
 }
