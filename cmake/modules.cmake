@@ -115,3 +115,10 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/src/cli/main.cc)
                              ${CMAKE_SOURCE_DIR}/src/base/include)
   set_target_properties(tatara PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 endif()
+
+# The offline verifier stands on the ledger and base alone.
+add_executable(tatara-verify ${CMAKE_SOURCE_DIR}/src/ledger/verifier/main.cc)
+target_link_libraries(tatara-verify PRIVATE tatara_ledger tatara_base fmt::fmt)
+target_include_directories(tatara-verify PRIVATE ${CMAKE_SOURCE_DIR}/src/ledger/include
+                           ${CMAKE_SOURCE_DIR}/src/base/include)
+set_target_properties(tatara-verify PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})

@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "json_output.h"
+#include "lineage_sink.h"
 #include "tatara/base/localise.h"
 #include "tatara/weights/model_store.h"
 #include "terminal.h"
@@ -78,6 +79,25 @@ Result<> LinkInto(const fs::path& folder, const weights::LocalModel& model) {
   return Ok{};
 }
 
+// Where a model came from, so that what is made of it leads back to there.
+void RecordPull(const weights::PullReport& report) {
+  const weights::LocalModel& model = report.model;
+  LineageEvent event{.kind = "pull",
+                     .name = model.name,
+                     .facts = {{"licence", Json(model.licence).dump()},
+                               {"digest_was_known", Json(model.digest_was_known).dump()}}};
+  Json sources = Json::object();
+  for (const weights::LocalFile& file : model.files) sources[file.path] = file.source;
+  event.facts.emplace_back("sources", sources.dump());
+  event.outputs.push_back({"model", model.name, model.sha256(), model.n_bytes()});
+  for (const weights::LocalFile& file : model.files) {
+    if (file.sha256 != model.sha256()) {
+      event.outputs.push_back({"file", file.path, file.sha256, file.n_bytes});
+    }
+  }
+  RecordLineage(std::move(event));
+}
+
 }  // namespace
 
 Result<int> Pull(const PullOptions& options) {
@@ -97,6 +117,7 @@ Result<int> Pull(const PullOptions& options) {
     };
     TATARA_TRY(const weights::PullReport report, store.Pull(name, pull));
     progress.Clear();
+    if (!report.was_there) RecordPull(report);
     if (!options.link_into.empty())
       TATARA_RETURN_IF_ERROR(LinkInto(options.link_into, report.model));
     const std::string source = report.model.files.front().source;

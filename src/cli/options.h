@@ -147,6 +147,20 @@ struct ExportOptions {
   bool json = false;
 };
 
+struct LineageOptions {
+  std::string what;
+  bool mermaid = false;
+  std::string page;
+  bool json = false;
+};
+
+struct LedgerOptions {
+  enum class Action { kLog, kVerify, kCheckpoint, kKey } action = Action::kLog;
+  std::string earlier;
+  std::string key;
+  bool json = false;
+};
+
 struct ServeOptions {
   std::vector<std::string> models;  // empty: the one that `ask` would take
   std::string host = "127.0.0.1";

@@ -1,5 +1,6 @@
 // The application, its help and its refusals. The groups of commands are in parse_*.cc.
 #include "parse.h"
+#include "lineage_sink.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -73,6 +74,7 @@ int Main(int argc, char** argv) {
   InstallModuleTranslations();
   SetLanguage(LanguageFromEnvironment());
   InstallInterruptHandler();
+  RememberCommandLine(argc, argv);
 
   CLI::App app{Tr("Tatara: an open language model that an organisation can run, check and own"),
                "tatara"};
@@ -88,6 +90,7 @@ int Main(int argc, char** argv) {
   AddVectorCommands(app, chosen);
   AddAnswerCommands(app, chosen);
   AddServerCommands(app, chosen);
+  AddLedgerCommands(app, chosen);
   AddMachineCommands(app, chosen);
   RefuseEmptyValues(app);
   try {

@@ -20,6 +20,7 @@ void AddModelCommands(CLI::App& app, Action& chosen);    // pull rm models token
 void AddVectorCommands(CLI::App& app, Action& chosen);   // embed rerank
 void AddAnswerCommands(CLI::App& app, Action& chosen);   // run chat ask documents
 void AddServerCommands(CLI::App& app, Action& chosen);   // serve keys
+void AddLedgerCommands(CLI::App& app, Action& chosen);   // lineage ledger
 void AddMachineCommands(CLI::App& app, Action& chosen);  // verify replay doctor version completion
 
 // A subcommand with its one-line description and examples in the user's language; examples are

@@ -1,0 +1,116 @@
+// lineage, ledger: what things were made of, and the log that says so.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "commands.h"
+#include "json_output.h"
+#include "tatara/base/files.h"
+#include "tatara/base/localise.h"
+#include "tatara/ledger/lineage.h"
+#include "terminal.h"
+
+namespace tatara::cli {
+namespace {
+
+// What the user names: a file's bytes, else a name or digest that the ledger knows.
+Result<std::string> DigestNamed(const ledger::LineageGraph& graph, const std::string& what) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(what, error)) return Sha256OfFile(what);
+  return graph.Find(what);
+}
+
+Result<ledger::NoteKey> KeyToCheckWith(const std::string& given) {
+  if (!given.empty()) return ledger::ParseNoteKey(given);
+  TATARA_TRY(const ledger::SigningKey key, ledger::SigningKey::LoadOrCreate(TataraHome()));
+  return ledger::NoteKey{ledger::kLedgerName, key.public_key()};
+}
+
+Result<int> VerifyLedger(const LedgerOptions& options) {
+  TATARA_TRY(const ledger::NoteKey key, KeyToCheckWith(options.key));
+  std::string earlier;
+  if (!options.earlier.empty()) {
+    TATARA_TRY(earlier, ReadWholeFile(options.earlier, ledger::kNoteBytesMax));
+  }
+  const auto folder = ledger::LedgerFolder(TataraHome());
+  const ledger::LogReport report = ledger::VerifyLog(folder, key, earlier);
+  if (options.json) {
+    OutJson({{"ok", report.ok},
+             {"entries", report.size},
+             {"first_difference",
+              report.first_difference.empty() ? Json() : Json(report.first_difference)}});
+  } else if (report.ok) {
+    Out(Tr("{0}: {1} entries, as they were written and signed", folder.string(), report.size) +
+        "\n");
+  } else {
+    Out(report.first_difference + "\n");
+  }
+  return report.ok ? 0 : 1;
+}
+
+Result<int> PrintCheckpoint() {
+  const auto path = ledger::LedgerFolder(TataraHome()) / "checkpoint";
+  TATARA_TRY(const std::string note, ReadWholeFile(path, ledger::kNoteBytesMax));
+  Out(note);
+  return 0;
+}
+
+Result<int> PrintLog(const LedgerOptions& options) {
+  TATARA_TRY(const ledger::LineageGraph graph, ledger::LineageGraph::Read(TataraHome()));
+  Json entries = Json::array();
+  for (const ledger::LineageRecord& record : graph.records()) {
+    const LineageEvent& event = record.event;
+    if (options.json) {
+      entries.push_back({{"entry", record.index},
+                         {"created", record.created_utc},
+                         {"kind", event.kind},
+                         {"name", event.name},
+                         {"outputs", event.outputs.size()},
+                         {"command", event.command}});
+    } else {
+      Out(fmt::format("{:>5}  {}  {:<12} {}\n", record.index, record.created_utc, event.kind,
+                      event.name));
+    }
+  }
+  if (options.json) OutJson(entries);
+  return 0;
+}
+
+}  // namespace
+
+Result<int> Lineage(const LineageOptions& options) {
+  TATARA_TRY(const ledger::LineageGraph graph, ledger::LineageGraph::Read(TataraHome()));
+  TATARA_TRY(const std::string digest, DigestNamed(graph, options.what));
+  if (!options.page.empty()) {
+    TATARA_RETURN_IF_ERROR(WriteFileAtomically(options.page, ledger::LineagePage(graph, digest)));
+  }
+  if (options.json) {
+    Out(ledger::LineageJson(graph, digest) + "\n");
+  } else if (options.mermaid) {
+    Out(ledger::LineageMermaid(graph, digest));
+  } else if (options.page.empty()) {
+    Out(ledger::LineageTree(graph, digest));
+  } else {
+    Out(Tr("{0}: written", options.page) + "\n");
+  }
+  return 0;
+}
+
+Result<int> Ledger(const LedgerOptions& options) {
+  switch (options.action) {
+    case LedgerOptions::Action::kLog:
+      return PrintLog(options);
+    case LedgerOptions::Action::kVerify:
+      return VerifyLedger(options);
+    case LedgerOptions::Action::kCheckpoint:
+      return PrintCheckpoint();
+    case LedgerOptions::Action::kKey: {
+      TATARA_TRY(const ledger::NoteKey key, KeyToCheckWith({}));
+      Out(ledger::NoteKeyText(key) + "\n");
+      return 0;
+    }
+  }
+  return 0;
+}
+
+}  // namespace tatara::cli
