@@ -33,5 +33,7 @@ constexpr float kGeluC = 0x1.988454p-1F;
 constexpr float kGeluK = 0x1.6e4e26p-5F;
 // gelu_erf: sqrt(1/2).
 constexpr float kSqrtHalf = 0x1.6a09e6p-1F;
+// Its slope: sqrt(1 / (2 pi)).
+constexpr float kInverseSqrtTwoPi = 0x1.988454p-2F;
 
 }  // namespace tatara::numerics

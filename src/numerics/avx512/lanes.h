@@ -82,6 +82,9 @@ inline Lanes Mul(Lanes a, Lanes b) {
 inline Lanes Div(Lanes a, Lanes b) {
   return {_mm512_div_ps(a.v, b.v)};
 }
+inline Lanes Sqrt(Lanes a) {
+  return {_mm512_sqrt_ps(a.v)};
+}
 inline Lanes Fma(Lanes a, Lanes b, Lanes c) {
   return {_mm512_fmadd_ps(a.v, b.v, c.v)};
 }

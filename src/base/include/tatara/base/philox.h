@@ -8,7 +8,13 @@
 namespace tatara {
 
 // What a number is drawn for; part of the key, so that two purposes never share numbers.
-enum class RandomPurpose : std::uint32_t { kSample = 1, kTest = 2 };
+enum class RandomPurpose : std::uint32_t {
+  kSample = 1,
+  kTest = 2,
+  kDropout = 3,     // position: step and place in the batch
+  kInitialise = 4,  // choice: tensor; position: element
+  kDataOrder = 5,   // position: index of the example
+};
 
 std::array<std::uint32_t, 4> Philox4x32(std::array<std::uint32_t, 4> counter,
                                         std::array<std::uint32_t, 2> key);

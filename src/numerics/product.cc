@@ -1,0 +1,269 @@
+// Blocks of a product: panels of a and b are copied into the order in which a tile reads them, then
+// tiles run over them. A block's panels stay in the second-level cache (about 200 + 256 KiB), a
+// panel of b (32 KiB) in the first.
+#include "tatara/numerics/product.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "aligned_buffer.h"
+#include "fp_guard.h"
+#include "tatara/base/check.h"
+#include "training_dispatch.h"
+
+namespace tatara::numerics {
+namespace {
+
+constexpr std::int64_t kInnerBlock = 256;
+constexpr std::int64_t kRowBlockMax = 192;
+constexpr std::int64_t kColumnBlockMax = 256;
+constexpr std::int64_t kBlockMin = 48;
+constexpr std::int64_t kTileFloatsMax = 16 * 64;
+
+std::int64_t RoundUp(std::int64_t n, std::int64_t to) {
+  return (n + to - 1) / to * to;
+}
+
+struct Buffers {
+  AlignedBuffer a, b, tile;
+};
+
+// Four panel columns at a time, four inner steps at a time: a source row is read in whole lines.
+using Quad [[gnu::vector_size(16)]] = float;
+using QuadIndex [[gnu::vector_size(16)]] = std::int32_t;
+
+Quad LoadQuad(const float* p) {
+  Quad v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+void Transpose4x4(const float* from, std::int64_t stride, float* to, std::int64_t width) {
+  const Quad a = LoadQuad(from), b = LoadQuad(from + stride);
+  const Quad c = LoadQuad(from + 2 * stride), d = LoadQuad(from + 3 * stride);
+  const Quad ab_low = __builtin_shuffle(a, b, QuadIndex{0, 4, 1, 5});
+  const Quad ab_high = __builtin_shuffle(a, b, QuadIndex{2, 6, 3, 7});
+  const Quad cd_low = __builtin_shuffle(c, d, QuadIndex{0, 4, 1, 5});
+  const Quad cd_high = __builtin_shuffle(c, d, QuadIndex{2, 6, 3, 7});
+  const Quad rows[4] = {__builtin_shuffle(ab_low, cd_low, QuadIndex{0, 1, 4, 5}),
+                        __builtin_shuffle(ab_low, cd_low, QuadIndex{2, 3, 6, 7}),
+                        __builtin_shuffle(ab_high, cd_high, QuadIndex{0, 1, 4, 5}),
+                        __builtin_shuffle(ab_high, cd_high, QuadIndex{2, 3, 6, 7})};
+  for (int i = 0; i < 4; ++i) std::memcpy(to + i * width, &rows[i], sizeof rows[i]);
+}
+
+// out[k * width + j] = data[j * panel_stride + k * inner_stride] for one panel of `width`, of which
+// `n_there` exist; +0 for the rest.
+void CopyPanel(const float* data, std::int64_t panel_stride, std::int64_t inner_stride,
+               std::int64_t n_there, std::int64_t n_inner, std::int64_t width, float* out) {
+  if (panel_stride == 1) {
+    for (std::int64_t k = 0; k < n_inner; ++k) {
+      const float* from = data + k * inner_stride;
+      float* to = out + k * width;
+      for (std::int64_t j = 0; j < n_there; ++j) to[j] = from[j];
+      for (std::int64_t j = n_there; j < width; ++j) to[j] = 0;
+    }
+    return;
+  }
+  std::int64_t j = 0;
+  for (; j + 4 <= n_there; j += 4) {
+    std::int64_t k = 0;
+    for (; k + 4 <= n_inner; k += 4) {
+      Transpose4x4(data + j * panel_stride + k, panel_stride, out + k * width + j, width);
+    }
+    for (; k < n_inner; ++k) {
+      for (int i = 0; i < 4; ++i) out[k * width + j + i] = data[(j + i) * panel_stride + k];
+    }
+  }
+  for (; j < width; ++j) {
+    for (std::int64_t k = 0; k < n_inner; ++k) {
+      out[k * width + j] = j < n_there ? data[j * panel_stride + k] : 0.0F;
+    }
+  }
+}
+
+// Panels of rows of `view`, first .. end - 1, over inner steps k .. k + n - 1.
+void CopyRowPanels(const MatrixView& view, std::int64_t first, std::int64_t end, std::int64_t k,
+                   std::int64_t n, std::int64_t width, float* out) {
+  for (std::int64_t i = first; i < end; i += width, out += width * n) {
+    CopyPanel(view.data + i * view.row_stride + k * view.column_stride, view.row_stride,
+              view.column_stride, std::min(width, end - i), n, width, out);
+  }
+}
+
+struct Block {
+  std::int64_t first_row, end_row, first_column, end_column;
+};
+
+struct Call {
+  const ProductSize& size;
+  const MatrixView& a;
+  const MatrixView& b;
+  ChainStart start;
+  float* c;
+  std::int64_t c_stride;
+  const TrainingKernels& kernels;
+};
+
+void RunTile(const Call& call, const float* a, const float* b, std::int64_t n_k, bool from_zero,
+             std::int64_t row, std::int64_t column, const Block& block, float* spare) {
+  const std::int64_t n_rows = std::min<std::int64_t>(call.kernels.tile_rows, block.end_row - row);
+  const std::int64_t width = call.kernels.tile_columns;
+  const std::int64_t n_columns = std::min(width, block.end_column - column);
+  float* c = call.c + row * call.c_stride + column;
+  if (n_rows == call.kernels.tile_rows && n_columns == width) {
+    call.kernels.product_tile(a, b, n_k, c, call.c_stride, from_zero);
+    return;
+  }
+  if (!from_zero) {
+    for (std::int64_t i = 0; i < n_rows; ++i)
+      std::copy_n(c + i * call.c_stride, n_columns, spare + i * width);
+  }
+  call.kernels.product_tile(a, b, n_k, spare, width, from_zero);
+  for (std::int64_t i = 0; i < n_rows; ++i)
+    std::copy_n(spare + i * width, n_columns, c + i * call.c_stride);
+}
+
+void RunBlock(const Call& call, const Block& block, Buffers& buffers) {
+  const std::int64_t tile_rows = call.kernels.tile_rows, tile_columns = call.kernels.tile_columns;
+  const std::int64_t n_rows = RoundUp(block.end_row - block.first_row, tile_rows);
+  const std::int64_t n_columns = RoundUp(block.end_column - block.first_column, tile_columns);
+  const std::int64_t n_inner = std::min(kInnerBlock, call.size.n_inner);
+  buffers.a.Grow(static_cast<std::size_t>(n_rows * n_inner) * sizeof(float));
+  buffers.b.Grow(static_cast<std::size_t>(n_columns * n_inner) * sizeof(float));
+  if (buffers.tile.size() == 0) {
+    buffers.tile.Grow(kTileFloatsMax * sizeof(float));
+    std::fill_n(buffers.tile.as<float>(), kTileFloatsMax, 0.0F);
+  }
+  for (std::int64_t k = 0; k < call.size.n_inner; k += kInnerBlock) {
+    const std::int64_t n_k = std::min(kInnerBlock, call.size.n_inner - k);
+    const bool from_zero = k == 0 && call.start == ChainStart::kFromZero;
+    auto* a = buffers.a.as<float>();
+    auto* b = buffers.b.as<float>();
+    CopyRowPanels(call.a, block.first_row, block.end_row, k, n_k, tile_rows, a);
+    CopyRowPanels(call.b.Transposed(), block.first_column, block.end_column, k, n_k, tile_columns,
+                  b);
+    for (std::int64_t column = block.first_column; column < block.end_column;
+         column += tile_columns) {
+      for (std::int64_t row = block.first_row; row < block.end_row; row += tile_rows) {
+        RunTile(call, a + (row - block.first_row) * n_k, b + (column - block.first_column) * n_k,
+                n_k, from_zero, row, column, block, buffers.tile.as<float>());
+      }
+    }
+  }
+}
+
+void EmptyChains(const ProductSize& size, ChainStart start, float* c, std::int64_t c_stride) {
+  if (start == ChainStart::kFromOutput) return;
+  for (std::int64_t i = 0; i < size.n_rows; ++i)
+    std::fill_n(c + i * c_stride, size.n_columns, 0.0F);
+}
+
+// Block sizes: as large as the caches like, smaller where threads would have nothing to do.
+struct Cut {
+  std::int64_t rows, columns, n_row_blocks, n_column_blocks;
+};
+
+Cut CutFor(const ProductSize& size, const TrainingKernels& kernels, int n_threads) {
+  const std::int64_t tile_rows = kernels.tile_rows, tile_columns = kernels.tile_columns;
+  Cut cut{};
+  cut.rows = std::min(kRowBlockMax, RoundUp(size.n_rows, tile_rows));
+  cut.columns = std::min(kColumnBlockMax, RoundUp(size.n_columns, tile_columns));
+  const auto count = [&] {
+    cut.n_row_blocks = (size.n_rows + cut.rows - 1) / cut.rows;
+    cut.n_column_blocks = (size.n_columns + cut.columns - 1) / cut.columns;
+    return cut.n_row_blocks * cut.n_column_blocks;
+  };
+  const std::int64_t wanted = n_threads == 1 ? 1 : 2 * static_cast<std::int64_t>(n_threads);
+  while (count() < wanted) {
+    if (cut.columns >= 2 * kBlockMin && cut.columns >= cut.rows) {
+      cut.columns = RoundUp(cut.columns / 2, tile_columns);
+    } else if (cut.rows >= 2 * kBlockMin) {
+      cut.rows = RoundUp(cut.rows / 2, tile_rows);
+    } else {
+      break;
+    }
+  }
+  return cut;
+}
+
+Block BlockAt(const ProductSize& size, const Cut& cut, std::int64_t item) {
+  const std::int64_t row = item % cut.n_row_blocks * cut.rows;
+  const std::int64_t column = item / cut.n_row_blocks * cut.columns;
+  return {row, std::min(row + cut.rows, size.n_rows), column,
+          std::min(column + cut.columns, size.n_columns)};
+}
+
+void CheckCall(const ProductSize& size, const MatrixView& a, const MatrixView& b,
+               std::int64_t c_stride) {
+  TATARA_CHECK(size.n_rows >= 0 && size.n_columns >= 0 && size.n_inner >= 0);
+  TATARA_CHECK(a.row_stride == 1 || a.column_stride == 1);
+  TATARA_CHECK(b.row_stride == 1 || b.column_stride == 1);
+  TATARA_CHECK(c_stride >= size.n_columns);
+}
+
+}  // namespace
+
+struct ProductWorkspace::State {
+  std::vector<Buffers> threads;
+};
+
+ProductWorkspace::ProductWorkspace() : state_(std::make_unique<State>()) {}
+ProductWorkspace::~ProductWorkspace() = default;
+ProductWorkspace::ProductWorkspace(ProductWorkspace&&) noexcept = default;
+ProductWorkspace& ProductWorkspace::operator=(ProductWorkspace&&) noexcept = default;
+
+void PrepareProducts(ProductWorkspace& workspace, int n_threads) {
+  auto& threads = workspace.state().threads;
+  if (threads.size() < static_cast<std::size_t>(n_threads)) {
+    threads.resize(static_cast<std::size_t>(n_threads));
+  }
+}
+
+void ProductOnThread(const ProductSize& size, const MatrixView& a, const MatrixView& b,
+                     ChainStart start, float* c, std::int64_t c_stride, ProductWorkspace& workspace,
+                     int thread) {
+  CheckCall(size, a, b, c_stride);
+  if (size.n_inner == 0) return EmptyChains(size, start, c, c_stride);
+  const FpGuard guard;
+  const Call call{size, a, b, start, c, c_stride, ActiveTrainingKernels()};
+  const Cut cut = CutFor(size, call.kernels, 1);
+  Buffers& buffers = workspace.state().threads[static_cast<std::size_t>(thread)];
+  for (std::int64_t i = 0; i < cut.n_row_blocks * cut.n_column_blocks; ++i) {
+    RunBlock(call, BlockAt(size, cut, i), buffers);
+  }
+}
+
+void Product(const ProductSize& size, const MatrixView& a, const MatrixView& b, ChainStart start,
+             float* c, std::int64_t c_stride, ProductWorkspace& workspace, ThreadPool& pool) {
+  CheckCall(size, a, b, c_stride);
+  if (size.n_inner == 0) return EmptyChains(size, start, c, c_stride);
+  PrepareProducts(workspace, pool.n_threads());
+  const Call call{size, a, b, start, c, c_stride, ActiveTrainingKernels()};
+  const Cut cut = CutFor(size, call.kernels, pool.n_threads());
+  pool.For(cut.n_row_blocks * cut.n_column_blocks, [&](std::int64_t item, int thread) {
+    RunBlock(call, BlockAt(size, cut, item),
+             workspace.state().threads[static_cast<std::size_t>(thread)]);
+  });
+}
+
+void LinearForward(const LinearSize& size, const float* x, const float* w, float* y,
+                   ProductWorkspace& workspace, ThreadPool& pool) {
+  Product({size.n_tokens, size.n_outputs, size.n_inputs}, {x, size.n_inputs, 1},
+          {w, 1, size.n_inputs}, ChainStart::kFromZero, y, size.n_outputs, workspace, pool);
+}
+
+void LinearBackward(const LinearSize& size, const float* dy, const float* w, ChainStart start,
+                    float* dx, ProductWorkspace& workspace, ThreadPool& pool) {
+  Product({size.n_tokens, size.n_inputs, size.n_outputs}, {dy, size.n_outputs, 1},
+          {w, size.n_inputs, 1}, start, dx, size.n_inputs, workspace, pool);
+}
+
+void LinearWeightGradient(const LinearSize& size, const float* dy, const float* x, float* dw,
+                          ProductWorkspace& workspace, ThreadPool& pool) {
+  Product({size.n_outputs, size.n_inputs, size.n_tokens}, {dy, 1, size.n_outputs},
+          {x, size.n_inputs, 1}, ChainStart::kFromOutput, dw, size.n_inputs, workspace, pool);
+}
+
+}  // namespace tatara::numerics
