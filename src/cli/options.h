@@ -185,6 +185,8 @@ struct BenchOptions {
   int generate_tokens = 64;
   int batch = 1;
   int rounds = 3;
+  int long_prompt_tokens = 0;  // 0: the usual measurement
+  int step_ms_max = 100;
   bool json = false;
 };
 

@@ -156,7 +156,9 @@ void AddBench(CLI::App& app, Action& chosen) {
   CLI::App* command = AddCommand(
       app, "bench", MarkText("measure the speed of a model on this machine"),
       {{"tatara bench smollm2-135m --prompt-tokens 512 --generate-tokens 64 --batch 1 --threads 2",
-        MarkText("tokens per second of prefill and of generation, medians of the rounds")}});
+        MarkText("tokens per second of prefill and of generation, medians of the rounds")},
+       {"tatara bench smollm2-135m --long-prompt 8000",
+        MarkText("how long others wait beside a long prompt, with fair shares and without")}});
   AddModelOptions(command, options->model, /*required=*/true);
   command->add_option("--prompt-tokens", options->prompt_tokens, Tr("length of each prompt"))
       ->check(CLI::Range(1, 1'000'000));
@@ -168,6 +170,16 @@ void AddBench(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(1, 256));
   command->add_option("--rounds", options->rounds, Tr("rounds to take the median of"))
       ->check(CLI::Range(1, 1000));
+  CLI::Option* const long_prompt =
+      command
+          ->add_option("--long-prompt", options->long_prompt_tokens,
+                       Tr("instead: four chats and short requests beside a prompt of this length"))
+          ->check(CLI::Range(1, 1'000'000));
+  command
+      ->add_option("--step-ms", options->step_ms_max,
+                   Tr("with --long-prompt: milliseconds that a pass should take; 0: any"))
+      ->check(CLI::Range(0, 60'000))
+      ->needs(long_prompt);
   AddJson(command, options->json);
   command->callback([options, &chosen] { chosen = [options] { return Bench(*options); }; });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "bench_request.h"
 #include "tatara/base/philox.h"
 
 namespace tatara::generate {
@@ -25,7 +26,9 @@ Result<> CheckOptions(const BenchOptions& options) {
   return CheckRange("repetitions", options.repetitions, 1, kRepetitionsMax);
 }
 
-Request RandomRequest(const Engine& engine, int n_prompt, int tokens_max, int index) {
+}  // namespace
+
+Request RandomBenchRequest(const Engine& engine, int n_prompt, int tokens_max, int index) {
   Request request;
   request.tokens_max = tokens_max;
   request.ignore_end = true;
@@ -39,6 +42,8 @@ Request RandomRequest(const Engine& engine, int n_prompt, int tokens_max, int in
   }
   return request;
 }
+
+namespace {
 
 struct Run {
   double prefill_seconds = 0;  // until every sequence has its first token
@@ -54,7 +59,7 @@ Result<Run> RunOnce(Engine& engine, const Clock& clock, int batch, int n_prompt,
   const std::int64_t start = clock.MonotonicNanoseconds();
   for (int i = 0; i < batch; ++i) {
     TATARA_TRY([[maybe_unused]] const RequestId id,
-               engine.Submit(RandomRequest(engine, n_prompt, 1 + n_decode, i), {},
+               engine.Submit(RandomBenchRequest(engine, n_prompt, 1 + n_decode, i), {},
                              [&](Result<Completion> result) {
                                if (!result.ok()) failed = result.error();
                              }));

@@ -26,9 +26,9 @@ struct FairAccount {
   std::int64_t order = 0;   // of its first request
 };
 
-// What a token that is decoded counts in tokens of a prompt. Eight sequences of Qwen2.5-Coder-0.5B
-// take 4 times as long for a token each as for a token of a prompt each.
-inline constexpr std::int64_t kDecodeCost = 4;
+// What a token that is decoded counts in tokens of a prompt: Qwen2.5-Coder-0.5B takes in 1,235 a
+// second and eight sequences write 400 (bench/README.md).
+inline constexpr std::int64_t kDecodeCost = 3;
 
 class FairAccounts {
  public:

@@ -39,4 +39,20 @@ Result<BenchResult> RunBench(const std::string& path, const BenchOptions& option
 // tokens.
 Result<BenchResult> RunBench(Engine& engine, const BenchOptions& options);
 
+// What a long prompt does to others: four chats decode, one after the other short requests come
+// (48 tokens in, 4 out), and a prompt of long_tokens is computed meanwhile, every one under a key
+// of its own. Times in milliseconds, of the tokens between its arrival and its end.
+struct MixOptions {
+  int long_tokens = 8192;
+  EngineOptions engine;  // sizes are chosen to fit; threads, path, shares and step_ms_max as given
+};
+struct MixResult {
+  int n_gaps = 0;  // between two tokens of a chat
+  double gap_ms_p50 = 0, gap_ms_p99 = 0, gap_ms_max = 0;
+  int n_short = 0;  // requests that began and got their first token meanwhile
+  double first_token_ms_p50 = 0, first_token_ms_p99 = 0;
+  double long_seconds = 0;  // until the long prompt had its token
+};
+Result<MixResult> RunMix(const std::string& path, const MixOptions& options);
+
 }  // namespace tatara::generate
