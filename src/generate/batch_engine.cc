@@ -19,6 +19,9 @@ constexpr int kStepMsMax = 60'000;
 constexpr std::int64_t kCacheTokensMax = std::int64_t{1} << 31;
 // Of a first pass that others wait for: nothing is known yet of how fast the machine is.
 constexpr double kPromptTokensFirst = 64;
+constexpr std::int64_t kSpillNumberMax = std::int64_t{1} << 50;
+// What a step waits for the disk where there is nothing else to do.
+constexpr int kDiskPauseMs = 5;
 // Seeds that are drawn here fit in 53 bits, so that a receipt survives readers whose numbers are
 // f64.
 constexpr std::uint64_t kSeedMask = (std::uint64_t{1} << 53) - 1;
@@ -46,6 +49,10 @@ Result<> CheckOptions(const EngineOptions& options, const model::ModelInfo& info
   TATARA_RETURN_IF_ERROR(CheckOption("context_tokens", options.context_tokens, 0, info.n_ctx));
   TATARA_RETURN_IF_ERROR(CheckOption("step_tokens", options.step_tokens, 0, kChunkMax));
   TATARA_RETURN_IF_ERROR(CheckOption("step_ms_max", options.step_ms_max, 0, kStepMsMax));
+  TATARA_RETURN_IF_ERROR(
+      CheckOption("spill_bytes_max", options.spill_bytes_max, 0, kSpillNumberMax));
+  TATARA_RETURN_IF_ERROR(
+      CheckOption("spill_keep_seconds", options.spill_keep_seconds, 0, kSpillNumberMax));
   return CheckOption("cache_tokens", options.cache_tokens, 0, kCacheTokensMax);
 }
 
@@ -68,7 +75,9 @@ Result<std::unique_ptr<BatchEngine>> BatchEngine::Make(EngineParts parts,
       static_cast<int>((options.cache_tokens + info.page_tokens - 1) / info.page_tokens);
   TATARA_TRY(auto kv,
              model::KvPool::Make(info.cache, parts.model->cache_type(), n_pages, info.page_tokens));
-  return std::unique_ptr<BatchEngine>(new BatchEngine(std::move(parts), options, std::move(kv)));
+  std::unique_ptr<BatchEngine> engine(new BatchEngine(std::move(parts), options, std::move(kv)));
+  TATARA_RETURN_IF_ERROR(engine->OpenSpill());
+  return engine;
 }
 
 BatchEngine::BatchEngine(EngineParts parts, const EngineOptions& options,
@@ -111,6 +120,14 @@ const EngineCounters& BatchEngine::counters() const {
   counters_.waiting = static_cast<int>(waiting_.size());
   counters_.pages_in_use = page_cache_.n_held();
   counters_.pages_cached = page_cache_.n_cached();
+  if (spill_ != nullptr) {
+    const SpillCounters spill = spill_->counters();
+    counters_.pages_spilled = spill.written;
+    counters_.spill_dropped = spill.dropped;
+    counters_.spill_rejected = spill.rejected;
+    counters_.pages_on_disk = spill.pages;
+    counters_.spill_bytes = spill.bytes;
+  }
   return counters_;
 }
 
@@ -183,6 +200,7 @@ Result<RequestId> BatchEngine::Submit(Request request, OnText on_text,
   s->tokens.reserve(s->request.prompt.size() + static_cast<std::size_t>(s->request.tokens_max));
   s->tokens = s->request.prompt;
   s->history.AddPrompt(s->request.prompt);
+  s->scope = ScopeKey(s->request.cache_scope);
   if (!s->request.adapter.empty()) {
     s->adapter = FindAdapter(s->request.adapter);
     s->completion.adapter = s->adapter->facts;
@@ -212,9 +230,12 @@ bool BatchEngine::Step() {
   EndCancelled();
   Admit();
   if (!running_.empty()) {
-    PlanPass();
-    RunPass();
-    SampleAll();
+    if (PlanPass()) {
+      RunPass();
+      SampleAll();
+    } else {
+      spill_->WaitForLoad(kDiskPauseMs);
+    }
   }
   in_step_ = false;
   ReportEnded();

@@ -19,6 +19,7 @@
 #include "hot_adapter.h"
 #include "page_cache.h"
 #include "sequence.h"
+#include "spill_store.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/generate/engine.h"
 #include "tatara/generate/prompt_format.h"
@@ -42,6 +43,7 @@ struct EngineParts {
 class BatchEngine final : public Engine {
  public:
   static Result<std::unique_ptr<BatchEngine>> Make(EngineParts parts, const EngineOptions& options);
+  ~BatchEngine() override;  // what the memory keeps of prefixes goes to disk
 
   const ModelFacts& facts() const override { return facts_; }
   const text::Tokenizer& tokenizer() const override { return parts_.format->tokenizer(); }
@@ -68,6 +70,12 @@ class BatchEngine final : public Engine {
                            std::function<void(Result<Completion>)> done) override;
   void Cancel(RequestId id) override;
   bool Step() override;
+
+  void ForgetScope(std::string_view cache_scope) override;
+  // For tests: until the disk has what was spilled.
+  void WaitForSpill() {
+    if (spill_ != nullptr) spill_->WaitIdle();
+  }
 
   Result<AdapterFacts> AddAdapter(const AdapterSpec& spec) override;
   Result<> RemoveAdapter(std::string_view name) override;
@@ -106,7 +114,7 @@ class BatchEngine final : public Engine {
   void Preempt(std::size_t running_index);
 
   // schedule.cc: what the next pass computes, with how many tokens each, in which pages.
-  void PlanPass();
+  bool PlanPass();
   std::int64_t PromptBudget(std::int64_t n_decoding) const;
   void LearnFromPass(std::int64_t n_prompt_tokens, std::int64_t pass_ns);
   void AdoptPrefix(Sequence& sequence);
@@ -119,6 +127,10 @@ class BatchEngine final : public Engine {
   const PageKey& KeyOfPage(Sequence& sequence, std::size_t page);
   void PublishPages(Sequence& sequence);
   void ReleasePages(Sequence& sequence);
+
+  // spilled_pages.cc: what disk keeps of prefixes.
+  Result<> OpenSpill();
+  int RestorePage(Sequence& sequence, const PageKey& key);
 
   // batch_engine.cc: from logits to tokens, text and endings.
   struct Draw {
@@ -158,6 +170,7 @@ class BatchEngine final : public Engine {
   std::unique_ptr<model::KvPool> kv_;
   std::int64_t page_tokens_;
   PageCache page_cache_;
+  std::unique_ptr<SpillStore> spill_;  // null: none
   ModelFacts facts_;
   mutable EngineCounters counters_;
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "fake_model.h"
+#include "test_support.h"
 
 namespace tatara::generate {
 namespace {
@@ -123,7 +124,8 @@ struct Life {
 
 // Random requests at random times, some cancelled, in a random engine with little memory: every one
 // gets what it gets alone, and nothing stays behind.
-EngineCounters Simulate(std::uint64_t seed, int page_tokens = 64) {
+EngineCounters Simulate(std::uint64_t seed, int page_tokens = 64,
+                        const std::filesystem::path& spill_dir = {}) {
   Dice dice(seed);
   EngineOptions options{.n_threads = 1 + dice.Below(3), .context_tokens = 512};
   options.cache_tokens = 64 * (8 + dice.Below(8));
@@ -133,6 +135,12 @@ EngineCounters Simulate(std::uint64_t seed, int page_tokens = 64) {
   options.fair = dice.Below(5) != 0;
   options.step_tokens = dice.Below(3) == 0 ? 1 + dice.Below(100) : 0;
   options.step_ms_max = dice.Below(2) == 0 ? 1 : 0;
+  if (!spill_dir.empty()) {
+    options.prefix_cache = true;
+    options.spill_dir = spill_dir;
+    options.spill_bytes_max = 1000 * (16 + dice.Below(64));
+    options.model_sha256 = "fake";
+  }
   FakeEngine fake = MakeFakeEngine(options, 4096, page_tokens);
   std::vector<Life> lives(24);
   std::size_t n_submitted = 0;
@@ -204,6 +212,27 @@ TEST(BatchEngine, EveryRequestInAnyMixGetsWhatItGetsAlone) {
   EXPECT_GT(sum.prefix_hits, 200);
   EXPECT_GT(sum.requests_cancelled, 20);
   EXPECT_GT(sum.places_given_up, 20);
+}
+
+// The fake model's logits and states come out of the very bytes that went to disk and back.
+TEST(BatchEngine, PagesThatWereOnDiskGiveTheSame) {
+  EngineCounters sum;
+  const tatara::test::ScratchDir scratch;
+  for (std::uint64_t seed = 1; seed <= 25; ++seed) {
+    // One folder for all: later engines find what earlier ones left.
+    const EngineCounters c = Simulate(seed, seed % 5 == 0 ? 128 : 64, scratch.path());
+    sum.preemptions += c.preemptions;
+    sum.pages_evicted += c.pages_evicted;
+    sum.pages_spilled += c.pages_spilled;
+    sum.pages_restored += c.pages_restored;
+    sum.spill_rejected += c.spill_rejected;
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(sum.preemptions, 20);
+  EXPECT_GT(sum.pages_evicted, 200);
+  EXPECT_GT(sum.pages_spilled, 100);
+  EXPECT_GT(sum.pages_restored, 100);
+  EXPECT_EQ(sum.spill_rejected, 0);
 }
 
 // Models with much recurrent state have larger pages.

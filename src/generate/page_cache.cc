@@ -28,7 +28,9 @@ int PageCache::Allocate() {
   } else if (!unheld_.empty()) {
     page = unheld_.front();
     unheld_.pop_front();
-    published_.erase(pages_[static_cast<std::size_t>(page)].key);
+    const Page& entry = pages_[static_cast<std::size_t>(page)];
+    if (on_evict_) on_evict_(page, entry.key, entry.scope);
+    published_.erase(entry.key);
     ++n_evicted_;
   } else {
     return kNone;
@@ -50,12 +52,33 @@ bool PageCache::IsHeld(const PageKey& key) const {
   return it != published_.end() && pages_[static_cast<std::size_t>(it->second)].holders > 0;
 }
 
-void PageCache::Publish(int page, const PageKey& key) {
+void PageCache::Publish(int page, const PageKey& key, const Digest& scope) {
   Page& entry = pages_[static_cast<std::size_t>(page)];
   TATARA_CHECK(entry.holders > 0 && !entry.published);
   if (!published_.emplace(key, page).second) return;
   entry.published = true;
   entry.key = key;
+  entry.scope = scope;
+}
+
+void PageCache::Forget(const Digest& scope) {
+  for (std::size_t i = 0; i < pages_.size(); ++i) {
+    Page& entry = pages_[i];
+    if (!entry.published || entry.scope != scope) continue;
+    published_.erase(entry.key);
+    entry.published = false;
+    if (entry.holders > 0) continue;
+    unheld_.erase(entry.unheld_at);
+    free_.push_back(static_cast<int>(i));
+  }
+}
+
+void PageCache::ForEachCached(
+    const std::function<bool(int page, const PageKey& key, const Digest& scope)>& use) const {
+  for (auto it = unheld_.rbegin(); it != unheld_.rend(); ++it) {
+    const Page& entry = pages_[static_cast<std::size_t>(*it)];
+    if (!use(*it, entry.key, entry.scope)) return;
+  }
 }
 
 void PageCache::Release(int page) {

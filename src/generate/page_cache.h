@@ -8,10 +8,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tatara/base/sha256.h"
@@ -32,7 +34,11 @@ class PageCache {
  public:
   static constexpr int kNone = -1;
 
+  // Told of a cached page before it is given to somebody else.
+  using OnEvict = std::function<void(int page, const PageKey& key, const Digest& scope)>;
+
   explicit PageCache(int n_pages);
+  void set_on_evict(OnEvict on_evict) { on_evict_ = std::move(on_evict); }
 
   // A page held once by the caller, evicting a cached one where none is free; kNone where all are
   // held.
@@ -41,10 +47,17 @@ class PageCache {
   int Acquire(const PageKey& key);
   // Whether `key` is published by a page that somebody holds.
   bool IsHeld(const PageKey& key) const;
-  // Makes a held, full page known. Where the key is known already the page stays private.
-  void Publish(int page, const PageKey& key);
+  // Makes a held, full page known. Where the key is known already the page stays private. `scope`
+  // says whose it is: its ScopeKey without an adapter.
+  void Publish(int page, const PageKey& key, const Digest& scope);
   // Gives one hold back.
   void Release(int page);
+
+  // No page of the scope is taken over from now on; those that are held stay their holders'.
+  void Forget(const Digest& scope);
+  // All cached pages, most recently used first, until `use` returns false.
+  void ForEachCached(
+      const std::function<bool(int page, const PageKey& key, const Digest& scope)>& use) const;
 
   int n_pages() const { return static_cast<int>(pages_.size()); }
   int n_free() const { return static_cast<int>(free_.size()); }
@@ -59,6 +72,7 @@ class PageCache {
     int holders = 0;
     bool published = false;
     PageKey key{};
+    Digest scope{};
     std::list<int>::iterator unheld_at;  // valid while published and not held
   };
 
@@ -67,6 +81,7 @@ class PageCache {
   std::list<int> unheld_;  // published pages without holders, least recently used first
   std::unordered_map<PageKey, int, PageKeyHash> published_;
   std::int64_t n_evicted_ = 0;
+  OnEvict on_evict_;
 };
 
 }  // namespace tatara::generate

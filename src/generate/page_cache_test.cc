@@ -8,6 +8,8 @@
 namespace tatara::generate {
 namespace {
 
+const Digest kScope = ScopeKey("test");
+
 PageKey Key(int n) {
   const std::array<std::int32_t, 64> tokens{n};
   return NextPageKey(ScopeKey("test"), tokens);
@@ -41,7 +43,7 @@ TEST(PageCache, GivesEveryPageOnceAndThenNone) {
 TEST(PageCache, AHeldPageIsNeverEvicted) {
   PageCache cache(2);
   const int first = cache.Allocate(), second = cache.Allocate();
-  cache.Publish(first, Key(1));
+  cache.Publish(first, Key(1), kScope);
   EXPECT_EQ(cache.Acquire(Key(1)), first);
   cache.Release(first);
   EXPECT_TRUE(cache.IsHeld(Key(1)));
@@ -57,7 +59,7 @@ TEST(PageCache, AHeldPageIsNeverEvicted) {
 
 TEST(PageCache, EvictsTheLeastRecentlyUsed) {
   PageCache cache(3);
-  for (int i = 0; i < 3; ++i) cache.Publish(cache.Allocate(), Key(i));
+  for (int i = 0; i < 3; ++i) cache.Publish(cache.Allocate(), Key(i), kScope);
   for (int i = 0; i < 3; ++i) cache.Release(i);
   EXPECT_EQ(cache.Acquire(Key(0)), 0);  // used again
   cache.Release(0);
@@ -66,11 +68,42 @@ TEST(PageCache, EvictsTheLeastRecentlyUsed) {
   EXPECT_EQ(cache.Allocate(), 0);
 }
 
+TEST(PageCache, TellsOfAPageBeforeItIsGivenToSomebodyElse) {
+  PageCache cache(1);
+  std::vector<PageKey> told;
+  cache.set_on_evict([&](int page, const PageKey& key, const Digest& scope) {
+    EXPECT_EQ(page, 0);
+    EXPECT_EQ(scope, kScope);
+    told.push_back(key);
+  });
+  cache.Publish(cache.Allocate(), Key(1), kScope);
+  cache.Release(0);
+  EXPECT_TRUE(told.empty());
+  cache.Release(cache.Allocate());
+  EXPECT_EQ(told, std::vector<PageKey>{Key(1)});
+}
+
+TEST(PageCache, AForgottenScopeIsNotTakenOver) {
+  PageCache cache(3);
+  cache.Publish(cache.Allocate(), Key(1), kScope);
+  cache.Publish(cache.Allocate(), Key(2), kScope);
+  cache.Publish(cache.Allocate(), Key(3), ScopeKey("other"));
+  cache.Release(0);
+  cache.Release(2);
+  cache.Forget(kScope);
+  for (const int n : {1, 2}) EXPECT_EQ(cache.Acquire(Key(n)), PageCache::kNone);
+  EXPECT_EQ(cache.n_free(), 1);
+  EXPECT_EQ(cache.n_held(), 1) << "page 1 is its holder's still";
+  cache.Release(1);
+  EXPECT_EQ(cache.n_free(), 2);
+  EXPECT_EQ(cache.Acquire(Key(3)), 2);
+}
+
 TEST(PageCache, ASecondPageOfTheSameContentStaysPrivate) {
   PageCache cache(2);
   const int first = cache.Allocate(), second = cache.Allocate();
-  cache.Publish(first, Key(1));
-  cache.Publish(second, Key(1));
+  cache.Publish(first, Key(1), kScope);
+  cache.Publish(second, Key(1), kScope);
   cache.Release(second);
   EXPECT_EQ(cache.n_free(), 1);
   cache.Release(first);

@@ -14,15 +14,20 @@ constexpr std::int64_t kPromptTokensMin = 16;
 }  // namespace
 
 // Gives every sequence its number of tokens in the next pass and the pages they need. Every
-// decoding sequence takes part with its one token; prompts share what the pass has left.
-void BatchEngine::PlanPass() {
+// decoding sequence takes part with its one token; prompts share what the pass has left. False
+// where all that run wait for the disk.
+bool BatchEngine::PlanPass() {
   prompts_.clear();
   std::int64_t n_decoding = 0;
+  bool any_waits = false, any_computes = false;
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& s = *running_[i];
     s.pass_tokens = 0;
+    s.waits_for_disk = false;
     AdoptPrefix(s);
-    if (s.n_pending() == 1) {
+    if (s.waits_for_disk) {
+      any_waits = true;
+    } else if (s.n_pending() == 1) {
       s.pass_tokens = 1;
       ++n_decoding;
     } else if (!WaitsForTwin(i)) {
@@ -32,7 +37,9 @@ void BatchEngine::PlanPass() {
   ShareOutPrompts(PromptBudget(n_decoding));
   for (std::size_t i = 0; i < running_.size(); ++i) {
     running_[i]->pass_tokens = GivePages(i);
+    any_computes |= running_[i]->pass_tokens > 0;
   }
+  return any_computes || !any_waits;
 }
 
 // Tokens of prompts in the next pass.
@@ -71,11 +78,13 @@ void BatchEngine::LearnFromPass(std::int64_t n_prompt_tokens, std::int64_t pass_
 // Takes over published pages that follow what the sequence has. The last token is always computed:
 // its logits are wanted.
 void BatchEngine::AdoptPrefix(Sequence& s) {
-  if (!options_.prefix_cache || s.computed % page_tokens_ != 0) return;
+  if (!options_.prefix_cache || s.leaves_no_pages || s.computed % page_tokens_ != 0) return;
   TATARA_CHECK(static_cast<std::int64_t>(s.pages.size()) * page_tokens_ == s.computed);
   std::int64_t adopted = 0;
   while (s.n_pending() > page_tokens_) {
-    const int page = page_cache_.Acquire(KeyOfPage(s, s.pages.size()));
+    const PageKey key = KeyOfPage(s, s.pages.size());
+    int page = page_cache_.Acquire(key);
+    if (page == PageCache::kNone && spill_ != nullptr) page = RestorePage(s, key);
     if (page == PageCache::kNone) break;
     s.pages.push_back(page);
     s.n_published = s.pages.size();
@@ -92,8 +101,10 @@ void BatchEngine::AdoptPrefix(Sequence& s) {
 // it is computed once, and taken over when it is full.
 bool BatchEngine::WaitsForTwin(std::size_t index) {
   Sequence& s = *running_[index];
-  if (!options_.prefix_cache || s.computed % page_tokens_ != 0 || s.n_pending() <= page_tokens_)
+  if (!options_.prefix_cache || s.leaves_no_pages || s.computed % page_tokens_ != 0 ||
+      s.n_pending() <= page_tokens_) {
     return false;
+  }
   const auto page = static_cast<std::size_t>(s.computed / page_tokens_);
   const std::int64_t page_end = s.computed + page_tokens_;
   for (std::size_t i = 0; i < index; ++i) {
@@ -210,7 +221,7 @@ void BatchEngine::RunPass() {
 void BatchEngine::Advance(Sequence& s, std::int64_t n_tokens) {
   s.computed += n_tokens;
   counters_.tokens_computed += n_tokens;
-  if (options_.prefix_cache) PublishPages(s);
+  if (options_.prefix_cache && !s.leaves_no_pages) PublishPages(s);
 }
 
 // The key of a full page of tokens that the sequence has.
@@ -228,7 +239,7 @@ const PageKey& BatchEngine::KeyOfPage(Sequence& s, std::size_t page) {
 
 void BatchEngine::PublishPages(Sequence& s) {
   while ((static_cast<std::int64_t>(s.n_published) + 1) * page_tokens_ <= s.computed) {
-    page_cache_.Publish(s.pages[s.n_published], KeyOfPage(s, s.n_published));
+    page_cache_.Publish(s.pages[s.n_published], KeyOfPage(s, s.n_published), s.scope);
     ++s.n_published;
   }
 }

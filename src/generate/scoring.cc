@@ -46,6 +46,7 @@ Result<> BatchEngine::Score(std::span<const std::int32_t> tokens, const ScoreOpt
   Sequence s(0, {}, tokenizer());
   s.tokens.assign(tokens.begin(), tokens.end());
   s.adapter = options.adapter;
+  s.scope = ScopeKey({});
   if (!every_position) AdoptPrefix(s);
   std::vector<std::int32_t> rows;
   float* next_row = out.data();

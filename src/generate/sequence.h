@@ -39,6 +39,10 @@ struct Sequence {
   std::vector<PageKey> keys;         // of the full pages of `tokens`, as far as they were needed
   std::size_t n_published = 0;       // pages[0 .. n_published) are known to the page cache
   bool was_preempted = false;
+  Digest scope{};                  // whose its pages are
+  bool leaves_no_pages = false;    // its scope was forgotten
+  std::int64_t disk_since_ns = 0;  // when it began to wait for its next page from disk
+  bool disk_gave_up = false;       // that took too long: it computes
 
   std::uint64_t seed = 0;
   TokenHistory history;
@@ -55,6 +59,7 @@ struct Sequence {
 
   // Of the step being built:
   bool found_no_room = false;
+  bool waits_for_disk = false;
   std::int64_t pass_tokens = 0;
 
   std::int64_t n_pending() const { return static_cast<std::int64_t>(tokens.size()) - computed; }

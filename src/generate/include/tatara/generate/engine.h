@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -156,6 +157,13 @@ struct EngineOptions {
   // come, first served, without regard to step_ms_max.
   bool fair = true;
   bool prefix_cache = true;
+  // Pages of prefixes that memory has no room for are kept in this folder (made where it is not
+  // there), up to spill_bytes_max, and taken back when they are asked for; another start of the
+  // engine finds them. Empty: none. A folder may serve several engines, each with its own bound.
+  std::filesystem::path spill_dir;
+  std::int64_t spill_bytes_max = std::int64_t{4} << 30;
+  std::int64_t spill_keep_seconds = 7 * 24 * 3600;  // those not used for so long go; 0: no limit
+  std::string model_sha256;                         // needed with spill_dir: of the model's file
   bool tokenizer_optional = false;   // for ids alone: a model without a tokenizer is no error
   std::optional<AdapterSpec> merge;  // added to the weights while they are loaded
   ProgressSink* progress = nullptr;
@@ -173,6 +181,7 @@ struct ModelFacts {
   std::int64_t weight_bytes = 0;
   std::int64_t cache_bytes = 0;
   bool has_chat_template = false;
+  bool spills = false;  // false with spill_dir too, where another process uses the folder
   std::optional<AdapterFacts> merged;  // the adapter that the weights hold
 };
 
@@ -184,6 +193,10 @@ struct EngineCounters {
   std::int64_t prefix_hits = 0;  // times that pages of a prefix were taken over
   std::int64_t prefix_tokens_reused = 0;
   std::int64_t pages_evicted = 0;
+  std::int64_t pages_spilled = 0;    // written to disk
+  std::int64_t pages_restored = 0;   // taken back from there
+  std::int64_t spill_dropped = 0;    // pages that were not kept: disk full or too slow
+  std::int64_t spill_rejected = 0;   // files that were broken
   std::int64_t preemptions = 0;      // sequences put back to wait, later computed again
   std::int64_t places_given_up = 0;  // of them: for a key that had fewer running
   std::int64_t requests_finished = 0;
@@ -195,6 +208,8 @@ struct EngineCounters {
   int pages_total = 0;
   int pages_in_use = 0;  // held by running sequences
   int pages_cached = 0;  // held by nobody, kept for later prefixes
+  std::int64_t pages_on_disk = 0;
+  std::int64_t spill_bytes = 0;
 };
 
 using RequestId = std::int64_t;
@@ -233,6 +248,10 @@ class Engine {
   virtual void Cancel(RequestId id) = 0;
   // One pass over the weights for everything that is running; false when there was nothing to do.
   virtual bool Step() = 0;
+
+  // No prefix of this scope is taken over from now on; what was kept of it in memory and on disk is
+  // gone when this returns. Requests that run go on, and leave nothing behind.
+  virtual void ForgetScope(std::string_view /*cache_scope*/) {}
 
   // Submit and step until done (other requests run along).
   Result<Completion> Generate(Request request, OnText on_text = {});

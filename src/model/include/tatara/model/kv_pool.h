@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "tatara/base/error.h"
@@ -50,6 +51,8 @@ class KvPool {
   // The tile's keys and values, in the layout of numerics/attention.h; 64-byte aligned.
   std::byte* KeyPage(int page, int layer, int tile = 0) const;
   std::byte* ValuePage(int page, int layer, int tile = 0) const;
+  // All of a page: what it holds is these bytes and, where there is state, state_end.
+  std::span<std::byte> PageBytes(int page) const { return {Address(page, 0), bytes_per_page_}; }
   float* State(int page, int layer) const;  // n_state values, 64-byte aligned
   bool has_state() const { return has_state_; }
   // The position after the last token that the page's states include. Whoever computes states sets
