@@ -10,7 +10,7 @@ EngineThread::EngineThread(std::unique_ptr<generate::Engine> engine, Limits limi
       limits_(limits),
       clock_(clock),
       counters_(engine_->counters()),
-      thread_([this] { Run(); }) {}
+      thread_([this] { Loop(); }) {}
 
 Result<> EngineThread::Post(std::shared_ptr<EngineJob> job) {
   const int n = static_cast<int>(job->requests.size());
@@ -47,13 +47,40 @@ int EngineThread::outstanding() const {
   return outstanding_;
 }
 
-void EngineThread::Run() {
+void EngineThread::Run(const std::function<void(generate::Engine& engine)>& task) {
+  std::unique_lock lock(mutex_);
+  if (!ended_) {
+    tasks_.push_back(&task);
+    const std::uint64_t turn = ++n_tasks_;
+    wake_.notify_one();
+    tasks_done_.wait(lock, [&] { return n_tasks_done_ >= turn; });
+    return;
+  }
+  task(*engine_);
+}
+
+void EngineThread::RunTasks(std::unique_lock<std::mutex>& lock) {
+  std::vector<const std::function<void(generate::Engine & engine)>*> tasks;
+  tasks.swap(tasks_);
+  if (tasks.empty()) return;
+  lock.unlock();
+  for (const auto* task : tasks) (*task)(*engine_);
+  lock.lock();
+  n_tasks_done_ += tasks.size();
+  counters_ = engine_->counters();
+  tasks_done_.notify_all();
+}
+
+void EngineThread::Loop() {
   while (TakeJobs()) {
     engine_->Step();
     std::erase_if(active_, [](const auto& active) { return active->left == 0; });
     const std::lock_guard lock(mutex_);
     counters_ = engine_->counters();
   }
+  std::unique_lock lock(mutex_);
+  while (!tasks_.empty()) RunTasks(lock);
+  ended_ = true;
 }
 
 bool EngineThread::TakeJobs() {
@@ -61,7 +88,10 @@ bool EngineThread::TakeJobs() {
   bool stop = false;
   {
     std::unique_lock lock(mutex_);
-    if (active_.empty()) wake_.wait(lock, [&] { return stop_ || !posted_.empty(); });
+    if (active_.empty()) {
+      wake_.wait(lock, [&] { return stop_ || !posted_.empty() || !tasks_.empty(); });
+    }
+    RunTasks(lock);
     jobs.swap(posted_);
     stop = stop_;
   }

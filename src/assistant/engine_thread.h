@@ -37,6 +37,9 @@ class EngineThread {
 
   // kUnavailable where requests_max would be passed, and after Stop.
   Result<> Post(std::shared_ptr<EngineJob> job);
+  // Runs `task` on the owner thread between two steps, and returns when it is done. After Stop, at
+  // once.
+  void Run(const std::function<void(generate::Engine& engine)>& task);
   // Cancels everything and ends the thread.
   void Stop();
 
@@ -52,7 +55,8 @@ class EngineThread {
     std::size_t left = 0;
     bool cancelled = false;
   };
-  void Run();
+  void Loop();
+  void RunTasks(std::unique_lock<std::mutex>& lock);
   bool TakeJobs();  // false: stopped and nothing is left
   void Begin(std::shared_ptr<EngineJob> job);
   void CancelWhatShouldEnd(bool all);
@@ -65,7 +69,11 @@ class EngineThread {
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
+  std::condition_variable tasks_done_;
   std::vector<std::shared_ptr<EngineJob>> posted_;
+  std::vector<const std::function<void(generate::Engine& engine)>*> tasks_;
+  std::uint64_t n_tasks_ = 0, n_tasks_done_ = 0;
+  bool ended_ = false;  // the thread
   generate::EngineCounters counters_;
   int outstanding_ = 0;
   bool stop_ = false;

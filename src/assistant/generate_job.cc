@@ -95,11 +95,11 @@ void GenerateJob::Finish(std::size_t choice, generate::Completion completion) {
   std::string id = parts_.receipt_id;
   if (choice > 0) id += "." + std::to_string(choice);
   completion.logprobs.clear();
-  parts_.keep(std::move(id), {.model = parts_.model,
-                              .request = std::move(parts_.requests[choice]),
-                              .origin = std::move(parts_.origins[choice]),
-                              .completion = std::move(completion),
-                              .created_unix = parts_.clock->UnixSeconds()});
+  parts_.keep(id, {.model = parts_.model,
+                   .request = std::move(parts_.requests[choice]),
+                   .origin = std::move(parts_.origins[choice]),
+                   .completion = std::move(completion),
+                   .created_unix = parts_.clock->UnixSeconds()});
   parts_.sink->OnChoice(std::move(growing.choice));
 }
 

@@ -38,7 +38,7 @@ class GenerateJob {
     std::int64_t deadline_ns = 0;
     const Clock* clock = nullptr;
     std::string model, receipt_id;
-    std::function<void(std::string id, RunReceipt receipt)> keep;
+    std::function<void(const std::string& id, const RunReceipt& receipt)> keep;
     std::function<void(const generate::Completion& completion)> measure;
   };
   explicit GenerateJob(Parts parts);

@@ -49,7 +49,10 @@ Result<> AddModel(const std::string& name, const ServeOptions& options, assistan
                            .activations = options.activations,
                            .n_threads = options.n_threads,
                            .context_tokens = options.context_tokens};
-  auto engine = OpenEngine(model, {.sequences_max = limits.sequences_max});
+  generate::EngineOptions engine_options{.sequences_max = limits.sequences_max};
+  engine_options.spill_dir = TataraHome() / "pages";
+  engine_options.model_sha256 = digest;
+  auto engine = OpenEngine(model, engine_options);
   if (engine.ok())
     return service.AddEngine(ServedName(name), std::move(digest), std::move(engine).value());
   auto embedder = OpenEmbedder(

@@ -104,7 +104,7 @@ void OneModel(ApiCall call) {
 }
 
 void OneReceipt(ApiCall call) {
-  auto receipt = call.context->service->Receipt(call.rest);
+  auto receipt = call.context->service->Receipt(call.caller, call.rest);
   if (!receipt.ok()) return call.Fail(ApiErrorOf(receipt.error()));
   call.exchange->Send({.headers = call.headers, .body = std::move(receipt).value()});
 }

@@ -32,15 +32,17 @@ class Embedder;
 namespace tatara::assistant {
 
 inline constexpr int kCallChoicesMax = 128;  // prompts x choices of one call
-inline constexpr int kReceiptsMax = 4096;
-inline constexpr std::size_t kReceiptStoreBytesMax = 256U << 20;
 
 struct ServiceOptions {
   int sequences_max = 16;         // of the engines: how many run together
   int queue_max = 256;            // waiting for one model, over that many; then kUnavailable
   double deadline_seconds = 600;  // from the call to its end
-  std::filesystem::path home;     // where the receipts' signing key lies
-  const Clock* clock = nullptr;   // null: the system's
+  std::filesystem::path home;     // of the receipts, and of the key that signs them
+  // Receipts older than this go (by folders of an hour); 0: none are kept. Over the bound those of
+  // the tenant that has most go first, the oldest before others.
+  std::int64_t receipts_keep_seconds = 30 * 24 * 3600;
+  std::int64_t receipts_bytes_max = std::int64_t{1} << 30;
+  const Clock* clock = nullptr;  // null: the system's
 };
 
 enum class ModelKind { kGenerates, kEmbeds };
@@ -198,10 +200,20 @@ struct ModelState {
   // As of the model's last step.
   int running = 0, waiting = 0, pages_total = 0, pages_in_use = 0, pages_cached = 0;
   std::int64_t steps = 0, preemptions = 0, prefix_tokens_reused = 0, pages_evicted = 0;
+  std::int64_t pages_spilled = 0, pages_restored = 0, spill_bytes = 0;
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   std::int64_t finished = 0, cancelled = 0, failed = 0, turned_away = 0;
   Histogram time_to_first_token, time_per_output_token, queue_time, whole_time;  // seconds
 };
+
+struct ReceiptState {
+  std::int64_t kept = 0;  // since the start
+  std::int64_t lost = 0;  // could not be written
+  std::int64_t bytes = 0;
+};
+
+struct RunReceipt;
+class ReceiptStore;
 
 class Service {
  public:
@@ -243,8 +255,16 @@ class Service {
                                  const std::vector<std::int32_t>& ids) const;
   Result<std::string> ApplyTemplate(std::string_view model, const Conversation& chat) const;
 
-  // The signed receipt of a choice that ended by itself; kNotFound where there is none (any more).
-  Result<std::string> Receipt(std::string_view id) const;
+  // The signed receipt of a choice that ended by itself, for the tenant it was made for; kNotFound
+  // where it has none of that id (any more). It is there before the choice is told of.
+  Result<std::string> Receipt(const Caller& caller, std::string_view id) const;
+  Result<> DeleteReceipt(const Caller& caller, std::string_view id);
+  void DeleteReceipts(const Caller& caller);  // all of the tenant
+  ReceiptState Receipts() const;
+
+  // Removes what calls of the tenant left: receipts, shared prefixes in memory and on disk. Waits
+  // for the models' current steps; what runs goes on and leaves no prefix behind.
+  void ForgetTenant(const Caller& caller);
 
   std::vector<ModelState> States() const;
 
@@ -254,11 +274,15 @@ class Service {
 
  private:
   struct Model;
-  struct Receipts;
+  using StartModel = std::function<void(Model& model)>;
+  Result<> Add(ModelInfo info, std::string sha256, const StartModel& start);
+  void KeepReceipt(const Model& model, const Caller& caller, const std::string& id,
+                   const RunReceipt& receipt);
   Result<Model*> FindModel(std::string_view name) const;
   ServiceOptions options_;
+  // Models write receipts until they end.
+  std::unique_ptr<ReceiptStore> receipts_;
   std::vector<std::unique_ptr<Model>> models_;
-  std::unique_ptr<Receipts> receipts_;
 };
 
 }  // namespace tatara::assistant
