@@ -3,9 +3,13 @@ once, outside this tree, in TATARA_PEERS (default ~/.cache/tatara/peers); about 
 import json
 import os
 import pathlib
+import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import time
+import urllib.request
 
 VERSION = "0.3.36"
 TREE = pathlib.Path(__file__).resolve().parent.parent
@@ -59,3 +63,37 @@ def model_path(model):
 def need_program():
     if not TATARA.exists():
         sys.exit(f"{TATARA.relative_to(TREE)} is not built; run ./quickstart or ./check first")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """A server of its own, stopped at the end of `with`."""
+
+    def __init__(self, name, command, port, log):
+        self.name, self.port = name, port
+        self.process = subprocess.Popen([str(c) for c in command], stdout=log, stderr=log)
+
+    def wait(self):
+        for _ in range(1200):
+            if self.process.poll() is not None:
+                sys.exit(f"{self.name} ended while it started")
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        sys.exit(f"{self.name} is not ready after two minutes")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
