@@ -8,7 +8,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "changed_store.h"
+#include "tatara/base/thread_pool.h"
 #include "tatara/generate/embedder.h"
+#include "tatara/model/encoder.h"
+#include "tatara/weights/tensor_store.h"
 #include "test_support.h"
 
 namespace tatara::test {
@@ -127,6 +131,50 @@ TEST(Rerank, ACrossEncodersFolderJudgesPairsAsTransformersDoes) {
     EXPECT_EQ(scores->at(i), alone->at(0)) << "the same bits alone";
   }
   EXPECT_FALSE(embedder.Rerank(many_words, passages).ok()) << "no room is left for a passage";
+}
+
+// Rows of a decoder's head as classes, and the last token's logits by an independent engine.
+TEST(DecodingReranker, ClassesAreTheLogitsOfTheirWords) {
+  TATARA_REQUIRE_DATA(folder, "golden/arch");
+  const auto golden = json::parse(ReadFile(folder / "qwen3.json"));
+  const std::vector<std::int32_t> tokens = golden.at("token_ids");
+  ASSERT_EQ(golden.at("positions")[2], std::ssize(tokens) - 1);
+  const std::int64_t n_vocab = golden.at("n_vocab");
+  auto opened = weights::OpenTensorStore(folder / "qwen3.gguf");
+  ASSERT_TRUE(opened.ok());
+  const auto store = std::make_shared<ChangedStore>(std::move(*opened));
+  const weights::TensorView* head = store->Find("output.weight");
+  if (head == nullptr) head = store->Find("token_embd.weight");
+  ASSERT_EQ(head->dtype, numerics::DType::kF32);
+  constexpr std::size_t kWords[] = {200, 17};
+  const std::size_t row_bytes = static_cast<std::size_t>(head->n_cols()) * sizeof(float);
+  std::vector<std::byte> rows;
+  for (const std::size_t word : kWords) {
+    const auto row = head->data.subspan(word * row_bytes, row_bytes);
+    rows.insert(rows.end(), row.begin(), row.end());
+  }
+  weights::TensorView view = *head;
+  view.shape = {head->n_cols(), 2, 1, 1};
+  view.data = rows;
+  store->Add("cls.output.weight", view);
+  store->Set("qwen3.pooling_type", std::uint64_t{4});
+  ThreadPool pool(2);
+  const auto load = [&] {
+    return model::Encoder::Load(store, {.activations = numerics::Activations::kF32}, pool);
+  };
+  ASSERT_FALSE(load().ok()) << "classes without names";
+  store->Set("qwen3.classifier.output_labels", std::vector<std::string>{"yes", "no"});
+  const auto encoder = load();
+  ASSERT_TRUE(encoder.ok()) << encoder.error().text();
+  EXPECT_TRUE((*encoder)->info().is_decoder);
+  EXPECT_EQ((*encoder)->info().class_labels, (std::vector<std::string>{"yes", "no"}));
+  const model::EncoderInput input{.tokens = tokens};
+  std::vector<float> scores(2);
+  ASSERT_TRUE((*encoder)->Classify({&input, 1}, pool, scores).ok());
+  for (std::size_t i = 0; i < 2; ++i) {
+    const double want = golden.at("logits")[static_cast<std::size_t>(2 * n_vocab) + kWords[i]];
+    EXPECT_NEAR(scores[i], want, 1e-4 * golden.at("scale").get<double>());
+  }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "tatara/numerics/ops.h"
 #include "tatara/text/tokenizer.h"
 #include "tatara/weights/tensor_store.h"
+#include "yes_no_judge.h"
 
 namespace tatara::generate {
 namespace {
@@ -115,6 +116,8 @@ class EncoderEmbedder final : public Embedder {
   Result<std::vector<double>> Judge(const std::string& query,
                                     std::span<const std::string> passages);
   Result<text::PairIds> Pair(const std::string& query, const std::string& passage) const;
+  // p("yes") of a language model's answer, for each passage.
+  Result<std::vector<double>> Ask(const std::string& query, std::span<const std::string> passages);
 
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Encoder> encoder_;
@@ -247,6 +250,34 @@ Result<text::PairIds> EncoderEmbedder::Pair(const std::string& query,
   return pair;
 }
 
+Result<std::vector<double>> EncoderEmbedder::Ask(const std::string& query,
+                                                 std::span<const std::string> passages) {
+  const YesNo classes = YesNoOf(encoder_->info().class_labels);
+  if (classes.yes < 0) {
+    return Refuse("{0}: a head of {1} classes is no reranker's; one or two are expected",
+                  facts_.path, facts_.n_classes);
+  }
+  std::vector<std::vector<std::int32_t>> prompts;
+  for (const std::string& passage : passages) {
+    TATARA_TRY(auto ids, YesNoPrompt(*tokenizer_, query, passage,
+                                     static_cast<std::size_t>(facts_.text_tokens)));
+    TATARA_RETURN_IF_ERROR(CheckIds(ids));
+    prompts.push_back(std::move(ids));
+  }
+  std::vector<EncoderInput> inputs;
+  for (const auto& ids : prompts) inputs.push_back({.tokens = ids});
+  std::vector<float> outputs(2 * passages.size());
+  TATARA_RETURN_IF_ERROR(encoder_->Classify(inputs, *pool_, outputs));
+  TATARA_RETURN_IF_ERROR(CheckOutputs(outputs));
+  const ScopedFpEnvironment environment;
+  std::vector<double> scores;
+  for (std::size_t i = 0; i < outputs.size(); i += 2) {
+    scores.push_back(YesShare(outputs[i + static_cast<std::size_t>(classes.yes)],
+                              outputs[i + static_cast<std::size_t>(classes.no)]));
+  }
+  return scores;
+}
+
 // Scores of a cross-encoder.
 Result<std::vector<double>> EncoderEmbedder::Judge(const std::string& query,
                                                    std::span<const std::string> passages) {
@@ -280,6 +311,7 @@ Result<std::vector<double>> EncoderEmbedder::Judge(const std::string& query,
 
 Result<std::vector<double>> EncoderEmbedder::Rerank(const std::string& query,
                                                     std::span<const std::string> passages) {
+  if (encoder_->info().is_decoder && facts_.n_classes > 0) return Ask(query, passages);
   if (facts_.n_classes > 0) return Judge(query, passages);
   TATARA_TRY(const auto of_query, Embed({&query, 1}, {.role = TextRole::kQuery}));
   TATARA_TRY(const auto of_passages, Embed(passages, {.role = TextRole::kPassage}));
@@ -324,11 +356,12 @@ Result<std::unique_ptr<Embedder>> Embedder::Open(const std::string& path,
                   ThreadPool::kThreadsMax);
   }
   TATARA_TRY(auto opened, weights::OpenTensorStore(path));
-  const std::shared_ptr<const weights::TensorStore> store = std::move(opened);
+  std::shared_ptr<const weights::TensorStore> store = std::move(opened);
   TATARA_TRY(auto tokenizer, text::Tokenizer::FromMetadata(
                                  store->metadata(), options.tokenizer_optional
                                                         ? text::Tokenizer::Absence::kAllowed
                                                         : text::Tokenizer::Absence::kRefused));
+  TATARA_TRY(store, WithYesNoHead(std::move(store), *tokenizer));
   auto pool = std::make_unique<ThreadPool>(options.n_threads == 0 ? ThreadPool::HardwareThreads()
                                                                   : options.n_threads);
   const model::LoadOptions load{.activations = options.f32_activations

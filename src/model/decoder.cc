@@ -58,6 +58,7 @@ Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts) {
   }
   if (accepts.pooling) {
     keys.Informational("pooling_type");
+    keys.Informational("classifier.output_labels");
   } else {
     TATARA_RETURN_IF_ERROR(keys.OnlyInt("pooling_type", 0));
   }

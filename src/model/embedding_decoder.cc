@@ -1,6 +1,7 @@
 // A decoder as an embedding model (Qwen3-Embedding and its like): the states that its head would
 // read, after the last norm, are pooled, most often the last token's, which has seen all others.
-// Source: Zhang et al. 2025 (arXiv:2506.05176).
+// And as a reranker (Qwen3-Reranker): of the head only the rows of a few words are left, the
+// classes, read off the last token. Source: Zhang et al. 2025 (arXiv:2506.05176).
 
 #include <algorithm>
 #include <array>
@@ -25,9 +26,37 @@ class EmbeddingDecoder final : public Encoder {
     info_.n_parameters = from.n_parameters;
     info_.weight_bytes = from.weight_bytes;
     info_.pooling = pooling;
+    info_.is_decoder = true;
+  }
+
+  Result<> LoadClasses(const LoadContext& context) {
+    const weights::TensorView* head = context.store->Find("cls.output.weight");
+    const std::string labels = info_.architecture + ".classifier.output_labels";
+    const std::vector<std::string>* names = context.store->metadata().Strings(labels);
+    if (head == nullptr || names == nullptr || head->n_rows() != std::ssize(*names) ||
+        names->size() > kClassesMax) {
+      return Refuse(
+          "{0}: a ranking '{1}' model needs a head '{2}' with a row for each name in '{3}'",
+          context.store->path().string(), info_.architecture, "cls.output.weight", labels);
+    }
+    TensorLoader tensors(*context.store, context.pool, nullptr);
+    TATARA_TRY(classes_, tensors.LoadLinear("cls.output", head->n_rows(), info_.n_embd));
+    info_.n_classes = static_cast<int>(head->n_rows());
+    info_.class_labels = *names;
+    return Ok{};
   }
 
  private:
+  static constexpr std::size_t kClassesMax = 65536;
+
+  void Head(std::span<float> pooled, ThreadPool& pool, std::span<float> scores) override {
+    const std::int64_t n_rows = static_cast<std::int64_t>(pooled.size()) / info_.n_embd;
+    if (n_rows == 0) return;
+    Pass pass(scratch_, {}, *kv_, pool, activations_);
+    pass.Project(Rows{pooled.data(), n_rows, info_.n_embd},
+                 {{&classes_, Rows{scores.data(), n_rows, info_.n_classes}}});
+  }
+
   // Every layer's keys and values of all inputs stay in memory for the call.
   std::int64_t batch_pages() const override { return 32; }
 
@@ -66,6 +95,8 @@ class EmbeddingDecoder final : public Encoder {
   }
 
   std::unique_ptr<Model> model_;
+  Linear classes_;  // (n_classes, E)
+  PassScratch scratch_;
   std::unique_ptr<KvPool> kv_;
   std::vector<int> pages_;
   std::vector<std::int32_t> rows_;  // 0, 1, 2 ...
@@ -80,7 +111,9 @@ Result<std::unique_ptr<Encoder>> LoadEmbeddingDecoder(const LoadContext& context
   TATARA_TRY(const std::string name, metadata.String("general.architecture"));
   const std::string key = Printable(name) + ".pooling_type";
   TATARA_TRY(const std::int64_t pooling, metadata.IntOr(name + ".pooling_type", 0));
-  constexpr std::array kByNumber = {Pooling::kMean, Pooling::kFirst, Pooling::kLast};
+  constexpr std::array kByNumber = {Pooling::kMean, Pooling::kFirst, Pooling::kLast,
+                                    Pooling::kLast};
+  constexpr std::int64_t kRank = 4;
   if (pooling < 1 || pooling > static_cast<std::int64_t>(kByNumber.size())) {
     return Refuse(
         "{0}: a '{1}' model without a pooling of its states (key '{2}') gives no embeddings; take "
@@ -89,8 +122,10 @@ Result<std::unique_ptr<Encoder>> LoadEmbeddingDecoder(const LoadContext& context
   }
   TATARA_TRY(auto model,
              Model::Load(context.store, context.options, context.pool, context.progress));
-  return std::unique_ptr<Encoder>(std::make_unique<EmbeddingDecoder>(
-      std::move(model), kByNumber[static_cast<std::size_t>(pooling - 1)]));
+  auto encoder = std::make_unique<EmbeddingDecoder>(
+      std::move(model), kByNumber[static_cast<std::size_t>(pooling - 1)]);
+  if (pooling == kRank) TATARA_RETURN_IF_ERROR(encoder->LoadClasses(context));
+  return std::unique_ptr<Encoder>(std::move(encoder));
 }
 
 }  // namespace tatara::model

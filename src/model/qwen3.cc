@@ -47,6 +47,7 @@ Result<> Qwen3::LoadTensors(TensorLoader& tensors) {
     TATARA_TRY(w.ffn_norm, LoadNorm(tensors, i, "ffn_norm", c.n_embd));
     TATARA_TRY(w.ffn, LoadGatedFfn(tensors, c, i));
   }
+  tensors.LeaveOut("cls.output.weight");  // of a reranker, which Encoder reads
   return FinishLoading(tensors, "qwen3");
 }
 

@@ -21,6 +21,17 @@ using nlohmann::json;
 constexpr std::size_t kFilesMax = 100'000;  // of a repository
 constexpr std::size_t kNamesShownMax = 12;
 
+// What sentence-transformers does after the model: a folder for each step of modules.json, named by
+// its number ("1_Pooling", "2_Dense"), with settings and, of some, weights.
+bool IsOfModule(std::string_view path) {
+  const std::size_t slash = path.find('/');
+  if (slash == std::string_view::npos) return false;
+  const std::string_view folder = path.substr(0, slash), file = path.substr(slash + 1);
+  const std::size_t digits = folder.find_first_not_of("0123456789");
+  return digits != 0 && digits != std::string_view::npos && folder[digits] == '_' &&
+         (file == "config.json" || file == "model.safetensors");
+}
+
 // Files beside the weights that this program reads, or that belong to the model's record.
 bool IsSidecar(std::string_view path) {
   static const std::set<std::string_view> kNames = {"config.json",
@@ -32,9 +43,9 @@ bool IsSidecar(std::string_view path) {
                                                     "chat_template.jinja",
                                                     "modules.json",
                                                     "sentence_bert_config.json",
-                                                    "1_Pooling/config.json",
                                                     "config_sentence_transformers.json"};
-  return kNames.contains(path) || path.starts_with("LICENSE") || path.starts_with("LICENCE");
+  return kNames.contains(path) || path.starts_with("LICENSE") || path.starts_with("LICENCE") ||
+         IsOfModule(path);
 }
 
 // "model-00001-of-00002.safetensors"

@@ -50,6 +50,19 @@ TEST(Hub, TakesWhatAFolderNeedsAndNothingElse) {
             "hf:org/Repo-1.5B@" + kCommit + "/model.safetensors");
 }
 
+TEST(Hub, TakesTheFoldersOfSentenceTransformersModules) {
+  const auto entry =
+      Entry(Listing({"config.json", "model.safetensors", "modules.json", "1_Pooling/config.json",
+                     "2_Dense/config.json", "2_Dense/model.safetensors",
+                     "2_Dense/pytorch_model.bin", "10_Dense/model.safetensors", "onnx/config.json",
+                     "_Dense/config.json", "3Dense/config.json", "2_Dense/deeper/config.json"}));
+  ASSERT_TRUE(entry.ok()) << entry.error().text();
+  EXPECT_THAT(Paths(*entry), testing::UnorderedElementsAre(
+                                 "config.json", "model.safetensors", "modules.json",
+                                 "1_Pooling/config.json", "2_Dense/config.json",
+                                 "2_Dense/model.safetensors", "10_Dense/model.safetensors"));
+}
+
 TEST(Hub, TakesAllShards) {
   const auto entry =
       Entry(Listing({"config.json", "model-00001-of-00002.safetensors",

@@ -87,8 +87,9 @@ class Embedder {
 
   // A score for each passage, higher is better. A cross-encoder reads query and passage together
   // and gives its one class's output, or of two the second's less the first's; a passage too long
-  // for it is cut at its end. An embedding model gives the cosine of the query's and the passage's
-  // vectors, each with the prefix of its role.
+  // for it is cut at its end. A language model that answers "yes" or "no" (Qwen3-Reranker) gives
+  // the share of "yes", by the prompt that its authors document. An embedding model gives the
+  // cosine of the query's and the passage's vectors, each with the prefix of its role.
   virtual Result<std::vector<double>> Rerank(const std::string& query,
                                              std::span<const std::string> passages) = 0;
 };

@@ -41,6 +41,7 @@ struct EncoderInfo {
   int n_segments = 0;                     // token types; 0: the model has none
   int n_classes = 0;                      // outputs of the classification head; 0: no head
   std::vector<std::string> class_labels;  // n_classes names, or none
+  bool is_decoder = false;  // a language model's states; its classes are words that might follow
 };
 
 struct EncoderInput {
