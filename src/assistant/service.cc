@@ -114,6 +114,12 @@ Result<ModelInfo> Service::Find(std::string_view name, ModelKind kind) const {
              : Refuse("'{0}' generates text and is no embedding model", model->info.name);
 }
 
+void Service::WaitForStep() const {
+  for (const auto& model : models_) {
+    if (model->engine) model->engine->Run([](generate::Engine&) {});
+  }
+}
+
 std::vector<ModelState> Service::States() const {
   std::vector<ModelState> states;
   for (const auto& model : models_) {

@@ -267,6 +267,8 @@ class Service {
   void ForgetTenant(const Caller& caller);
 
   std::vector<ModelState> States() const;
+  // Until the counts of what was answered so far are in States.
+  void WaitForStep() const;
 
   // Calls that still run are cancelled; those to come are answered with kUnavailable. Returns when
   // all model threads have ended.
