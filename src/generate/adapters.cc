@@ -7,6 +7,7 @@
 #include "batch_engine.h"
 #include "json_text.h"
 #include "tatara/base/check.h"
+#include "tatara/base/utf8.h"
 #include "tatara/weights/adapter_file.h"
 
 namespace tatara::generate {
@@ -47,7 +48,7 @@ Result<std::vector<float>> Engine::LogitsWith(std::span<const std::int32_t> toke
 }
 
 Result<> CheckAdapterSpec(const AdapterSpec& spec) {
-  if (spec.name.empty() || spec.name.size() > kAdapterNameBytesMax || !IsUtf8(spec.name)) {
+  if (spec.name.empty() || spec.name.size() > kAdapterNameBytesMax || !IsValidUtf8(spec.name)) {
     return Refuse("the name of an adapter has {0} bytes; 1 to {1} bytes of UTF-8 are accepted",
                   spec.name.size(), kAdapterNameBytesMax);
   }

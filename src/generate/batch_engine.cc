@@ -7,6 +7,7 @@
 #include "tatara/base/check.h"
 #include "tatara/base/fp_environment.h"
 #include "tatara/base/philox.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::generate {
 namespace {
@@ -163,7 +164,7 @@ Result<> BatchEngine::CheckRequest(const Request& request) const {
                     kStopBytesMax);
     }
     // No text that is given out would ever hold it, and a receipt could not either.
-    if (!IsUtf8(stop)) return Refuse("stop string {0} is not valid UTF-8", i);
+    if (!IsValidUtf8(stop)) return Refuse("stop string {0} is not valid UTF-8", i);
   }
   if (request.shown_tokens.size() > kShownTokensMax) {
     return Refuse("{0} tokens to be shown, at most {1} are accepted", request.shown_tokens.size(),

@@ -35,14 +35,6 @@ std::string DumpJson(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-bool IsUtf8(std::string_view text) {
-  try {
-    return Json(text).dump().size() >= text.size();
-  } catch (const Json::type_error&) {  // what dump says of anything else
-    return false;
-  }
-}
-
 std::string NumberText(double value) {
   if (value == 0) return "0";
   // fmt's default form has the shortest digits; take them out of whichever notation it chose. In

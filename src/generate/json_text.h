@@ -20,8 +20,6 @@ Result<Json> ParseJson(std::string_view text, std::string_view what);
 // Without blanks; invalid UTF-8 becomes U+FFFD.
 std::string DumpJson(const Json& value);
 
-bool IsUtf8(std::string_view text);
-
 // A finite number by the rules of ECMAScript (RFC 8785, 3.2.2.3): the shortest digits that read
 // back as the same f64.
 std::string NumberText(double value);

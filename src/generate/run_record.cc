@@ -5,6 +5,7 @@
 
 #include "json_text.h"
 #include "tatara/base/sha256.h"
+#include "tatara/base/utf8.h"
 #include "tatara/text/tokenizer.h"
 
 namespace tatara::generate {
@@ -200,7 +201,7 @@ RecordFields RunFields(const Engine& engine, const Request& request, const Promp
   fields["input.chat_template_sha256"] = chat ? JsonOf(Sha256Hex(source)) : "null";
   fields["input.prompt"] = JsonOf(origin.prompt);
   // Bytes that are no text can not be written down exactly; then the ids are what was asked.
-  const PromptForm form = IsUtf8(origin.prompt) ? origin.form : PromptForm::kIds;
+  const PromptForm form = IsValidUtf8(origin.prompt) ? origin.form : PromptForm::kIds;
   fields["input.prompt_form"] = JsonOf(kForms[static_cast<std::size_t>(form)]);
   fields["input.token_ids"] = JsonOf(request.prompt);
   fields["input.sampling"] = SamplingToJson(sampling);

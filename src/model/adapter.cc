@@ -6,6 +6,7 @@
 
 #include "keys.h"
 #include "tatara/base/check.h"
+#include "tatara/base/utf8.h"
 #include "tatara/model/model.h"
 
 namespace tatara::model {

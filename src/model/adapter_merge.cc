@@ -8,6 +8,7 @@
 #include "keys.h"
 #include "tatara/base/check.h"
 #include "tatara/base/fp_environment.h"
+#include "tatara/base/utf8.h"
 #include "tatara/model/adapter.h"
 #include "tatara/numerics/ops.h"
 

@@ -9,6 +9,7 @@
 #include "keys.h"
 #include "tatara/base/check.h"
 #include "tatara/base/fp_environment.h"
+#include "tatara/base/utf8.h"
 #include "tatara/numerics/ops.h"
 
 namespace tatara::model {

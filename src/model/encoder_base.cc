@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tatara/base/check.h"
+#include "tatara/base/utf8.h"
 #include "tatara/numerics/ops.h"
 
 namespace tatara::model {

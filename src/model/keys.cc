@@ -1,4 +1,5 @@
 #include "keys.h"
+#include "tatara/base/utf8.h"
 
 #include <algorithm>
 #include <utility>
@@ -11,22 +12,7 @@ constexpr std::string_view kOnly =
     "{0}: the key '{1}' is {2}, which asks for something that '{3}' models do not compute here "
     "(only {4} is accepted)";
 
-constexpr std::size_t kPrintableBytesMax = 64;
-
 }  // namespace
-
-std::string Printable(std::string_view name) {
-  std::size_t end = std::min(name.size(), kPrintableBytesMax);
-  while (end < name.size() && end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) {
-    --end;  // a byte inside a UTF-8 sequence is no place to cut
-  }
-  std::string text(name.substr(0, end));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  }
-  if (end < name.size()) text += "...";
-  return text;
-}
 
 std::string Keys::FullName(std::string_view key) const {
   return architecture_ + "." + std::string(key);

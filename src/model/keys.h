@@ -23,10 +23,6 @@ struct FloatRange {
   double most = 0;
 };
 
-// A name out of a file as one short line: at most 64 bytes, control characters replaced, cut
-// between characters.
-std::string Printable(std::string_view name);
-
 class Keys {
  public:
   // `metadata` outlives this object.

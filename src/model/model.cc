@@ -9,6 +9,7 @@
 #include "architectures.h"
 #include "keys.h"
 #include "tatara/base/check.h"
+#include "tatara/base/utf8.h"
 #include "tatara/model/encoder.h"
 
 namespace tatara::model {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "encoder_base.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::model {
 namespace {

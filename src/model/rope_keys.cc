@@ -1,6 +1,7 @@
 // What a file says about rotary positions.
 
 #include "decoder.h"
+#include "tatara/base/utf8.h"
 #include "tatara/numerics/functions.h"
 
 namespace tatara::model {

@@ -6,6 +6,7 @@
 
 #include "keys.h"
 #include "tatara/base/check.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::model {
 

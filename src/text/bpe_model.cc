@@ -6,7 +6,7 @@
 #include "merge_loop.h"
 #include "piece_cache.h"
 #include "tatara/base/philox.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 namespace {

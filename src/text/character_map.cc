@@ -1,8 +1,7 @@
 #include "character_map.h"
+#include "tatara/base/utf8.h"
 
 #include <unicode/uchar.h>
-
-#include "utf8.h"
 
 namespace tatara::text {
 namespace {

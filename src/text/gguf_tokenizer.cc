@@ -5,8 +5,8 @@
 #include "bpe_model.h"
 #include "named_splits.h"
 #include "pipeline_tokenizer.h"
+#include "tatara/base/utf8.h"
 #include "unigram_model.h"
-#include "utf8.h"
 #include "word_piece_model.h"
 
 namespace tatara::text {

@@ -7,7 +7,7 @@
 #include "huggingface/components.h"
 #include "tatara/base/json_nesting.h"
 #include "tatara/base/localise.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 namespace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "byte_alphabet.h"
+#include "tatara/base/utf8.h"
 #include "unicode_categories.h"
-#include "utf8.h"
 
 namespace tatara::text {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "bpe_model.h"
 #include "byte_alphabet.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 namespace {

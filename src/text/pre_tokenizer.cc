@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "byte_alphabet.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "byte_alphabet.h"
 #include "tatara/base/metadata.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 

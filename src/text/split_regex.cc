@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "regex/automaton.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 namespace {

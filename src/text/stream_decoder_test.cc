@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 #include "vocabulary_for_test.h"
 
 namespace tatara::text {

@@ -4,7 +4,7 @@
 #include "guard_marks.h"
 #include "huggingface_tokenizer.h"
 #include "sentencepiece_bpe_tokenizer.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "small_vocabularies.h"
+#include "tatara/base/utf8.h"
 #include "tatara/text/tokenizer.h"
-#include "utf8.h"
 
 namespace {
 

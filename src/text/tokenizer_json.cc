@@ -4,8 +4,8 @@
 #include <unordered_set>
 
 #include "named_splits.h"
+#include "tatara/base/utf8.h"
 #include "tatara/text/tokenizer.h"
-#include "utf8.h"
 
 namespace tatara::text {
 namespace {

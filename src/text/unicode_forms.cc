@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "tatara/base/check.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "hash_tables.h"
 #include "piece_cache.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 namespace {

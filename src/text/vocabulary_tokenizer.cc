@@ -4,8 +4,8 @@
 
 #include "guard_marks.h"
 #include "regex/code_point_set.h"
+#include "tatara/base/utf8.h"
 #include "unicode_categories.h"
-#include "utf8.h"
 
 namespace tatara::text {
 namespace {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "piece_cache.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text {
 

@@ -12,8 +12,8 @@
 #include "adapter_parts.h"
 #include "huggingface/adapter_folder.h"
 #include "tatara/base/files.h"
+#include "tatara/base/utf8.h"
 #include "tatara/weights/tensor_store.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

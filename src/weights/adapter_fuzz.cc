@@ -14,8 +14,8 @@
 
 #include "gguf_builder.h"
 #include "tatara/base/check.h"
+#include "tatara/base/utf8.h"
 #include "tatara/weights/adapter_file.h"
-#include "utf8.h"
 
 namespace {
 
@@ -98,7 +98,7 @@ void Check(const std::filesystem::path& path) {
   model.Set("llama.attention.head_count_kv", std::uint64_t{2});
   const auto file = OpenAdapter(path, model);
   if (!file.ok()) {
-    TATARA_CHECK(IsUtf8(file.error().text()) && !file.error().text().empty());
+    TATARA_CHECK(IsValidUtf8(file.error().text()) && !file.error().text().empty());
     return;
   }
   for (const auto& [name, part] : file->parts) {

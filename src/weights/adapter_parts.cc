@@ -1,9 +1,8 @@
 #include "adapter_parts.h"
+#include "tatara/base/utf8.h"
 
 #include <algorithm>
 #include <cmath>
-
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -8,8 +8,8 @@
 #include "source_spec.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/nearest.h"
+#include "tatara/base/utf8.h"
 #include "tatara/weights/catalogue.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

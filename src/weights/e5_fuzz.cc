@@ -4,14 +4,14 @@
 
 #include "e5_reader.h"
 #include "tatara/base/check.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tatara::weights;
   const auto head = ReadE5(std::as_bytes(std::span(data, size)), "fuzz");
   if (!head.ok()) {
     const std::string text = head.error().text();
-    TATARA_CHECK(text.starts_with("fuzz: ") && IsUtf8(text));
+    TATARA_CHECK(text.starts_with("fuzz: ") && IsValidUtf8(text));
     return 0;
   }
   unsigned sum = 0;

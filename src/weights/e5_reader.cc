@@ -5,7 +5,7 @@
 
 #include "gguf_cursor.h"
 #include "held_store.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {
@@ -138,7 +138,7 @@ Result<> ReadPieces(GgufCursor& cursor, const Sizes& s, Metadata& m) {
                     end, s.text_bytes);
     }
     tokens[i] = AsText(text.subspan(begin, end - begin));
-    if (!IsUtf8(tokens[i])) {
+    if (!IsValidUtf8(tokens[i])) {
       return Refuse("{0}: piece {1} is not UTF-8: '{2}'", cursor.origin(), i, Printable(tokens[i]));
     }
     if (tokens[i] == "<mask>") types[i] = 3;

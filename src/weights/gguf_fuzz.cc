@@ -5,20 +5,20 @@
 
 #include "gguf_reader.h"
 #include "tatara/base/check.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tatara::weights;
   const auto head = ReadGgufHead(std::as_bytes(std::span(data, size)), "fuzz.gguf");
   if (!head.ok()) {
     const std::string text = head.error().text();
-    TATARA_CHECK(text.starts_with("fuzz.gguf: ") && IsUtf8(text));
+    TATARA_CHECK(text.starts_with("fuzz.gguf: ") && IsValidUtf8(text));
     return 0;
   }
   unsigned sum = 0;
   for (const GgufTensor& tensor : head->tensors) {
     TATARA_CHECK(tensor.offset <= size && tensor.n_bytes <= size - tensor.offset);
-    TATARA_CHECK(tensor.offset % head->alignment == 0 && IsUtf8(tensor.name));
+    TATARA_CHECK(tensor.offset % head->alignment == 0 && IsValidUtf8(tensor.name));
     TATARA_CHECK(tensor.n_bytes > 0);
     sum += data[tensor.offset] + data[tensor.offset + tensor.n_bytes - 1];
   }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "gguf_reader.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {
@@ -206,7 +206,7 @@ class ValueReader {
 Result<std::string> ReadKey(GgufCursor& cursor, const Metadata& seen) {
   const std::uint64_t at = cursor.position();
   TATARA_TRY(const std::string_view key, cursor.ReadString("key", kKeyBytesMax));
-  if (key.empty() || !IsUtf8(key)) {
+  if (key.empty() || !IsValidUtf8(key)) {
     return Refuse("{0}: {1} at byte {2} is empty or not UTF-8: '{3}'", cursor.origin(),
                   cursor.FieldPath("key"), at, Printable(key));
   }

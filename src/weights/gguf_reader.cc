@@ -8,7 +8,7 @@
 
 #include "gguf_cursor.h"
 #include "gguf_metadata.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {
@@ -148,7 +148,7 @@ Result<GgufTensor> ReadTensorInfo(GgufCursor& cursor) {
   GgufTensor tensor;
   const std::uint64_t at = cursor.position();
   TATARA_TRY(const std::string_view name, cursor.ReadString("name", kTensorNameBytesMax));
-  if (name.empty() || !IsUtf8(name)) {
+  if (name.empty() || !IsValidUtf8(name)) {
     return Refuse("{0}: {1} at byte {2} is empty or not UTF-8: '{3}'", cursor.origin(),
                   cursor.FieldPath("name"), at, Printable(name));
   }

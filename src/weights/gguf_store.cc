@@ -6,7 +6,7 @@
 
 #include "gguf_reader.h"
 #include "held_store.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -6,9 +6,9 @@
 #include "ggml_types.h"
 #include "gguf_builder.h"
 #include "gguf_reader.h"
+#include "tatara/base/utf8.h"
 #include "tatara/weights/tensor_store.h"
 #include "test_store.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {
@@ -289,7 +289,7 @@ TEST(Gguf, HostileFilesAreRefusedWithFileAndPlace) {
       EXPECT_EQ(read.error().kind(), ErrorKind::kRefused) << hostile.name;
       EXPECT_THAT(read.error().text(), testing::StartsWith("t.gguf: ")) << hostile.name;
       EXPECT_THAT(read.error().text(), HasSubstr(hostile.expected)) << hostile.name;
-      EXPECT_TRUE(IsUtf8(read.error().text())) << hostile.name;
+      EXPECT_TRUE(IsValidUtf8(read.error().text())) << hostile.name;
     }
   }
   EXPECT_GE(count, 60u);
@@ -386,12 +386,12 @@ TEST(Utf8, AcceptsWellFormedSequencesOnly) {
   for (const char* good :
        {"", "a", "\x7F", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
         "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF", "\xE3\x81\x9F\xE3\x82\x89"}) {
-    EXPECT_TRUE(IsUtf8(good)) << good;
+    EXPECT_TRUE(IsValidUtf8(good)) << good;
   }
   for (const char* bad :
        {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2\x41", "\xE0\x9F\xBF", "\xED\xA0\x80",
         "\xE3\x81", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
-    EXPECT_FALSE(IsUtf8(bad)) << bad;
+    EXPECT_FALSE(IsValidUtf8(bad)) << bad;
   }
   EXPECT_EQ(Printable("a\x1B[31m\xFF\xE3\x81\x9F"), "a?[31m?\xE3\x81\x9F");
   EXPECT_EQ(Printable(std::string(200, 'x')), std::string(80, 'x') + "...");

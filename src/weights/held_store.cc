@@ -1,6 +1,5 @@
 #include "held_store.h"
-
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 

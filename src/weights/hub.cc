@@ -9,8 +9,8 @@
 
 #include "model_name.h"
 #include "tatara/base/files.h"
+#include "tatara/base/utf8.h"
 #include "url.h"
-#include "utf8.h"
 #include "web_fetch.h"
 
 namespace tatara::weights {

@@ -13,7 +13,7 @@
 #include "store_paths.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/sha256.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace fs = std::filesystem;

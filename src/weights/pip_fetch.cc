@@ -8,7 +8,7 @@
 #include "folder_walk.h"
 #include "tatara/base/clock.h"
 #include "tatara/base/files.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 #include "wheel.h"
 
 namespace tatara::weights {
@@ -69,7 +69,7 @@ std::string WhatPipSaid(const std::string& log) {
   for (char& c : out) {
     if (static_cast<unsigned char>(c) < 0x20) c = ' ';
   }
-  while (!IsUtf8(out)) out.pop_back();
+  while (!IsValidUtf8(out)) out.pop_back();
   return out;
 }
 
@@ -83,7 +83,7 @@ void NoteContacts(const std::string& log, FetchContext& context) {
       std::string host = log.substr(start, end - start);
       if (const std::size_t user = host.rfind('@'); user != std::string::npos)
         host.erase(0, user + 1);
-      if (host.empty() || host.size() > 255 || !IsUtf8(host)) continue;
+      if (host.empty() || host.size() > 255 || !IsValidUtf8(host)) continue;
       if (host.find(':') == std::string::npos) host += scheme == "https://" ? ":443" : ":80";
       context.NoteContact(fmt::format("{}{}", scheme, host));
     }

@@ -17,8 +17,8 @@
 #include "store_paths.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/sha256.h"
+#include "tatara/base/utf8.h"
 #include "tatara/weights/model_store.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace fs = std::filesystem;

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "safetensors_reader.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {
@@ -182,7 +182,7 @@ bool HeaderReader::key(string_t& name) {
     place_ = Place::kMetadata;
     return true;
   }
-  if (name.empty() || name.size() > kSafetensorsNameBytesMax || !IsUtf8(name)) {
+  if (name.empty() || name.size() > kSafetensorsNameBytesMax || !IsValidUtf8(name)) {
     return Fail(Refuse("{0}: a tensor's name is empty, longer than {1} bytes, or not UTF-8: '{2}'",
                        origin_, kSafetensorsNameBytesMax, Printable(name)));
   }

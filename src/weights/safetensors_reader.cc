@@ -6,7 +6,7 @@
 #include <set>
 
 #include "safetensors_header.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

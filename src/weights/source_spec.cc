@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "tatara/base/utf8.h"
 #include "url.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {
@@ -77,7 +77,7 @@ Result<SourceSpec> ParsePyPi(SourceSpec spec, std::string_view rest) {
 }  // namespace
 
 bool IsPlainRelativePath(std::string_view path) {
-  if (path.empty() || !IsUtf8(path)) return false;
+  if (path.empty() || !IsValidUtf8(path)) return false;
   if (std::any_of(path.begin(), path.end(), [](char c) {
         return static_cast<unsigned char>(c) < 0x20 || c == '\\' || c == 0x7F;
       })) {
@@ -108,7 +108,7 @@ bool LooksLikeSource(std::string_view text) {
 }
 
 Result<SourceSpec> ParseSourceSpec(std::string_view text) {
-  if (text.size() > kSpecBytesMax || text.find('\0') != text.npos || !IsUtf8(text)) {
+  if (text.size() > kSpecBytesMax || text.find('\0') != text.npos || !IsValidUtf8(text)) {
     return Malformed(text, "UTF-8 of at most 2048 bytes");
   }
   SourceSpec spec;

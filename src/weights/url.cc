@@ -1,11 +1,10 @@
 #include "url.h"
+#include "tatara/base/utf8.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
 
 #include <memory>
-
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

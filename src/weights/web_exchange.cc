@@ -6,9 +6,9 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "tatara/base/utf8.h"
 #include "tatara/base/version.h"
 #include "url.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

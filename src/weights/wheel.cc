@@ -1,10 +1,9 @@
 #include "wheel.h"
+#include "tatara/base/utf8.h"
 
 #include <zip.h>
 
 #include <memory>
-
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -1,8 +1,7 @@
 #include "answer/literals.h"
+#include "tatara/base/utf8.h"
 
 #include <nlohmann/json.hpp>
-
-#include "utf8.h"
 
 namespace tatara::text::answer {
 namespace {

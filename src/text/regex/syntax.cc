@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "tatara/base/localise.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::text::regex {
 namespace {

@@ -8,8 +8,8 @@
 #include "huggingface/config.h"
 #include "tatara/base/files.h"
 #include "tatara/base/json_nesting.h"
+#include "tatara/base/utf8.h"
 #include "tatara/weights/adapter_file.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -11,7 +11,7 @@
 #include "huggingface/place_tensors.h"
 #include "tatara/base/files.h"
 #include "tatara/base/sha256.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tatara/base/files.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

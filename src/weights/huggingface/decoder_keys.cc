@@ -1,8 +1,8 @@
 #include <cmath>
 
 #include "huggingface/family.h"
+#include "tatara/base/utf8.h"
 #include "tatara/numerics/functions.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "huggingface/config.h"
 #include "huggingface/sidecars.h"
+#include "tatara/base/utf8.h"
 #include "tatara/weights/hf_export.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -11,8 +11,8 @@
 #include "huggingface/export_files.h"
 #include "huggingface/export_tensors.h"
 #include "tatara/base/check.h"
+#include "tatara/base/utf8.h"
 #include "tatara/weights/hf_export.h"
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -1,9 +1,8 @@
 #include "huggingface/export_keys.h"
+#include "tatara/base/utf8.h"
 
 #include <algorithm>
 #include <cmath>
-
-#include "utf8.h"
 
 namespace tatara::weights {
 namespace {

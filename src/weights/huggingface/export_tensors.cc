@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "huggingface/place_tensors.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -7,7 +7,7 @@
 #include "huggingface/quantised.h"
 #include "huggingface/shards.h"
 #include "huggingface/sidecars.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

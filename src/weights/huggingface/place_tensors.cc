@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "huggingface/layout.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "huggingface/four_bits.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

@@ -1,7 +1,7 @@
 #include "huggingface/shards.h"
 
 #include "huggingface/config.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {
@@ -26,7 +26,7 @@ Result<SourceTensors> OpenShard(const fs::path& path, HeldStore& store) {
 bool IsPlainName(const std::string& name) {
   return name.ends_with(".safetensors") && name.size() <= 255 && name.front() != '.' &&
          name.find('/') == std::string::npos && name.find('\\') == std::string::npos &&
-         name.find('\0') == std::string::npos && IsUtf8(name);
+         name.find('\0') == std::string::npos && IsValidUtf8(name);
 }
 
 Result<SourceTensors> OpenIndexed(const fs::path& folder, const fs::path& index_path,

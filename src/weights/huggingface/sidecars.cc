@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "tatara/base/files.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {
@@ -43,7 +43,7 @@ Result<> KeepTemplate(const fs::path& path, Metadata& metadata) {
     if (!name.is_string() || !body.is_string()) continue;
     const auto word = name.get<std::string>();
     const std::string key = "tokenizer.chat_template" + (word == "default" ? "" : "." + word);
-    if (word.size() <= 64 && IsUtf8(word)) metadata.Set(key, body.get<std::string>());
+    if (word.size() <= 64 && IsValidUtf8(word)) metadata.Set(key, body.get<std::string>());
   }
   return Ok{};
 }
@@ -59,7 +59,7 @@ Result<> KeepTokenId(const Config& first, const Config& second, const char* from
 // A folder inside the model's own, by a name that leads nowhere else.
 bool IsInnerFolder(const std::string& name) {
   if (name.empty() || name.size() > 255 || name.find('\\') != name.npos ||
-      name.find('\0') != name.npos || !IsUtf8(name)) {
+      name.find('\0') != name.npos || !IsValidUtf8(name)) {
     return false;
   }
   const fs::path path(name);

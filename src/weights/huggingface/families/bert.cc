@@ -1,6 +1,6 @@
 // BERT, XLM-R (RoBERTa) and Nomic encoders; cross-encoders with their head.
 #include "huggingface/families/list.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

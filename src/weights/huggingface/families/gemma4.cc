@@ -1,7 +1,7 @@
 // Gemma 4 (text). Norms are published as they are; what differs between layers of a window and
 // global ones is said by kind, and in GGUF layer by layer.
 #include "huggingface/families/list.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

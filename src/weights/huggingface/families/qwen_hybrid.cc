@@ -2,7 +2,7 @@
 // delta net's are published as their difference from 1. GGUF has Qwen3.5's value heads in another
 // order: head h reads key head h mod n there, and key head h / ratio as published.
 #include "huggingface/families/list.h"
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {

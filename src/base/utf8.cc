@@ -1,8 +1,8 @@
-#include "utf8.h"
+#include "tatara/base/utf8.h"
 
 #include <cstring>
 
-namespace tatara::text {
+namespace tatara {
 namespace {
 
 // Unicode table 3-7: for each lead byte the range of the second byte and the number of bytes.
@@ -92,4 +92,21 @@ std::string ReplaceInvalidUtf8(std::string_view text) {
   return out;
 }
 
-}  // namespace tatara::text
+std::string Printable(std::string_view text) {
+  constexpr std::size_t kShownBytesMax = 80;
+  std::string out;
+  while (!text.empty() && out.size() < kShownBytesMax) {
+    const Utf8Sequence sequence = ReadUtf8(text);
+    const bool control = sequence.code_point < 0x20 || sequence.code_point == 0x7F;
+    const std::uint32_t n = sequence.valid ? sequence.length : 1;
+    if (sequence.valid && !control) {
+      out += text.substr(0, n);
+    } else {
+      out += '?';
+    }
+    text.remove_prefix(n);
+  }
+  return text.empty() ? out : out + "...";
+}
+
+}  // namespace tatara

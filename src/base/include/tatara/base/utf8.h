@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace tatara::text {
+namespace tatara {
 
 inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
@@ -51,4 +51,8 @@ void AppendUtf8(std::string& to, char32_t code_point);  // a Unicode scalar valu
 // Every maximal invalid subpart becomes U+FFFD.
 std::string ReplaceInvalidUtf8(std::string_view text);
 
-}  // namespace tatara::text
+// For showing a file's own words in an error: control characters and invalid bytes become '?', and
+// what exceeds 80 bytes is cut.
+std::string Printable(std::string_view text);
+
+}  // namespace tatara
