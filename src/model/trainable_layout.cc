@@ -1,0 +1,248 @@
+#include "trainable_layout.h"
+
+#include <cmath>
+#include <string_view>
+
+#include "tatara/base/philox.h"
+#include "tatara/numerics/functions.h"
+
+namespace tatara::model {
+namespace {
+
+constexpr int kDimensionMax = 1 << 17;
+constexpr int kVocabularyMax = 1 << 21;
+constexpr int kLayersMax = 1024;
+constexpr std::int64_t kValuesMax = std::int64_t{1} << 40;
+
+struct Family {
+  std::string_view name;
+  numerics::NormKind norm;
+  numerics::Activation activation;
+  bool gated, rotary;
+  numerics::RopeLayout rope;
+  bool fused;     // q, k and v in one matrix
+  bool qkv_bias;  // of q, k and v
+  bool biases;    // of the other matrices
+};
+
+// GPT-2: Radford et al. 2019. Llama: arXiv:2302.13971. Qwen2: arXiv:2407.10671.
+constexpr Family kFamilies[] = {
+    {"gpt2", numerics::NormKind::kLayer, numerics::Activation::kGeluTanh, false, false,
+     numerics::RopeLayout::kPairs, true, true, true},
+    {"llama", numerics::NormKind::kRms, numerics::Activation::kSilu, true, true,
+     numerics::RopeLayout::kPairs, false, false, false},
+    {"qwen2", numerics::NormKind::kRms, numerics::Activation::kSilu, true, true,
+     numerics::RopeLayout::kHalves, false, true, false},
+};
+
+Result<const Family*> FindFamily(std::string_view name) {
+  std::string known;
+  for (const Family& family : kFamilies) {
+    if (family.name == name) return &family;
+    if (!known.empty()) known += ", ";
+    known += family.name;
+  }
+  return Refuse("the architecture '{0}' can not be trained here; {1} can", name, known);
+}
+
+Result<> CheckRange(std::string_view what, int value, int max) {
+  if (value >= 1 && value <= max) return Ok{};
+  return Refuse("model shape: {0} is {1}; 1 to {2} is accepted", what, value, max);
+}
+
+Result<> CheckShape(const TrainableShape& s, const Family& family) {
+  TATARA_RETURN_IF_ERROR(CheckRange("n_vocab", s.n_vocab, kVocabularyMax));
+  TATARA_RETURN_IF_ERROR(CheckRange("n_layers", s.n_layers, kLayersMax));
+  TATARA_RETURN_IF_ERROR(CheckRange("n_embd", s.n_embd, kDimensionMax));
+  TATARA_RETURN_IF_ERROR(CheckRange("n_heads", s.n_heads, s.n_embd));
+  TATARA_RETURN_IF_ERROR(CheckRange("n_kv_heads", s.n_kv_heads, s.n_heads));
+  TATARA_RETURN_IF_ERROR(CheckRange("n_ff", s.n_ff, kDimensionMax));
+  TATARA_RETURN_IF_ERROR(CheckRange("n_ctx", s.n_ctx, 1 << 20));
+  if (s.n_embd % s.n_heads != 0) {
+    return Refuse("model shape: n_embd {0} is not a multiple of n_heads {1}", s.n_embd, s.n_heads);
+  }
+  if (s.n_heads % s.n_kv_heads != 0 || (family.fused && s.n_heads != s.n_kv_heads)) {
+    return Refuse("model shape: {0} key heads do not fit {1} heads of the architecture '{2}'",
+                  s.n_kv_heads, s.n_heads, s.architecture);
+  }
+  if (family.rotary && s.n_embd / s.n_heads % 2 != 0) {
+    return Refuse("model shape: rotary positions need an even head size, not {0}",
+                  s.n_embd / s.n_heads);
+  }
+  if (!(s.norm_eps > 0 && s.norm_eps < 1) || !(s.rope_base > 1 && s.rope_base < 1e12)) {
+    return Refuse("model shape: norm_eps {0} or rope_base {1} is out of range", s.norm_eps,
+                  s.rope_base);
+  }
+  return Ok{};
+}
+
+// Hands out places in the array.
+class Layer {
+ public:
+  Layer(TrainableLayout& layout, std::string prefix)
+      : layout_(layout), prefix_(std::move(prefix)) {}
+
+  std::int64_t Matrix(const std::string& name, std::int64_t n_rows, std::int64_t n_cols,
+                      double deviation) {
+    return Take({.name = prefix_ + name + ".weight",
+                 .n_rows = n_rows,
+                 .n_cols = n_cols,
+                 .decays = true,
+                 .deviation = deviation});
+  }
+  std::int64_t Vector(const std::string& name, std::int64_t n, float start) {
+    return Take({.name = prefix_ + name, .n_rows = 1, .n_cols = n, .start = start});
+  }
+  NormPart Norm(const std::string& name) {
+    NormPart part;
+    part.weight = Vector(name + ".weight", layout_.shape.n_embd, 1);
+    if (layout_.norm == numerics::NormKind::kLayer)
+      part.bias = Vector(name + ".bias", layout_.shape.n_embd, 0);
+    return part;
+  }
+  LinearPart Linear(const std::string& name, std::int64_t n_rows, std::int64_t n_cols,
+                    std::int64_t column, bool bias, double deviation) {
+    LinearPart part{.n_outputs = n_rows, .column = column};
+    part.weight = Matrix(name, n_rows, n_cols, deviation);
+    if (bias) part.bias = Vector(name + ".bias", n_rows, 0);
+    return part;
+  }
+
+ private:
+  std::int64_t Take(Parameter parameter) {
+    parameter.offset = layout_.n_values;
+    layout_.n_values += (parameter.size() + 15) / 16 * 16;
+    layout_.parameters.push_back(parameter);
+    return parameter.offset;
+  }
+  TrainableLayout& layout_;
+  std::string prefix_;
+};
+
+// Standard deviation 0.02, smaller by sqrt(2 * layers) where a block is added to the residual
+// stream (Radford et al. 2019).
+constexpr double kDeviation = 0.02;
+
+LayerParts LayOutLayer(TrainableLayout& layout, const Family& family, int index) {
+  const TrainableShape& s = layout.shape;
+  const double small = kDeviation / std::sqrt(2.0 * s.n_layers);
+  const std::int64_t n_q = std::int64_t{s.n_heads} * layout.head_dim;
+  const std::int64_t n_kv = std::int64_t{s.n_kv_heads} * layout.head_dim;
+  Layer layer(layout, "blk." + std::to_string(index) + ".");
+  LayerParts parts;
+  parts.attn_norm = layer.Norm("attn_norm");
+  const auto add = [&](const char* name, std::int64_t n, std::int64_t column) {
+    parts.qkv.push_back(layer.Linear(name, n, s.n_embd, column, family.qkv_bias, kDeviation));
+  };
+  if (family.fused) {
+    add("attn_qkv", n_q + 2 * n_kv, 0);
+  } else {
+    add("attn_q", n_q, 0);
+    add("attn_k", n_kv, n_q);
+    add("attn_v", n_kv, n_q + n_kv);
+  }
+  parts.output = layer.Linear("attn_output", s.n_embd, n_q, 0, family.biases, small);
+  parts.ffn_norm = layer.Norm("ffn_norm");
+  if (family.gated)
+    parts.inner.push_back(layer.Linear("ffn_gate", s.n_ff, s.n_embd, 0, family.biases, kDeviation));
+  parts.inner.push_back(layer.Linear("ffn_up", s.n_ff, s.n_embd, family.gated ? s.n_ff : 0,
+                                     family.biases, kDeviation));
+  parts.down = layer.Linear("ffn_down", s.n_embd, s.n_ff, 0, family.biases, small);
+  return parts;
+}
+
+// Four values of the standard normal distribution by Box and Muller's transform in our f64.
+std::array<double, 4> NormalValues(std::uint64_t seed, std::uint32_t tensor, std::uint64_t block) {
+  const auto words = RandomWords(
+      {.seed = seed, .purpose = RandomPurpose::kInitialise, .choice = tensor, .position = block});
+  std::array<double, 4> values{};
+  for (int pair = 0; pair < 2; ++pair) {
+    const double u = (static_cast<double>(words[2 * pair]) + 1) * 0x1p-32;
+    const double angle = static_cast<double>(words[2 * pair + 1]) * 0x1.921fb54442d18p-30;
+    const double radius = std::sqrt(-2 * numerics::LogF64(u));
+    values[2 * pair] = radius * numerics::CosF64(angle);
+    values[2 * pair + 1] = radius * numerics::SinF64(angle);
+  }
+  return values;
+}
+
+}  // namespace
+
+Result<TrainableLayout> LayOut(const TrainableShape& wanted) {
+  TATARA_TRY(const Family* family, FindFamily(wanted.architecture));
+  TrainableLayout layout;
+  layout.shape = wanted;
+  TrainableShape& s = layout.shape;
+  if (s.n_kv_heads == 0) s.n_kv_heads = s.n_heads;
+  if (s.n_ff == 0 && s.n_embd <= kDimensionMax / 4) s.n_ff = 4 * s.n_embd;
+  TATARA_RETURN_IF_ERROR(CheckShape(s, *family));
+  layout.norm = family->norm;
+  layout.activation = family->activation;
+  layout.gated = family->gated;
+  layout.rotary = family->rotary;
+  layout.rope = family->rope;
+  layout.head_dim = s.n_embd / s.n_heads;
+  Layer ends(layout, "");
+  layout.embedding = ends.Matrix("token_embd", s.n_vocab, s.n_embd, kDeviation);
+  if (!family->rotary) {
+    layout.positions = ends.Matrix("position_embd", s.n_ctx, s.n_embd, kDeviation);
+  }
+  for (int i = 0; i < s.n_layers; ++i) layout.layers.push_back(LayOutLayer(layout, *family, i));
+  layout.final_norm = ends.Norm("output_norm");
+  layout.head = s.tied ? layout.embedding : ends.Matrix("output", s.n_vocab, s.n_embd, kDeviation);
+  if (layout.n_values > kValuesMax) {
+    return Refuse("model shape: {0} values, at most {1} are accepted", layout.n_values, kValuesMax);
+  }
+  return layout;
+}
+
+void Trainable::Initialise(std::uint64_t seed, std::span<float> weights) const {
+  std::uint32_t tensor = 0;
+  for (float& w : weights) w = 0;
+  for (const Parameter& p : parameters()) {
+    const std::span<float> values =
+        weights.subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size()));
+    for (std::size_t i = 0; i < values.size(); i += 4) {
+      const auto normal = NormalValues(seed, tensor, i / 4);
+      for (std::size_t j = i; j < i + 4 && j < values.size(); ++j) {
+        values[j] = p.deviation == 0 ? p.start : static_cast<float>(p.deviation * normal[j - i]);
+      }
+    }
+    ++tensor;
+  }
+}
+
+Metadata Trainable::Keys() const {
+  const TrainableShape& s = shape();
+  Metadata keys("trained model");
+  const auto set = [&](const char* name, Metadata::Value value) {
+    keys.Set(s.architecture + "." + name, std::move(value));
+  };
+  keys.Set("general.architecture", s.architecture);
+  set("context_length", static_cast<std::uint64_t>(s.n_ctx));
+  set("embedding_length", static_cast<std::uint64_t>(s.n_embd));
+  set("block_count", static_cast<std::uint64_t>(s.n_layers));
+  set("feed_forward_length", static_cast<std::uint64_t>(s.n_ff));
+  set("attention.head_count", static_cast<std::uint64_t>(s.n_heads));
+  set("attention.head_count_kv", static_cast<std::uint64_t>(s.n_kv_heads));
+  if (s.architecture == "gpt2") {
+    set("attention.layer_norm_epsilon", s.norm_eps);
+  } else {
+    set("attention.layer_norm_rms_epsilon", s.norm_eps);
+    set("rope.freq_base", s.rope_base);
+  }
+  return keys;
+}
+
+double Trainable::FlopsPerToken(double context) const {
+  double products = 0;
+  for (const Parameter& p : parameters()) {
+    const bool looked_up =
+        p.name == "position_embd.weight" || (p.name == "token_embd.weight" && !shape().tied);
+    if (p.n_rows > 1 && !looked_up) products += static_cast<double>(p.size());
+  }
+  const double attention = 2.0 * shape().n_layers * shape().n_embd * context;
+  return 3 * 2 * (products + attention);
+}
+
+}  // namespace tatara::model

@@ -1,0 +1,232 @@
+// Decoders that train: losses and gradients against PyTorch's autodiff (training_vectors.inc), the
+// same bits however a batch is cut and computed, and the logits of the model that runs.
+#include "tatara/model/trainable.h"
+
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "model_test_support.h"
+#include "tatara/base/philox.h"
+#include "tatara/numerics/isa.h"
+
+namespace tatara::model {
+namespace {
+
+struct GradientVector {
+  const char* name;
+  double sum, magnitude, projection;
+};
+struct TrainingVector {
+  const char* architecture;
+  double loss;
+  std::vector<GradientVector> gradients;
+};
+const std::vector<TrainingVector> kVectors = {
+#include "training_vectors.inc"
+};
+
+// The generator of tools/make_training_vectors.py, in [-1, 1).
+std::vector<double> Values(std::int64_t n, std::uint64_t seed) {
+  std::vector<double> values(static_cast<std::size_t>(n));
+  for (double& v : values) {
+    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+    v = static_cast<double>(static_cast<std::int32_t>(seed >> 32)) / 2147483648.0;
+  }
+  return values;
+}
+
+TrainableShape ShapeOf(const std::string& architecture) {
+  TrainableShape s{.architecture = architecture,
+                   .n_vocab = 23,
+                   .n_layers = 2,
+                   .n_embd = 16,
+                   .n_heads = 4,
+                   .n_kv_heads = 4,
+                   .n_ff = 64,
+                   .n_ctx = 12};
+  if (architecture != "gpt2") s.n_ff = 40;
+  if (architecture == "llama") s.n_kv_heads = 2, s.tied = false;
+  if (architecture == "qwen2") s.n_heads = 2, s.n_kv_heads = 1, s.norm_eps = 1e-6;
+  return s;
+}
+
+struct Case {
+  explicit Case(const std::string& architecture, bool recompute = false)
+      : trainable(
+            std::move(Trainable::Make(ShapeOf(architecture), {.recompute = recompute})).value()) {
+    weights.resize(static_cast<std::size_t>(trainable->n_values()));
+    std::uint64_t seed = 1000;
+    for (const Parameter& p : trainable->parameters()) {
+      const float middle = p.name.ends_with("norm.weight") ? 1.0F : 0.0F;
+      const std::vector<double> values = Values(p.size(), seed++);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        weights[static_cast<std::size_t>(p.offset) + i] =
+            middle + static_cast<float>(values[i]) * 0.25F;
+      }
+    }
+    for (const double v : Values(60, 5)) {
+      const auto id = static_cast<std::int32_t>((v + 1) / 2 * 23);
+      (tokens.size() < 30 ? tokens : targets).push_back(id);
+    }
+    targets[7] = targets[20] = -1;
+    first_keys.resize(30);
+    for (int i = 14; i < 20; ++i) first_keys[static_cast<std::size_t>(i)] = 4;
+  }
+
+  // Sequences first .. end - 1 of the three.
+  TrainingBatch Batch(std::int64_t first, std::int64_t end) const {
+    const auto from = static_cast<std::size_t>(first * 10),
+               n = static_cast<std::size_t>(end * 10) - from;
+    return {.n_sequences = end - first,
+            .n_tokens = 10,
+            .tokens = std::span(tokens).subspan(from, n),
+            .targets = std::span(targets).subspan(from, n),
+            .first_keys = std::span(first_keys).subspan(from, n),
+            .first_sequence = first};
+  }
+
+  // The gradient, then the loss, of the batch cut before each of `cuts`.
+  std::vector<float> Gradient(const std::vector<std::int64_t>& cuts, int n_threads,
+                              double rate = 0) {
+    ThreadPool pool(n_threads);
+    std::vector<float> gradient(static_cast<std::size_t>(trainable->n_gradient_values()));
+    loss = 0;
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+      trainable->LossAndGradient(Batch(cuts[i], cuts[i + 1]), weights, {rate, 3, 8}, gradient, loss,
+                                 pool);
+    }
+    trainable->FinishGradient(gradient);
+    return gradient;
+  }
+
+  std::unique_ptr<Trainable> trainable;
+  std::vector<float> weights;
+  std::vector<std::int32_t> tokens, targets, first_keys;
+  double loss = 0;
+};
+
+TEST(Trainable, LossesAndGradientsAreThoseOfAnIndependentAutodiff) {
+  for (const TrainingVector& want : kVectors) {
+    Case c(want.architecture);
+    const std::vector<float> gradient = c.Gradient({0, 3}, 2);
+    EXPECT_NEAR(c.loss, want.loss, 2e-5) << want.architecture;
+    const auto& parameters = c.trainable->parameters();
+    ASSERT_EQ(parameters.size(), want.gradients.size());
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      const Parameter& p = parameters[i];
+      ASSERT_EQ(p.name, want.gradients[i].name);
+      const std::vector<double> signs = Values(p.size(), 77);
+      double sum = 0, magnitude = 0, projection = 0;
+      for (std::size_t j = 0; j < signs.size(); ++j) {
+        const double g = gradient[static_cast<std::size_t>(p.offset) + j];
+        sum += g;
+        magnitude += std::fabs(g);
+        projection += g * signs[j];
+      }
+      const double tolerance = 1e-5 * std::max(1.0, want.gradients[i].magnitude);
+      EXPECT_NEAR(sum, want.gradients[i].sum, tolerance) << want.architecture << " " << p.name;
+      EXPECT_NEAR(magnitude, want.gradients[i].magnitude, tolerance) << p.name;
+      EXPECT_NEAR(projection, want.gradients[i].projection, tolerance) << p.name;
+    }
+  }
+}
+
+TEST(Trainable, CutsThreadsSetsAndRecomputationChangeNoBit) {
+  const numerics::Isa before = numerics::ActiveIsa();
+  for (const char* architecture : {"gpt2", "llama", "qwen2"}) {
+    for (const double rate : {0.0, 0.2}) {
+      numerics::SetActiveIsa(numerics::Isa::kScalar);
+      Case whole(architecture);
+      const std::vector<float> want = whole.Gradient({0, 3}, 1, rate);
+      for (const numerics::Isa isa : numerics::AvailableIsas()) {
+        numerics::SetActiveIsa(isa);
+        for (const bool recompute : {false, true}) {
+          Case cut(architecture, recompute);
+          EXPECT_TRUE(test::SameBits(want, cut.Gradient({0, 1, 2, 3}, 3, rate))) << architecture;
+          EXPECT_EQ(whole.loss, cut.loss);
+          EXPECT_TRUE(test::SameBits(want, cut.Gradient({0, 2, 3}, 1, rate))) << architecture;
+        }
+      }
+    }
+  }
+  numerics::SetActiveIsa(before);
+}
+
+TEST(Trainable, GradientsUnderDropoutAreThoseOfTheSameDrawing) {
+  for (const char* architecture : {"gpt2", "llama"}) {
+    Case c(architecture);
+    const std::vector<float> gradient = c.Gradient({0, 3}, 1, 0.3);
+    const std::vector<float> start = c.weights;
+    const std::vector<double> way = Values(static_cast<std::int64_t>(start.size()), 3);
+    double along = 0, losses[2];
+    for (std::size_t i = 0; i < start.size(); ++i) along += way[i] * gradient[i];
+    for (const int side : {0, 1}) {
+      for (std::size_t i = 0; i < start.size(); ++i)
+        c.weights[i] = start[i] + static_cast<float>((side == 0 ? -1e-3 : 1e-3) * way[i]);
+      c.Gradient({0, 3}, 1, 0.3);
+      losses[side] = c.loss;
+    }
+    EXPECT_NEAR((losses[1] - losses[0]) / 2e-3, along, 1e-2 * std::fabs(along) + 0.02);
+  }
+}
+
+TEST(Trainable, TheModelThatRunsGivesTheTrainersLogits) {
+  for (const char* architecture : {"gpt2", "llama", "qwen2"}) {
+    Case c(architecture);
+    auto store = std::make_shared<test::MemoryStore>();
+    const Metadata keys = c.trainable->Keys();
+    for (const auto& [name, value] : keys.values()) store->keys().Set(name, value);
+    for (const Parameter& p : c.trainable->parameters()) {
+      const float* from = c.weights.data() + p.offset;
+      store->Set(p.name, p.n_rows, p.n_cols, {from, from + p.size()});
+    }
+    ThreadPool pool(2);
+    auto model = Model::Load(store, {.activations = numerics::Activations::kF32}, pool);
+    ASSERT_TRUE(model.ok()) << model.error().text();
+    auto kv = KvPool::Make((*model)->info().cache, (*model)->cache_type(), 1);
+    ASSERT_TRUE(kv.ok());
+    test::Sequence sequence(**model, **kv, {0});
+    const std::vector<std::int32_t> tokens(c.tokens.begin(), c.tokens.begin() + 10);
+    const std::vector<float> running = sequence.Run(tokens, pool);
+    std::vector<float> training(10 * 23);
+    TrainingBatch batch = c.Batch(0, 1);
+    batch.first_keys = {};
+    c.trainable->Logits(batch, c.weights, training, pool);
+    EXPECT_TRUE(test::SameBits(running, training)) << architecture;
+  }
+}
+
+TEST(Trainable, StartsFromTheSeedAlone) {
+  Case c("gpt2");
+  std::vector<float> a(c.weights.size()), b(c.weights.size(), 7.0F);
+  c.trainable->Initialise(1, a);
+  c.trainable->Initialise(1, b);
+  EXPECT_TRUE(test::SameBits(a, b));
+  c.trainable->Initialise(2, b);
+  EXPECT_FALSE(test::SameBits(a, b));
+  const Parameter& embedding = c.trainable->parameters().front();
+  double squares = 0;
+  for (std::int64_t i = 0; i < embedding.size(); ++i) squares += double{a[i]} * a[i];
+  EXPECT_NEAR(std::sqrt(squares / static_cast<double>(embedding.size())), 0.02, 0.003);
+}
+
+TEST(Trainable, ShapesThatDoNotFitAreRefused) {
+  const auto refused = [](auto change) {
+    TrainableShape s = ShapeOf("llama");
+    change(s);
+    const auto made = Trainable::Make(s);
+    return made.ok() ? std::string() : made.error().text();
+  };
+  EXPECT_THAT(refused([](auto& s) { s.architecture = "rwkv"; }), testing::HasSubstr("'rwkv'"));
+  EXPECT_THAT(refused([](auto& s) { s.n_vocab = 0; }), testing::HasSubstr("n_vocab is 0"));
+  EXPECT_THAT(refused([](auto& s) { s.n_embd = -5; }), testing::HasSubstr("n_embd is -5"));
+  EXPECT_THAT(refused([](auto& s) { s.n_heads = 3; }), testing::HasSubstr("multiple"));
+  EXPECT_THAT(refused([](auto& s) { s.n_kv_heads = 3; }), testing::HasSubstr("key heads"));
+  EXPECT_THAT(refused([](auto& s) { s.n_heads = s.n_kv_heads = 16; }), testing::HasSubstr("even"));
+  EXPECT_THAT(refused([](auto& s) { s.norm_eps = NAN; }), testing::HasSubstr("norm_eps"));
+}
+
+}  // namespace
+}  // namespace tatara::model
