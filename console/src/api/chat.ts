@@ -2,6 +2,7 @@
 import { ApiError, send } from './http.ts';
 import { sseEvents } from './sse.ts';
 import type { Sampling } from '../state/sampling.ts';
+import type { Source } from '../state/tree.ts';
 
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant';
@@ -18,6 +19,7 @@ export type ChatEvent =
   | { kind: 'begun'; receipt: string }
   | { kind: 'text'; text: string }
   | { kind: 'reasoning'; text: string }
+  | { kind: 'found'; text: string; supported: boolean; citations: Source[]; nearest: Source[] } // from documents
   | { kind: 'ended'; finish: string }
   | { kind: 'usage'; promptTokens: number; completionTokens: number; seed: number | undefined };
 

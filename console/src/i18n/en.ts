@@ -53,6 +53,15 @@ export const en = {
   'chat.code': 'Code',
   'chat.code_copy': 'Copy the code',
 
+  'ask.toggle': 'From documents',
+  'ask.hint': 'Searches your documents only and cites them. Earlier messages are not read.',
+  'ask.sources': 'Sources',
+  'ask.nearest': 'Nearest passages',
+  'ask.unsupported': 'The documents do not say this.',
+  'ask.line': 'line {first}',
+  'ask.lines': 'lines {first}–{last}',
+  'ask.changed': 'This file has changed since it was added.',
+
   'conversation.actions': 'Actions for this conversation',
   'conversation.rename': 'Rename',
   'conversation.rename_label': 'Title of the conversation',

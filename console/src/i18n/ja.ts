@@ -55,6 +55,15 @@ export const ja: Record<Key, string> = {
   'chat.code': 'コード',
   'chat.code_copy': 'コードをコピー',
 
+  'ask.toggle': '文書から回答',
+  'ask.hint': '登録した文書だけを調べ、引用を付けて回答します。前のメッセージは参照しません。',
+  'ask.sources': '出典',
+  'ask.nearest': '関連する箇所',
+  'ask.unsupported': '文書に記載が見つかりませんでした。',
+  'ask.line': '{first}行目',
+  'ask.lines': '{first}～{last}行目',
+  'ask.changed': 'このファイルは登録後に変更されています。',
+
   'conversation.actions': 'この会話の操作',
   'conversation.rename': '名前を変更',
   'conversation.rename_label': '会話の名前',

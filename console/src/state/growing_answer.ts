@@ -36,6 +36,10 @@ export class GrowingAnswer {
         return this.teller.grown(this.message.content);
       case 'reasoning':
         return this.set({ reasoning: (this.message.reasoning ?? '') + event.text });
+      case 'found':
+        this.set({ content: event.text });
+        this.detail({ from: 'documents', supported: event.supported, citations: event.citations });
+        return event.supported ? undefined : this.detail({ nearest: event.nearest });
       case 'ended':
         return this.set({ finish: event.finish });
       case 'usage':

@@ -40,6 +40,7 @@ const isSampling = (value: unknown) =>
 export const theme = stored<Theme>('theme', 'system', oneOf('system', 'light', 'dark'));
 export const sendKey = stored<SendKey>('send-key', 'enter', oneOf('enter', 'ctrl-enter'));
 export const chosenModel = stored<string>('model', '', isText);
+export const askDocuments = stored<boolean>('ask-documents', false, oneOf(true, false));
 export const instructions = stored<string>('instructions', '', isText);
 export const sampling = stored<Sampling>('sampling', {}, isSampling);
 export const chosenLanguage = stored<'' | 'en' | 'ja'>('language', '', oneOf('', 'en', 'ja'));

@@ -1,6 +1,7 @@
 // The conversations that are open in this page: what is shown, what is being answered, what is kept on the server.
 import { computed, signal, type Signal } from '@preact/signals';
-import { streamChat, type ChatMessage } from '../api/chat.ts';
+import { streamAsk } from '../api/ask.ts';
+import { streamChat, type ChatEvent, type ChatMessage } from '../api/chat.ts';
 import { conversationsApi } from '../api/conversations.ts';
 import { problemText, t } from '../i18n/index.ts';
 import { go, place } from '../router.ts';
@@ -23,8 +24,10 @@ export class Thread {
   private saving: Promise<void> = Promise.resolve();
   private forgotten = false;
 
-  async ask(text: string, parent: string | null = this.active.value): Promise<void> {
+  async ask(text: string, wish: { documents: boolean; parent?: string | null }): Promise<void> {
+    const parent = wish.parent === undefined ? this.active.value : wish.parent;
     const question: Message = { id: freshId(), parent, role: 'user', content: text, created_at: now() };
+    if (wish.documents) question.details = { from: 'documents' };
     if (this.title.value === '') this.title.value = titleOf(text) || t('chat.untitled');
     this.add(question);
     this.keep(question);
@@ -33,7 +36,7 @@ export class Thread {
 
   // A changed question is a new version beside the old one.
   change(question: Message, text: string): Promise<void> {
-    return this.ask(text, question.parent);
+    return this.ask(text, { documents: question.details?.from === 'documents', parent: question.parent });
   }
 
   retry(answer: Message): Promise<void> {
@@ -83,8 +86,7 @@ export class Thread {
     announce(t('chat.says_begun'));
     const grown = new GrowingAnswer(answer, (message) => this.replace(message));
     try {
-      const request = { model: model.value, messages: conversationOf(question), sampling: sampling.value };
-      for await (const event of streamChat(request, this.abort.signal)) grown.take(event);
+      for await (const event of eventsFor(question, this.abort.signal)) grown.take(event);
       announce(grown.done());
     } catch (error) {
       announce(grown.failed(this.abort.signal.aborted ? null : problemText(error)));
@@ -127,6 +129,13 @@ export class Thread {
 }
 
 const now = () => Math.floor(Date.now() / 1000);
+
+// Documents are asked the question alone; a model is told what was said before.
+function eventsFor(path: readonly Message[], signal: AbortSignal): AsyncGenerator<ChatEvent> {
+  const question = path.at(-1);
+  if (question?.details?.from === 'documents') return streamAsk(model.value, question.content, signal);
+  return streamChat({ model: model.value, messages: conversationOf(path), sampling: sampling.value }, signal);
+}
 
 function conversationOf(path: readonly Message[]): ChatMessage[] {
   const messages: ChatMessage[] = path.map(({ role, content }) => ({ role, content }));

@@ -1,11 +1,15 @@
 // A conversation is a tree: asking again or changing a question adds a sibling, so nothing that was said is
 // lost. What is shown is the path from the root to one message.
 
-export interface Citation {
-  number: number;
+// A passage of a document.
+export interface Source {
+  number: number; // as the answer's [1]
   document: string;
-  place: string;
+  heading: string; // "A > B > C"
+  line_first: number;
+  line_last: number;
   quote: string;
+  file_changed: boolean;
 }
 
 export interface Message {
@@ -28,7 +32,10 @@ export interface Details {
   seed?: number;
   seconds?: number;
   first_token_seconds?: number;
-  citations?: Citation[];
+  from?: 'documents'; // a question to the documents, or its answer
+  supported?: boolean;
+  citations?: Source[];
+  nearest?: Source[]; // where the documents do not say it
 }
 
 export function pathTo(messages: readonly Message[], leaf: string | null): Message[] {

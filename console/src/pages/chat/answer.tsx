@@ -5,6 +5,7 @@ import type { Message } from '../../state/tree.ts';
 import { CopyButton } from '../../ui/copy_button.tsx';
 import { IconButton } from '../../ui/icon_button.tsx';
 import { shownReceipt } from './receipt.tsx';
+import { Sources } from './sources.tsx';
 import { Versions } from './versions.tsx';
 
 function Ending({ message }: { message: Message }) {
@@ -39,6 +40,7 @@ export function Answer({ thread, message }: { thread: Thread; message: Message }
       )}
       {message.content !== '' && <Markdown source={message.content} settled={!growing} />}
       {growing && message.content === '' && !message.reasoning && <p class="waiting">{t('chat.waiting')}</p>}
+      {!growing && message.details?.from === 'documents' && <Sources details={message.details} />}
       <Ending message={message} />
       {!growing && (
         <div class="tools">

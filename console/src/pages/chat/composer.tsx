@@ -1,9 +1,10 @@
 import { signal } from '@preact/signals';
 import { t } from '../../i18n/index.ts';
 import { model } from '../../state/models.ts';
-import { sendKey } from '../../state/preferences.ts';
+import { askDocuments, sendKey } from '../../state/preferences.ts';
 import type { Thread } from '../../state/threads.ts';
 import { GrowingText } from '../../ui/growing_text.tsx';
+import { Icon } from '../../ui/icon.tsx';
 import { IconButton } from '../../ui/icon_button.tsx';
 
 export const draft = signal('');
@@ -14,7 +15,7 @@ export function Composer({ thread }: { thread: Thread }) {
     const text = draft.value.trim();
     if (busy || text === '' || model.value === '') return;
     draft.value = '';
-    void thread.ask(text);
+    void thread.ask(text, { documents: askDocuments.value });
   };
   return (
     <div class="composer">
@@ -33,6 +34,17 @@ export function Composer({ thread }: { thread: Thread }) {
           onEscape={() => thread.stop()}
           focusFirst
         />
+        <button
+          type="button"
+          class="button plain with-text toggle"
+          aria-pressed={askDocuments.value}
+          onClick={() => {
+            askDocuments.value = !askDocuments.value;
+          }}
+        >
+          <Icon name="document" />
+          <span>{t('ask.toggle')}</span>
+        </button>
         {busy ? (
           <IconButton icon="stop" kind="main" class="round" label={t('chat.stop')} onClick={() => thread.stop()} />
         ) : (
@@ -47,7 +59,9 @@ export function Composer({ thread }: { thread: Thread }) {
         )}
       </div>
       <p id="message-hint" class="hint">
-        {t(sendKey.value === 'enter' ? 'chat.message_hint_enter' : 'chat.message_hint_ctrl')}
+        {askDocuments.value
+          ? t('ask.hint')
+          : t(sendKey.value === 'enter' ? 'chat.message_hint_enter' : 'chat.message_hint_ctrl')}
       </p>
     </div>
   );

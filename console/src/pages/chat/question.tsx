@@ -5,6 +5,7 @@ import type { Thread } from '../../state/threads.ts';
 import type { Message } from '../../state/tree.ts';
 import { CopyButton } from '../../ui/copy_button.tsx';
 import { GrowingText } from '../../ui/growing_text.tsx';
+import { Icon } from '../../ui/icon.tsx';
 import { IconButton } from '../../ui/icon_button.tsx';
 import { Versions } from './versions.tsx';
 
@@ -45,6 +46,12 @@ export function Question({ thread, message }: { thread: Thread; message: Message
   const busy = thread.answering.value !== null;
   return (
     <article class="question" aria-label={t('chat.you')}>
+      {message.details?.from === 'documents' && (
+        <p class="question-kind">
+          <Icon name="document" />
+          {t('ask.toggle')}
+        </p>
+      )}
       {editing ? (
         <Editor thread={thread} message={message} onEnd={() => setEditing(false)} />
       ) : (

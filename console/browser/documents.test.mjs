@@ -1,0 +1,105 @@
+// Asking one's documents: sources, and what a document says never becomes markup.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { after, afterEach, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { accessibilityProblems, answered, focused, say, shot, start, tabTo } from './harness.mjs';
+
+let world;
+let page;
+before(async () => {
+  world = await start();
+  const samples = fileURLToPath(new URL('../../samples/machine-shop', import.meta.url));
+  const added = spawnSync(process.env.TATARA_PROGRAM, ['documents', 'add', samples], {
+    env: { ...process.env, TATARA_HOME: world.home },
+  });
+  assert.equal(added.status, 0, String(added.stderr));
+});
+after(async () => {
+  await world.stop();
+});
+afterEach(async () => {
+  const problems = page.problems;
+  await page.context().close();
+  assert.deepEqual(problems, []);
+});
+
+const source = (number, quote, more = {}) => ({
+  number, document: '保全手順書.md', heading: '旋盤 › 点検', line_first: 12, line_last: 14, quote, file_changed: false, ...more,
+});
+
+function answer(parts, whole) {
+  const events = parts.map((text) => ({ object: 'ask.delta', text }));
+  const usage = { prompt_tokens: 900, completion_tokens: 40 };
+  events.push({ object: 'ask.answer', supported: true, citations: [], nearest: [], usage, ...whole });
+  return `${events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('')}data: [DONE]\n\n`;
+}
+
+const answerWith = (body) =>
+  page.route('**/v1/ask', (route) =>
+    route.fulfill({ status: 200, contentType: 'text/event-stream', headers: { 'x-tatara-receipt': 'ask-1' }, body }),
+  );
+
+test('an answer from the documents shows its sources, after a reload too', async () => {
+  page = await world.open({ locale: 'ja-JP' });
+  await answerWith(
+    answer(['主軸の温度が', '80 ℃に達したら運転を止めます。[1][2]'], {
+      answer: '主軸の温度が80 ℃に達したら運転を止め、保全課へ連絡します。[1][2]',
+      citations: [
+        source(1, '主軸の温度が80 ℃に達したときは、直ちに運転を止める。'),
+        source(2, '停止後は保全課（内線4821）へ連絡する。', { heading: '', line_first: 30, line_last: 30, file_changed: true }),
+      ],
+    }),
+  );
+  await tabTo(page, '文書から回答');
+  await page.keyboard.press('Space');
+  assert.equal(await page.getByRole('button', { name: '文書から回答' }).getAttribute('aria-pressed'), 'true');
+  const request = page.waitForRequest((each) => each.url().endsWith('/v1/ask'));
+  await say(page, '主軸が熱いときはどうしますか？');
+  assert.equal((await request).postDataJSON().question, '主軸が熱いときはどうしますか？');
+  await answered(page);
+  await page.locator('.sources').waitFor();
+  const check = async () => {
+    assert.match(await page.locator('.answer .markdown').innerText(), /止め、保全課へ連絡します。\[1\]\[2\]$/);
+    const shown = await page.locator('.sources').innerText();
+    assert.match(shown, /出典/);
+    assert.match(shown, /\[1\]\s*保全手順書\.md › 旋盤 › 点検 › 12～14行目\s*主軸の温度が80 ℃に達したときは/);
+    assert.match(shown, /保全手順書\.md › 30行目[\s\S]*このファイルは登録後に変更されています/);
+  };
+  await check();
+  await shot(page, 'documents-ja');
+  assert.deepEqual(await accessibilityProblems(page), []);
+  await page.locator('.history a').waitFor();
+  await page.waitForTimeout(200);
+  await page.reload();
+  await page.locator('.sources').waitFor();
+  await check();
+});
+
+test('where the documents do not say it, that is said, with the nearest passages', async () => {
+  page = await world.open();
+  await answerWith(answer([], { answer: '', supported: false, nearest: [source(0, '<img src=x onerror=globalThis.hit=1> a passage')] }));
+  await page.getByRole('button', { name: 'From documents' }).click();
+  await say(page, 'What is the price?');
+  await answered(page);
+  await page.getByText('The documents do not say this.').waitFor();
+  await page.getByText('Nearest passages').waitFor();
+  await page.getByText('<img src=x onerror').waitFor();
+  assert.equal(await page.evaluate(() => globalThis.hit), undefined);
+});
+
+test('answering again asks the documents again', async () => {
+  page = await world.open();
+  await answerWith(answer(['yes'], { answer: 'yes' }));
+  await page.getByRole('button', { name: 'From documents' }).click();
+  await say(page, 'Is it?');
+  await answered(page);
+  await page.getByRole('button', { name: 'From documents' }).click();
+  const request = page.waitForRequest((each) => each.url().endsWith('/v1/ask'));
+  await page.locator('.messages').focus();
+  await tabTo(page, 'Answer again');
+  await page.keyboard.press('Enter');
+  await request;
+  await answered(page);
+  assert.equal(await focused(page), 'Answer again');
+});
