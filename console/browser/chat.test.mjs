@@ -94,6 +94,7 @@ test('answering again and editing make versions that one can walk through', asyn
   await page.locator('.question .versions', { hasText: '1/2' }).waitFor();
   assert.equal(await text('.question-text'), 'Tell me something.');
   assert.equal((await text('.answer .versions')).trim(), '2/2');
+  assert.ok(await page.evaluate(() => document.activeElement?.closest('.question .versions') !== null));
 });
 
 test('the Enter that ends a conversion does not send', async () => {

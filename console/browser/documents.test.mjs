@@ -101,5 +101,5 @@ test('answering again asks the documents again', async () => {
   await page.keyboard.press('Enter');
   await request;
   await answered(page);
-  assert.equal(await focused(page), 'Answer again');
+  assert.equal(await focused(page), 'Message');
 });

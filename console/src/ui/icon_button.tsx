@@ -8,6 +8,7 @@ interface Wish {
   text?: boolean; // show the label too
   kind?: 'plain' | 'main' | 'danger';
   disabled?: boolean;
+  inactive?: boolean; // does nothing now, but keeps the focus that it has
   expanded?: boolean;
   controls?: string;
   class?: string;
@@ -25,7 +26,8 @@ export function IconButton(wish: Wish) {
       aria-expanded={wish.expanded}
       aria-controls={wish.controls}
       disabled={wish.disabled}
-      onClick={wish.onClick}
+      aria-disabled={wish.inactive || undefined}
+      onClick={wish.inactive ? undefined : wish.onClick}
     >
       <Icon name={wish.icon} />
       {wish.text && <span>{wish.label}</span>}

@@ -29,6 +29,10 @@ export function Answer({ thread, message }: { thread: Thread; message: Message }
   const growing = thread.answering.value === message.id;
   const busy = thread.answering.value !== null;
   const receipt = message.receipt;
+  const retry = () => {
+    void thread.retry(message);
+    document.getElementById('message')?.focus(); // these controls go; Escape there stops
+  };
   return (
     <article class={growing ? 'answer growing' : 'answer'} aria-label={t('chat.answer')}>
       <h2 class="answer-model">{message.model || t('chat.answer')}</h2>
@@ -46,7 +50,7 @@ export function Answer({ thread, message }: { thread: Thread; message: Message }
         <div class="tools">
           <Versions thread={thread} message={message} />
           {message.content !== '' && <CopyButton text={message.content} label={t('chat.copy')} />}
-          <IconButton icon="retry" label={t('chat.retry')} disabled={busy} onClick={() => void thread.retry(message)} />
+          <IconButton icon="retry" label={t('chat.retry')} disabled={busy} onClick={retry} />
           {receipt && (
             <IconButton
               icon="receipt"

@@ -43,8 +43,9 @@ export function Messages({ thread }: { thread: Thread }) {
         tabIndex={0}
       >
         <ol>
-          {path.map((message) => (
-            <li key={message.id}>
+          {path.map((message, index) => (
+            // By place, not by message: the control that shows another version keeps the focus.
+            <li key={index}>
               {message.role === 'user' ? (
                 <Question thread={thread} message={message} />
               ) : (

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { t } from '../../i18n/index.ts';
 import { sendKey } from '../../state/preferences.ts';
 import type { Thread } from '../../state/threads.ts';
@@ -44,6 +44,7 @@ function Editor({ thread, message, onEnd }: { thread: Thread; message: Message; 
 export function Question({ thread, message }: { thread: Thread; message: Message }) {
   const [editing, setEditing] = useState(false);
   const busy = thread.answering.value !== null;
+  useEffect(() => setEditing(false), [message.id]);
   return (
     <article class="question" aria-label={t('chat.you')}>
       {message.details?.from === 'documents' && (

@@ -14,14 +14,14 @@ export function Versions({ thread, message }: { thread: Thread; message: Message
   };
   return (
     <span class="versions" role="group" aria-label={t('chat.version', { n: index + 1, total: versions.length })}>
-      <IconButton icon="left" label={t('chat.version_previous')} disabled={busy || index === 0} onClick={() => show(index - 1)} />
+      <IconButton icon="left" label={t('chat.version_previous')} inactive={busy || index === 0} onClick={() => show(index - 1)} />
       <span aria-hidden="true">
         {index + 1}/{versions.length}
       </span>
       <IconButton
         icon="right"
         label={t('chat.version_next')}
-        disabled={busy || index === versions.length - 1}
+        inactive={busy || index === versions.length - 1}
         onClick={() => show(index + 1)}
       />
     </span>
