@@ -57,7 +57,9 @@ class HistoryFolder final : public History {
   Result<> Delete(std::string_view tenant, std::string_view id) override {
     const std::lock_guard lock(mutex_);
     TATARA_TRY(HistoryFile * file, FileOf(tenant));
-    return file->Delete(id);
+    const Result<> deleted = file->Delete(id);
+    if (file->needs_scrub()) PostScrub(std::string(tenant));
+    return deleted;
   }
   Result<int> DeleteAll(std::string_view tenant) override {
     const std::lock_guard lock(mutex_);
@@ -71,6 +73,18 @@ class HistoryFolder final : public History {
     std::unique_ptr<HistoryFile> file;
   };
 
+  // A step between other work, and the next one after it. Where it can not be posted, or fails,
+  // opening the file goes on with it.
+  void PostScrub(std::string tenant) {
+    const Result<> posted = thread_.Post([this, tenant] {
+      const std::lock_guard lock(mutex_);
+      const Result<HistoryFile*> file = FileOf(tenant);
+      if (!file.ok() || !(*file)->needs_scrub() || !(*file)->ScrubStep().ok()) return;
+      if ((*file)->needs_scrub()) PostScrub(tenant);
+    });
+    (void)posted.ok();
+  }
+
   // A tenant's name may hold anything; its digest is a file name.
   Result<HistoryFile*> FileOf(std::string_view tenant) {
     const std::string name = ToHex(Sha256Of(AsBytes(tenant))).substr(0, 32) + ".sqlite";
@@ -80,6 +94,7 @@ class HistoryFolder final : public History {
       return open_.front().file.get();
     }
     TATARA_TRY(auto file, HistoryFile::Open(options_.folder / name, options_));
+    if (file->needs_scrub()) PostScrub(std::string(tenant));  // a crash came between
     open_.push_front({.name = name, .file = std::move(file)});
     if (open_.size() > static_cast<std::size_t>(options_.open_max)) open_.pop_back();
     return open_.front().file.get();

@@ -19,6 +19,8 @@ using sqlite::Transaction;
 constexpr std::int64_t kApplicationId = 0x54747248;
 constexpr std::int64_t kSchemaVersion = 1;
 constexpr int kWaitMsMax = 10'000;
+constexpr int kScrubPages = 400;  // written in one step: some 100 ms
+constexpr int kScrubStepsAtOnce = 3;
 
 // Rows of `texts`: 2 * id for the content of a message, 2 * id + 1 for the title of a conversation,
 // folded (search/fold.h). AUTOINCREMENT: the row of something deleted is never given again.
@@ -33,8 +35,9 @@ CREATE TABLE messages (
   key TEXT NOT NULL, parent TEXT NOT NULL, role TEXT NOT NULL, content TEXT NOT NULL, reasoning TEXT NOT NULL,
   model TEXT NOT NULL, receipt TEXT NOT NULL, finish TEXT NOT NULL, details TEXT NOT NULL, created INTEGER NOT NULL,
   UNIQUE(conversation, key));
-CREATE VIRTUAL TABLE texts USING fts5(body, conversation UNINDEXED, tokenize='trigram');
 )sql";
+constexpr const char* kTexts =
+    "CREATE VIRTUAL TABLE texts USING fts5(body, conversation UNINDEXED, tokenize='trigram');";
 
 // Then, wherever a row of conversations is `c`: the columns that HeadAt reads.
 constexpr const char* kHead =
@@ -104,14 +107,19 @@ Result<std::unique_ptr<HistoryFile>> HistoryFile::Open(const std::filesystem::pa
   close(fd);
   TATARA_TRY(auto database,
              sqlite::Database::Open(path.string(), {.create = true, .wait_ms_max = kWaitMsMax}));
-  const sqlite::Tables tables{.application_id = kApplicationId,
-                              .version = kSchemaVersion,
-                              .schema = fmt::format("{} INSERT INTO meta VALUES('fold_version',{})",
-                                                    kSchema, search::kFoldVersion)};
+  const sqlite::Tables tables{
+      .application_id = kApplicationId,
+      .version = kSchemaVersion,
+      .schema = fmt::format("{} {} INSERT INTO meta VALUES('fold_version',{})", kSchema, kTexts,
+                            search::kFoldVersion)};
   TATARA_RETURN_IF_ERROR(sqlite::PrepareTables(*database, tables, /*create=*/true));
   // What is deleted is overwritten.
   TATARA_RETURN_IF_ERROR(database->Run("PRAGMA secure_delete=ON"));
-  return std::unique_ptr<HistoryFile>(new HistoryFile(std::move(database), options));
+  std::unique_ptr<HistoryFile> file(new HistoryFile(std::move(database), options));
+  TATARA_TRY(Statement ask, file->database_->Prepare("SELECT 1 FROM meta WHERE key = 'scrub'"));
+  TATARA_TRY(file->needs_scrub_, ask.Step());
+  ask.Reset();
+  return file;
 }
 
 Result<HistoryFile::Found> HistoryFile::Find(std::string_view id) {
@@ -352,9 +360,14 @@ Result<> HistoryFile::Delete(std::string_view id) {
       TATARA_TRY(Statement statement, database_->Prepare(sql));
       TATARA_RETURN_IF_ERROR(statement.Bind(1, found.row).Run());
     }
+    TATARA_RETURN_IF_ERROR(database_->Run("INSERT OR REPLACE INTO meta VALUES('scrub', 1)"));
     TATARA_RETURN_IF_ERROR(transaction.Commit());
   }
-  return Scrub();
+  needs_scrub_ = true;
+  scrubbing_ = false;
+  // A small history is done with it at once.
+  for (int i = 0; i < kScrubStepsAtOnce && needs_scrub_; ++i) TATARA_RETURN_IF_ERROR(ScrubStep());
+  return Ok{};
 }
 
 Result<int> HistoryFile::DeleteAll() {
@@ -366,21 +379,42 @@ Result<int> HistoryFile::DeleteAll() {
     n = row ? static_cast<int>(count.Int(0)) : 0;
     count.Reset();
     TATARA_RETURN_IF_ERROR(
-        database_->Run("DELETE FROM texts; DELETE FROM messages; "
-                       "DELETE FROM conversations"));
+        database_->Run("DROP TABLE texts; DELETE FROM messages; DELETE FROM conversations"));
+    TATARA_RETURN_IF_ERROR(database_->Run(kTexts));
+    TATARA_RETURN_IF_ERROR(database_->Run("DELETE FROM meta WHERE key = 'scrub'"));
     TATARA_RETURN_IF_ERROR(transaction.Commit());
   }
-  TATARA_RETURN_IF_ERROR(Scrub());
+  needs_scrub_ = scrubbing_ = false;
   TATARA_RETURN_IF_ERROR(database_->Run("VACUUM"));
-  TATARA_RETURN_IF_ERROR(Scrub());
+  TATARA_RETURN_IF_ERROR(database_->Run("PRAGMA wal_checkpoint(TRUNCATE)"));
   return n;
 }
 
-// The search index drops deleted texts only when its parts are merged, and the log keeps pages that
-// are not in use any more.
-Result<> HistoryFile::Scrub() {
-  TATARA_RETURN_IF_ERROR(database_->Run("INSERT INTO texts(texts) VALUES('optimize')"));
-  return database_->Run("PRAGMA wal_checkpoint(TRUNCATE)");
+// Of rows that changed, as FTS5 counts its work: less than 2 where nothing was left to do.
+Result<std::int64_t> HistoryFile::MergeIndex(int pages) {
+  const auto changes = [&]() -> Result<std::int64_t> {
+    TATARA_TRY(Statement ask, database_->Prepare("SELECT total_changes()"));
+    TATARA_TRY(const bool row, ask.Step());
+    return row ? ask.Int(0) : 0;
+  };
+  TATARA_TRY(const std::int64_t before, changes());
+  TATARA_RETURN_IF_ERROR(database_->Run(
+      fmt::format("INSERT INTO texts(texts, rank) VALUES('merge', {})", pages).c_str()));
+  TATARA_TRY(const std::int64_t after, changes());
+  return after - before;
+}
+
+// FTS5, "The 'merge' command": a negative number begins to merge all parts of the index into one,
+// which drops what was deleted; positive ones go on with it.
+Result<> HistoryFile::ScrubStep() {
+  if (!needs_scrub_) return Ok{};
+  TATARA_TRY(const std::int64_t changes, MergeIndex(scrubbing_ ? kScrubPages : -kScrubPages));
+  scrubbing_ = true;
+  if (changes >= 2) return Ok{};
+  TATARA_RETURN_IF_ERROR(database_->Run("DELETE FROM meta WHERE key = 'scrub'"));
+  TATARA_RETURN_IF_ERROR(database_->Run("PRAGMA wal_checkpoint(TRUNCATE)"));
+  needs_scrub_ = scrubbing_ = false;
+  return Ok{};
 }
 
 }  // namespace tatara::assistant

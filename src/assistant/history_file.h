@@ -24,6 +24,11 @@ class HistoryFile {
   Result<> Delete(std::string_view id);
   Result<int> DeleteAll();
 
+  // What was deleted leaves traces in the search index until its parts are merged, and in the log;
+  // that takes seconds in a large history, so it is done in steps. Survives a crash.
+  bool needs_scrub() const { return needs_scrub_; }
+  Result<> ScrubStep();
+
  private:
   HistoryFile(std::unique_ptr<sqlite::Database> database, const HistoryOptions& options)
       : database_(std::move(database)), options_(options) {}
@@ -39,9 +44,11 @@ class HistoryFile {
   Result<std::int64_t> Write(const Found& found, const HistoryMessage& message);
   Result<> Index(std::int64_t text_row, std::int64_t conversation_row, std::string_view text);
   Result<std::string> Snippet(std::int64_t text_row, const std::vector<std::string>& words);
-  Result<> Scrub();
+  Result<std::int64_t> MergeIndex(int pages);
   std::unique_ptr<sqlite::Database> database_;
   const HistoryOptions options_;
+  bool needs_scrub_ = false;
+  bool scrubbing_ = false;
 };
 
 }  // namespace tatara::assistant

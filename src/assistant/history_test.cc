@@ -198,6 +198,44 @@ TEST_F(HistoryTest, WhatIsDeletedIsGoneFromTheFiles) {
   EXPECT_TRUE(Titles().empty());
 }
 
+// Words enough for an index that is merged in many steps.
+std::string ManyWords(int seed) {
+  std::string text;
+  std::uint64_t state = static_cast<std::uint64_t>(seed) * 977 + 1;
+  while (text.size() < 400'000) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    text += fmt::format("{:x} ", state >> 30);
+  }
+  return text;
+}
+
+TEST_F(HistoryTest, ALargeHistoryIsScrubbedBetweenOtherWorkAndAfterACrash) {
+  const std::string kept = Make("kept");
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(Say(kept, {.id = std::to_string(i), .role = "user", .content = ManyWords(i)}).ok());
+  }
+  const auto traces_leave = [&] {
+    for (int i = 0; i < 600; ++i) {
+      if (Bytes().find("zanzi") == std::string::npos) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return false;
+  };
+  for (const bool crash : {false, true}) {
+    const std::string gone = Make("gone");
+    ASSERT_TRUE(
+        Say(gone, {.id = "q", .role = "user", .content = "zanzibar " + ManyWords(99)}).ok());
+    ASSERT_TRUE(history_->Delete("a", gone).ok());
+    EXPECT_TRUE(Find("zanzibar").empty());
+    if (crash) Reopen();
+    EXPECT_TRUE(history_->Get("a", kept).ok());
+    EXPECT_TRUE(traces_leave());
+  }
+  EXPECT_EQ(history_->DeleteAll("a").value(), 1);
+  EXPECT_LT(Bytes().size(), 200'000u);
+  EXPECT_FALSE(Make("again").empty());
+}
+
 TEST_F(HistoryTest, APartIsReplacedByTheWholeButNeverMoved) {
   const std::string id = Make("t");
   ASSERT_TRUE(Say(id, {.id = "q", .role = "user", .content = "x"}).ok());

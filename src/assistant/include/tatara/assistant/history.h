@@ -2,8 +2,9 @@
 // FOLDER/ID.sqlite, readable by this program's user only. A conversation is a tree of messages, so
 // that an answer asked for again or a changed question stands beside the old one.
 //
-// What a function acknowledged survives a crash. What was deleted is gone from the file: from its
-// pages, its search index and its write-ahead log.
+// What a function acknowledged survives a crash. What was deleted is overwritten in the file at
+// once, and gone from its search index and its write-ahead log soon after (seconds in a large
+// history).
 //
 // Thread safety: any thread; the functions wait for each other and for the disk. Doors that must
 // not wait hand work to Post.
