@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
+#include <cstdio>
 #include <mutex>
 #include <numeric>
 
@@ -73,7 +75,7 @@ GenerateCall MakeCall(int i) {
   if (dice.Below(4) == 0) call.stop = {"oil", "\n\n"};
   if (dice.Below(6) == 0) call.n = 2;
   call.ignore_end = dice.Below(3) == 0;
-  call.tokens_max = 1 + dice.Below(20);
+  call.tokens_max = dice.Below(5) == 0 ? 40 + dice.Below(50) : 1 + dice.Below(20);
   call.top_logprobs = dice.Below(2) == 0 ? -1 : dice.Below(4);
   return call;
 }
@@ -145,11 +147,14 @@ struct Setting {
 };
 
 std::unique_ptr<Service> MakeService(const std::filesystem::path& model,
-                                     const std::filesystem::path& home, bool little_memory) {
-  auto service = std::make_unique<Service>(assistant::ServiceOptions{.home = home});
-  generate::EngineOptions options{.n_threads = 2, .context_tokens = 640};
+                                     const std::filesystem::path& home, bool little_memory,
+                                     bool keeps_receipts = true) {
+  assistant::ServiceOptions service_options{.home = home};
+  if (!keeps_receipts) service_options.receipts_keep_seconds = 0;
+  auto service = std::make_unique<Service>(service_options);
+  generate::EngineOptions options{.n_threads = 2, .context_tokens = 576};
   if (little_memory) {
-    options.cache_tokens = 960;
+    options.cache_tokens = 576;
     options.sequences_max = 6;
     options.spill_dir = home / "pages";
     options.model_sha256 = std::string(64, '0');
@@ -228,7 +233,7 @@ TEST(ServiceMix, EveryOrderGivesEachRequestWhatItGetsAlone) {
   EXPECT_EQ(alone.state.prefix_tokens_reused, 0);
   std::int64_t preemptions = 0, evicted = 0, spilled = 0, restored = 0, reused = 0;
   for (int order = 1; order <= n_orders; ++order) {
-    const int at_once = order % 3 == 0 ? 1 : order % 3 == 1 ? 16 : 4;
+    const int at_once = order % 3 == 0 ? 1 : order % 3 == 1 ? 16 : 8;
     const Outcome mixed = RunCalls(model, home.path() / "mixed", n,
                                    {.order = static_cast<std::uint64_t>(order),
                                     .at_once = at_once,
@@ -287,6 +292,47 @@ TEST(ServiceMix, PrefixesAndReceiptsAreTheirTenantsAlone) {
   EXPECT_TRUE(service->Receipt({.tenant = "b"}, "r2").ok());
   EXPECT_EQ(run("a", "1", "r4"), 0);
   EXPECT_GT(run("b", "2", "r5"), 100);
+}
+
+// What keeping receipts costs: the figure of src/assistant/README.md. Rounds with and without take
+// turns; the best of each counts.
+TEST(ServiceMix, DISABLED_WhatReceiptsCost) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  const test::ScratchDir home;
+  double best[2] = {0, 0};
+  for (int round = 0; round < 12; ++round) {
+    const bool keeps = round % 2 == 0;
+    const auto service = MakeService(model, home.path(), /*little_memory=*/false, keeps);
+    std::mutex mutex;
+    std::condition_variable ended;
+    int running = 0;
+    constexpr int kCalls = 64, kTokens = 16;
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < kCalls; ++i) {
+      GenerateCall call = MakeCall(i);
+      call.n = 1;
+      call.tokens_max = kTokens;
+      call.ignore_end = true;
+      call.stop.clear();
+      std::unique_lock lock(mutex);
+      ended.wait(lock, [&] { return running < 8; });
+      ++running;
+      lock.unlock();
+      ASSERT_TRUE(service
+                      ->Generate(std::move(call), std::make_shared<Collected>([&] {
+                                   const std::lock_guard done(mutex);
+                                   --running;
+                                   ended.notify_all();
+                                 }))
+                      .ok());
+    }
+    std::unique_lock lock(mutex);
+    ended.wait(lock, [&] { return running == 0; });
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best[keeps] = std::max(best[keeps], kCalls * kTokens / took.count());
+    EXPECT_EQ(service->Receipts().kept, keeps ? kCalls : 0);
+  }
+  std::printf("tokens/s: %.1f with receipts, %.1f without\n", best[1], best[0]);
 }
 
 }  // namespace
