@@ -1,6 +1,5 @@
 // A text box that grows with its text, and sends on the key that the person has chosen. Enter that ends a
 // conversion of an input method (Japanese, Chinese, Korean) never sends.
-import type { Ref } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { SendKey } from '../state/preferences.ts';
 
@@ -35,7 +34,7 @@ export function wantsToSend(press: KeyPress, sendKey: SendKey): boolean {
 }
 
 export function GrowingText(wish: Wish) {
-  const box: Ref<HTMLTextAreaElement> & { current: HTMLTextAreaElement | null } = useRef<HTMLTextAreaElement>(null);
+  const box = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return;

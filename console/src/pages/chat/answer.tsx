@@ -44,7 +44,9 @@ export function Answer({ thread, message }: { thread: Thread; message: Message }
       )}
       {message.content !== '' && <Markdown source={message.content} settled={!growing} />}
       {growing && message.content === '' && !message.reasoning && <p class="waiting">{t('chat.waiting')}</p>}
-      {!growing && message.details?.from === 'documents' && <Sources details={message.details} />}
+      {!growing && message.details?.from === 'documents' && (
+        <Sources details={message.details} said={message.content !== ''} />
+      )}
       <Ending message={message} />
       {!growing && (
         <div class="tools">

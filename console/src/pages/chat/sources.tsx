@@ -34,12 +34,12 @@ function List({ title, sources }: { title: string; sources: readonly Source[] })
 const listOf = (value: unknown): Source[] =>
   Array.isArray(value) ? value.filter((each): each is Source => typeof each?.quote === 'string') : [];
 
-export function Sources({ details }: { details: Details }) {
+export function Sources({ details, said }: { details: Details; said: boolean }) {
   const citations = listOf(details.citations);
   const nearest = listOf(details.nearest);
   return (
     <>
-      {details.supported === false && <p class="ending">{t('ask.unsupported')}</p>}
+      {details.supported === false && !said && <p class="ending">{t('ask.unsupported')}</p>}
       {citations.length > 0 && <List title={t('ask.sources')} sources={citations} />}
       {citations.length === 0 && nearest.length > 0 && <List title={t('ask.nearest')} sources={nearest} />}
     </>
