@@ -17,6 +17,7 @@ constexpr std::int64_t kDiskWaitNs = 250'000'000;
 // Of what the memory keeps, the most recently used goes to disk when the engine ends.
 constexpr std::size_t kSaveAtEndBytes = std::size_t{1} << 30;
 constexpr int kSaveAtEndWaitMs = 500;
+constexpr std::int64_t kSaveAtEndNs = 3'000'000'000;
 // The order of the parts in a page.
 constexpr int kPageLayout = 1;
 
@@ -83,8 +84,9 @@ BatchEngine::~BatchEngine() {
     bytes += kv_->PageBytes(page).size();
     return bytes < kSaveAtEndBytes;
   });
+  const std::int64_t start = Now();
   // The most recently used last, as the store orders them.
-  for (auto it = kept.rbegin(); it != kept.rend(); ++it) {
+  for (auto it = kept.rbegin(); it != kept.rend() && Now() - start < kSaveAtEndNs; ++it) {
     spill_->Save(it->scope, it->key, kv_->PageBytes(it->page), kSaveAtEndWaitMs);
   }
 }
