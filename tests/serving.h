@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -42,6 +43,7 @@ class Serving {
     service_->Stop();
   }
   int port() {
+    const std::lock_guard lock(starting_);  // the first requests may come together
     if (!server_) {
       auto server = server::Server::Start(*service_, {.port = 0, .drain_seconds = 1});
       EXPECT_TRUE(server.ok()) << server.error().text();
@@ -58,6 +60,7 @@ class Serving {
   const std::filesystem::path& home() const { return home_.path(); }
 
  private:
+  std::mutex starting_;
   ScratchDir home_;
   std::unique_ptr<assistant::Service> service_;
   std::unique_ptr<server::Server> server_;
