@@ -2,8 +2,8 @@
 # include, besides base (docs/design.md). Nothing is inherited: a module sees the headers of its own row only.
 # tools/check_includes reads this same table and scans the sources, tests included.
 
-set(TATARA_MODULES base numerics text weights model generate documents search ledger govern assistant server
-    cli)
+set(TATARA_MODULES base numerics text weights model generate corpus learn documents search ledger govern assistant
+    server cli)
 
 set(TATARA_USES_base)
 set(TATARA_USES_numerics)
@@ -11,13 +11,15 @@ set(TATARA_USES_text)
 set(TATARA_USES_weights numerics)
 set(TATARA_USES_model numerics weights)
 set(TATARA_USES_generate model text numerics weights)
+set(TATARA_USES_corpus text)
+set(TATARA_USES_learn model corpus text numerics weights generate)
 set(TATARA_USES_documents text)
 set(TATARA_USES_search documents text numerics)
 set(TATARA_USES_ledger)
 set(TATARA_USES_govern ledger)
 set(TATARA_USES_assistant generate text documents search ledger)
 set(TATARA_USES_server assistant)
-set(TATARA_USES_cli numerics text weights model generate documents search ledger govern assistant server)
+set(TATARA_USES_cli numerics text weights model generate corpus learn documents search ledger govern assistant server)
 
 # tatara_module(NAME [LIBS ...]): library tatara_NAME from src/NAME/*.cc, test program tatara_NAME_test from
 # src/NAME/*_test.cc, fuzz programs from src/NAME/*_fuzz.cc. LIBS are third-party libraries.
@@ -101,6 +103,8 @@ tatara_module(text LIBS fmt::fmt ${json} ICU::uc ICU::i18n)
 tatara_module(weights LIBS fmt::fmt ${json} tomlplusplus::tomlplusplus CURL::libcurl PkgConfig::ZIP)
 tatara_module(model LIBS fmt::fmt)
 tatara_module(generate LIBS fmt::fmt ${json})
+tatara_module(corpus LIBS fmt::fmt)
+tatara_module(learn LIBS fmt::fmt ${json} tomlplusplus::tomlplusplus)
 tatara_module(documents LIBS fmt::fmt ICU::uc ICU::i18n)
 tatara_module(search LIBS fmt::fmt SQLite::SQLite3 ICU::uc)
 tatara_module(ledger LIBS fmt::fmt ${json} PkgConfig::SODIUM)
