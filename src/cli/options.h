@@ -204,6 +204,15 @@ struct ReplayOptions {
   bool json = false;
 };
 
+struct TrainOptions {
+  std::string recipe;
+  std::string out;  // empty: runs/NAME of the recipe
+  int n_threads = 0;
+  std::vector<std::string> overrides;  // section.key=value
+  bool resume = false;
+  bool json = false;
+};
+
 struct DoctorOptions {
   bool isa = false;
   bool json = false;

@@ -89,6 +89,7 @@ int Main(int argc, char** argv) {
   AddModelCommands(app, chosen);
   AddVectorCommands(app, chosen);
   AddAnswerCommands(app, chosen);
+  AddLearnCommands(app, chosen);
   AddServerCommands(app, chosen);
   AddLedgerCommands(app, chosen);
   AddMachineCommands(app, chosen);

@@ -1,0 +1,78 @@
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "commands.h"
+#include "tatara/base/localise.h"
+#include "tatara/base/thread_pool.h"
+#include "tatara/learn/run.h"
+#include "terminal.h"
+
+namespace tatara::cli {
+namespace {
+
+// Remarks on standard error: a line every few seconds, every validation, samples.
+class Watcher final : public learn::RunSink {
+ public:
+  explicit Watcher(bool quiet) : quiet_(quiet) {}
+  void Resumed(std::int64_t step) override { Remark(Tr("goes on from step {0}", step)); }
+  void Step(const learn::StepReport& report, std::int64_t steps) override {
+    const auto now = Clock::now();
+    if (n_done_++ == 0) {  // the first also pays for memory
+      first_ = printed_ = now;
+      return;
+    }
+    const double a_step = Seconds(now - first_) / static_cast<double>(n_done_ - 1);
+    if (Seconds(now - printed_) < kPauseSeconds && report.step != steps) return;
+    printed_ = now;
+    Remark(Tr("step {0} / {1}  loss {2}  {3} ms a step  {4} left", report.step, steps,
+              fmt::format("{:.4f}", report.loss), fmt::format("{:.1f}", a_step * 1e3),
+              FormatDuration(a_step * static_cast<double>(steps - report.step))));
+  }
+  void Validated(std::int64_t step, double loss) override {
+    Remark(Tr("step {0}: validation loss {1}", step, fmt::format("{:.4f}", loss)));
+  }
+  void Sampled(std::int64_t step, const std::string& text) override {
+    if (quiet_) return;
+    Remark(Tr("a sample after step {0}:", step) + "\n" + text);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr double kPauseSeconds = 5;
+  static double Seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
+  bool quiet_;
+  std::int64_t n_done_ = 0;
+  Clock::time_point first_{}, printed_{};
+};
+
+}  // namespace
+
+Result<int> Train(const TrainOptions& options) {
+  TATARA_TRY(const learn::Recipe recipe, learn::ReadRecipe(options.recipe, options.overrides));
+  const std::filesystem::path out =
+      std::filesystem::path(options.out.empty() ? "runs/" + recipe.name : options.out);
+  InstallInterruptHandler();
+  Watcher watcher(options.json);
+  TATARA_TRY(const learn::RunResult result,
+             learn::RunTraining(recipe,
+                                {.out = out,
+                                 .n_threads = options.n_threads == 0 ? ThreadPool::HardwareThreads()
+                                                                     : options.n_threads,
+                                 .resume = options.resume,
+                                 .stop = &StopRequested()},
+                                watcher));
+  if (!result.finished) Remark(Tr("stopped after step {0}; go on with --resume", result.steps));
+  if (options.json) {
+    Out(learn::ResultJson(result) + "\n");
+    return 0;
+  }
+  Out(Tr("{0}: {1} steps, validation loss {2} (best {3} at step {4}), {5}", result.name,
+         result.steps, fmt::format("{:.4f}", result.validation_loss),
+         fmt::format("{:.4f}", result.best_validation_loss), result.best_step,
+         FormatDuration(result.seconds)) +
+      "\n" + Tr("weights {0}", result.digest) + "\n" + learn::ResultJson(result) + "\n");
+  return 0;
+}
+
+}  // namespace tatara::cli

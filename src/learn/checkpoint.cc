@@ -1,0 +1,222 @@
+#include "tatara/learn/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "tatara/base/files.h"
+#include "tatara/base/sha256.h"
+
+namespace tatara::learn {
+namespace {
+
+namespace fs = std::filesystem;
+using model::Parameter;
+
+constexpr std::uint64_t kInfoBytesMax = 1 << 20;
+constexpr std::string_view kPrefix = "step-";
+constexpr std::string_view kPartial = ".partial-";
+
+struct Part {
+  std::string prefix;
+  const std::vector<float>& values;  // laid out as the weights
+};
+
+// The header of a safetensors file of these parts: names need no escaping. Padded to 64 bytes.
+std::string HeaderOf(const std::vector<Parameter>& parameters, const std::vector<Part>& parts) {
+  std::string json = "{";
+  std::int64_t at = 0;
+  for (const Part& part : parts) {
+    for (const Parameter& p : parameters) {
+      const std::int64_t end = at + p.size() * 4;
+      const std::string shape =
+          p.n_rows == 1 ? fmt::format("{}", p.n_cols) : fmt::format("{},{}", p.n_rows, p.n_cols);
+      json += fmt::format(R"({}"{}{}":{{"dtype":"F32","shape":[{}],"data_offsets":[{},{}]}})",
+                          json.size() > 1 ? "," : "", part.prefix, p.name, shape, at, end);
+      at = end;
+    }
+  }
+  json += "}";
+  json.resize((json.size() + 8 + 63) / 64 * 64 - 8, ' ');
+  std::string header(8, '\0');
+  StoreLe(header.data(), static_cast<std::uint64_t>(json.size()));
+  return header + json;
+}
+
+std::string FileOf(const std::vector<Parameter>& parameters, const std::vector<Part>& parts) {
+  std::string file = HeaderOf(parameters, parts);
+  for (const Part& part : parts) {
+    for (const Parameter& p : parameters) {
+      file.append(reinterpret_cast<const char*>(part.values.data() + p.offset),
+                  static_cast<std::size_t>(p.size()) * sizeof(float));
+    }
+  }
+  return file;
+}
+
+// The file's values into `into`, one array a part. Its header must be the one that would be
+// written.
+Result<> ReadFile(const fs::path& path, const std::string& sha256,
+                  const std::vector<Parameter>& parameters, const std::vector<Part>& parts,
+                  const std::vector<std::vector<float>*>& into) {
+  TATARA_TRY(const MappedFile file, MappedFile::Open(path));
+  if (Sha256Hex(file.bytes()) != sha256) {
+    return Refuse("{0}: its content is not what checkpoint.json states", path.string());
+  }
+  const std::string header = HeaderOf(parameters, parts);
+  std::size_t size = header.size();
+  for (const Parameter& p : parameters) {
+    size += parts.size() * static_cast<std::size_t>(p.size()) * sizeof(float);
+  }
+  if (file.bytes().size() != size || AsText(file.bytes().first(header.size())) != header) {
+    return Refuse("{0}: the tensors are not those of this recipe's model", path.string());
+  }
+  const std::byte* from = file.bytes().data() + header.size();
+  for (std::vector<float>* values : into) {
+    for (const Parameter& p : parameters) {
+      const std::size_t n = static_cast<std::size_t>(p.size()) * sizeof(float);
+      std::memcpy(values->data() + p.offset, from, n);
+      from += n;
+    }
+  }
+  return Ok{};
+}
+
+struct Stored {
+  CheckpointInfo info;
+  std::string weights_sha256, optimizer_sha256;
+};
+
+Result<Stored> ReadInfo(const fs::path& path) {
+  TATARA_TRY(const std::string text, ReadWholeFile(path, kInfoBytesMax));
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  Stored stored;
+  const auto take_text = [&](const char* key, std::string& value) {
+    const auto it = json.find(key);
+    if (it == json.end() || !it->is_string()) return false;
+    value = it->get<std::string>();
+    return true;
+  };
+  const auto take_whole = [&](const char* key, std::int64_t& value) {
+    const auto it = json.find(key);
+    if (it == json.end() || !it->is_number_unsigned()) return false;
+    value = static_cast<std::int64_t>(it->get<std::uint64_t>() & (~std::uint64_t{0} >> 1));
+    return true;
+  };
+  const bool whole = json.is_object() && take_whole("step", stored.info.step) &&
+                     take_text("recipe", stored.info.recipe_digest) &&
+                     take_text("data", stored.info.data_digest) &&
+                     take_text("weights.safetensors", stored.weights_sha256) &&
+                     take_text("optimizer.safetensors", stored.optimizer_sha256) &&
+                     take_whole("best_step", stored.info.best_step) && json.contains("best_loss") &&
+                     json["best_loss"].is_number();
+  if (!whole) return Refuse("{0}: not the record of a checkpoint", path.string());
+  stored.info.best_loss = json["best_loss"].get<double>();
+  return stored;
+}
+
+std::string InfoText(const CheckpointInfo& info, const std::string& weights,
+                     const std::string& optimizer) {
+  return fmt::format(
+      "{{\"format\":1,\"contract\":1,\"step\":{},\"recipe\":\"{}\",\"data\":\"{}\","
+      "\"weights.safetensors\":\"{}\",\"optimizer.safetensors\":\"{}\",\"best_step\":{},"
+      "\"best_loss\":{}}}\n",
+      info.step, info.recipe_digest, info.data_digest, weights, optimizer, info.best_step,
+      info.best_loss);
+}
+
+std::vector<Part> WeightParts(const TrainerState& s) {
+  return {{"", s.weights}};
+}
+std::vector<Part> OptimizerParts(const TrainerState& s) {
+  return {{"first.", s.first_moment}, {"second.", s.second_moment}};
+}
+
+Error SystemError(const fs::path& path, const std::error_code& code) {
+  return MakeError(ErrorKind::kIo, "{0}: {1}", path.string(), code.message());
+}
+
+}  // namespace
+
+fs::path CheckpointPath(const fs::path& out, std::int64_t step) {
+  return out / "checkpoints" / fmt::format("{}{:08}", kPrefix, step);
+}
+
+Result<> SaveCheckpoint(const fs::path& out, const CheckpointInfo& info, const Trainer& trainer) {
+  const fs::path final = CheckpointPath(out, info.step);
+  const fs::path partial =
+      final.parent_path() / (std::string(kPartial) + final.filename().string());
+  std::error_code code;
+  if (fs::exists(final, code)) return Ok{};  // written before a stop, from the same bits
+  fs::remove_all(partial, code);
+  fs::create_directories(partial, code);
+  if (code) return SystemError(partial, code);
+  const std::vector<Parameter>& parameters = trainer.trainable().parameters();
+  std::string digests[2];
+  int i = 0;
+  for (const auto& [name, parts] : {std::pair{"weights.safetensors", WeightParts(trainer.state())},
+                                    {"optimizer.safetensors", OptimizerParts(trainer.state())}}) {
+    const std::string file = FileOf(parameters, parts);
+    digests[i++] = Sha256Hex(file);
+    TATARA_RETURN_IF_ERROR(WriteFileAtomically(partial / name, file));
+  }
+  TATARA_RETURN_IF_ERROR(
+      WriteFileAtomically(partial / "checkpoint.json", InfoText(info, digests[0], digests[1])));
+  fs::rename(partial, final, code);
+  if (code) return SystemError(final, code);
+  return SyncFolder(final.parent_path());
+}
+
+Result<CheckpointInfo> LoadCheckpoint(const fs::path& path, const CheckpointInfo& expected,
+                                      Trainer& trainer) {
+  TATARA_TRY(const Stored stored, ReadInfo(path / "checkpoint.json"));
+  if (stored.info.recipe_digest != expected.recipe_digest) {
+    return Refuse("{0}: it comes from another recipe; use another --out", path.string());
+  }
+  if (stored.info.data_digest != expected.data_digest) {
+    return Refuse("{0}: it comes from other data; use another --out", path.string());
+  }
+  TrainerState& state = trainer.state();
+  const std::vector<Parameter>& parameters = trainer.trainable().parameters();
+  TATARA_RETURN_IF_ERROR(ReadFile(path / "weights.safetensors", stored.weights_sha256, parameters,
+                                  WeightParts(state), {&state.weights}));
+  TATARA_RETURN_IF_ERROR(ReadFile(path / "optimizer.safetensors", stored.optimizer_sha256,
+                                  parameters, OptimizerParts(state),
+                                  {&state.first_moment, &state.second_moment}));
+  state.step = stored.info.step;
+  return stored.info;
+}
+
+std::vector<std::int64_t> ListCheckpoints(const fs::path& out) {
+  std::vector<std::int64_t> steps;
+  std::error_code code;
+  for (fs::directory_iterator it(out / "checkpoints", code), end; !code && it != end;
+       it.increment(code)) {
+    const std::string name = it->path().filename().string();
+    const std::string digits = name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : "";
+    if (digits.size() != 8 || digits.find_first_not_of("0123456789") != std::string::npos) continue;
+    steps.push_back(std::stol(digits));
+  }
+  std::ranges::sort(steps);
+  return steps;
+}
+
+Result<> RemoveOldCheckpoints(const fs::path& out, int n_kept, std::int64_t best_step) {
+  std::vector<std::int64_t> steps = ListCheckpoints(out);
+  std::error_code code;
+  for (std::size_t i = 0; i + static_cast<std::size_t>(n_kept) < steps.size(); ++i) {
+    if (steps[i] == best_step) continue;
+    // Away from its name first, so that what a stop leaves is never taken for a checkpoint.
+    const fs::path path = CheckpointPath(out, steps[i]);
+    const fs::path away = path.parent_path() / (std::string(kPartial) + path.filename().string());
+    fs::rename(path, away, code);
+    if (code) return SystemError(path, code);
+    fs::remove_all(away, code);
+    if (code) return SystemError(away, code);
+  }
+  return Ok{};
+}
+
+}  // namespace tatara::learn

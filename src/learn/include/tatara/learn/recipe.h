@@ -1,0 +1,81 @@
+// What a training run does, read from TOML. Every key is in this list; others are refused by name
+// with the nearest known one. Thread safety: values.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tatara/base/error.h"
+#include "tatara/model/trainable.h"
+
+namespace tatara::learn {
+
+struct DataRecipe {
+  std::string kind = "char";  // a text by characters (corpus/char_text.h)
+  std::string text;           // relative to the recipe, else to TATARA_TEST_DATA
+  std::string sha256;
+  std::string source;  // where to get it; shown where it is missing
+  double validation = 0.1;
+};
+
+enum class Schedule { kConstant, kLinear, kCosine, kWarmupStableDecay };
+
+struct OptimizerRecipe {
+  Schedule schedule = Schedule::kCosine;
+  double learning_rate = 1e-3;
+  double learning_rate_end = 1e-4;
+  std::int64_t warmup_steps = 0;
+  std::int64_t decay_steps = 0;  // of warmup-stable-decay: the last steps, linear
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
+  double weight_decay = 0.1;
+  double clip = 1.0;  // of the gradient's norm; 0: none
+};
+
+struct TrainingRecipe {
+  std::uint64_t seed = 1;
+  std::int64_t steps = 1000;
+  int batch = 8;           // sequences of a step
+  int context = 0;         // tokens of a sequence; 0: the model's
+  int virtual_shards = 4;  // a power of two
+  double dropout = 0;
+};
+
+// How a run is watched and kept; none of it changes a weight.
+struct RunRecipe {
+  int micro_batch = 0;  // sequences of a pass; 0: as many as a shard has
+  bool recompute = false;
+  std::int64_t validate_every = 250;
+  int validation_sequences = 200;  // of those in between, spread evenly; the last one takes all
+  std::int64_t checkpoint_every = 250;
+  int checkpoints_kept = 2;  // besides the best
+  std::int64_t sample_every = 500;
+  int sample_tokens = 300;
+};
+
+struct Recipe {
+  std::string name;
+  DataRecipe data;
+  model::TrainableShape model;  // n_vocab 0: that of the data
+  OptimizerRecipe optimizer;
+  TrainingRecipe training;
+  RunRecipe run;
+  std::filesystem::path folder;  // where it lies
+};
+
+// `overrides`: "section.key=value", the value as in TOML or a bare text.
+Result<Recipe> ParseRecipe(std::string_view toml, std::string_view path,
+                           const std::vector<std::string>& overrides);
+Result<Recipe> ReadRecipe(const std::filesystem::path& path,
+                          const std::vector<std::string>& overrides);
+
+// Everything that the weights depend on, besides the data, as one line of JSON; and its SHA-256.
+std::string CanonicalRecipe(const Recipe& recipe);
+std::string RecipeDigest(const Recipe& recipe);
+
+// Of step 0 .. steps - 1, in f64 with our own cosine.
+double LearningRate(const OptimizerRecipe& optimizer, std::int64_t steps, std::int64_t step);
+
+}  // namespace tatara::learn

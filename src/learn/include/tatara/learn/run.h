@@ -1,0 +1,58 @@
+// A whole training run in one folder: what `tatara train` does.
+//
+// OUT holds recipe.json (what the weights depend on), data.json (the data's manifest),
+// metrics.jsonl (a line a step, in order), checkpoints/ (checkpoint.h), samples/ and, at the end,
+// result.json. A run that was stopped anywhere, kill -9 included, goes on from its last checkpoint
+// with --resume to the bits of an undisturbed one. One process at a time (a lock).
+// Thread safety: one call per folder.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "tatara/base/clock.h"
+#include "tatara/base/error.h"
+#include "tatara/base/progress.h"
+#include "tatara/learn/recipe.h"
+#include "tatara/learn/trainer.h"
+
+namespace tatara::learn {
+
+// What happens along the way, for whoever watches. Called from the calling thread.
+class RunSink {
+ public:
+  virtual ~RunSink() = default;
+  virtual void Resumed(std::int64_t step) = 0;
+  virtual void Step(const StepReport& report, std::int64_t steps) = 0;
+  virtual void Validated(std::int64_t step, double loss) = 0;
+  virtual void Sampled(std::int64_t step, const std::string& text) = 0;
+};
+
+struct RunOptions {
+  std::filesystem::path out;
+  int n_threads = 1;
+  bool resume = false;
+  const StopFlag* stop = nullptr;  // ends after a step, with a checkpoint
+  const Clock* clock = nullptr;    // null: the system's
+};
+
+struct RunResult {
+  std::string name;
+  std::string digest;  // of the weights (Trainer::Digest)
+  std::int64_t steps = 0;
+  bool finished = false;
+  double training_loss = 0;    // of the last step of this call
+  double validation_loss = 0;  // over the whole validation text, where finished
+  std::int64_t best_step = 0;
+  double best_validation_loss = 0;
+  std::string recipe_digest, data_digest;
+  std::int64_t n_parameters = 0;
+  double seconds = 0;  // of this call
+  double flops_per_step = 0;
+};
+
+Result<RunResult> RunTraining(Recipe recipe, const RunOptions& options, RunSink& sink);
+std::string ResultJson(const RunResult& result);
+
+}  // namespace tatara::learn

@@ -1,0 +1,85 @@
+// One run's weights, optimiser and place in the data, and the step that moves them.
+//
+// A step's batch is cut into virtual shards of consecutive sequences; a shard's gradient is a chain
+// over its tokens, carried on across micro-batches, which never cross a shard; shards are added in
+// a fixed tree of neighbours; then one division by the number of targets. So threads, instruction
+// sets and micro-batches change no bit (rule 12).
+//
+// Sequence i of step s is the window of context + 1 tokens at a place drawn from (seed,
+// s * batch + i) alone, each place as likely.
+//
+// Thread safety: one caller. Ownership: borrows the data, owns the rest.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tatara/base/error.h"
+#include "tatara/base/thread_pool.h"
+#include "tatara/learn/recipe.h"
+#include "tatara/model/trainable.h"
+
+namespace tatara::learn {
+
+struct TrainingData {
+  std::span<const std::int32_t> training, validation;  // outlive the trainer
+  std::string digest;
+};
+
+struct StepReport {
+  std::int64_t step = 0;  // that was done, from 1
+  double loss = 0;        // mean over the step's targets, before the update
+  double gradient_norm = 0;
+  double learning_rate = 0;
+};
+
+struct TrainerState {
+  std::int64_t step = 0;  // steps done
+  std::vector<float> weights, first_moment, second_moment;
+};
+
+class Trainer {
+ public:
+  // Starting weights by the seed. Refuses a text shorter than a window, and ids beyond the model's.
+  static Result<std::unique_ptr<Trainer>> Make(const Recipe& recipe, const TrainingData& data);
+
+  const model::Trainable& trainable() const { return *trainable_; }
+  const TrainerState& state() const { return state_; }
+  TrainerState& state() { return state_; }
+
+  // Refused, naming the step and the first parameter, where loss or gradient is not finite; the
+  // weights are then those before the step.
+  Result<StepReport> Step(ThreadPool& pool);
+
+  // Mean loss over windows of the validation text that follow one another; at most `sequences_max`
+  // of them, spread evenly. 0 where there is none.
+  double Validate(std::int64_t sequences_max, ThreadPool& pool);
+
+  // Continues `prompt` by n tokens at temperature 0.8, drawn by (seed, step, place).
+  std::vector<std::int32_t> Sample(std::vector<std::int32_t> prompt, int n, ThreadPool& pool);
+
+  // SHA-256 over all weights, tensor after tensor, as the contract writes them.
+  std::string Digest() const;
+
+ private:
+  Trainer(const Recipe& recipe, const TrainingData& data) : recipe_(recipe), data_(data) {}
+  void DrawBatch();
+  void Shard(std::int64_t shard, std::span<float> gradient, double& loss, ThreadPool& pool);
+  double Gradient(ThreadPool& pool);  // into gradients_[0]; returns the summed loss
+  Result<> CheckFinite(double loss, double norm) const;
+  double GradientNorm(ThreadPool& pool);
+  void Update(double gradient_scale, double learning_rate, ThreadPool& pool);
+
+  Recipe recipe_;
+  TrainingData data_;
+  std::unique_ptr<model::Trainable> trainable_;
+  TrainerState state_;
+  std::vector<std::int32_t> tokens_, targets_;
+  std::vector<std::vector<float>> gradients_;  // a stack of partial sums of the tree
+  std::vector<double> norms_;
+};
+
+}  // namespace tatara::learn

@@ -1,0 +1,254 @@
+#include "tatara/learn/trainer.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "tatara/base/philox.h"
+#include "tatara/numerics/digest.h"
+#include "tatara/numerics/ops.h"
+#include "tatara/numerics/training.h"
+
+namespace tatara::learn {
+namespace {
+
+constexpr std::int64_t kPiece = 1 << 16;  // values of an item of elementwise work
+constexpr double kSampleTemperature = 0.8;
+
+// floor(draw / 2^64 * n) of a 64-bit draw.
+std::int64_t PlaceBelow(std::int64_t n, std::uint64_t draw) {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::int64_t>(static_cast<Wide>(draw) * static_cast<std::uint64_t>(n) >> 64);
+}
+
+template <typename F>
+void ForPieces(std::int64_t n, ThreadPool& pool, F body) {
+  pool.For((n + kPiece - 1) / kPiece, [&](std::int64_t item, int) {
+    const std::int64_t first = item * kPiece;
+    body(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(kPiece, n - first)));
+  });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe, const TrainingData& data) {
+  std::unique_ptr<Trainer> trainer(new Trainer(recipe, data));
+  TATARA_TRY(trainer->trainable_,
+             model::Trainable::Make(recipe.model, {.recompute = recipe.run.recompute}));
+  const std::int64_t n_window = std::int64_t{recipe.training.context} + 1;
+  if (static_cast<std::int64_t>(data.training.size()) < n_window) {
+    return Refuse("the training text has {0} tokens, less than one window of {1}",
+                  data.training.size(), n_window);
+  }
+  for (const auto ids : {data.training, data.validation}) {
+    for (const std::int32_t id : ids) {
+      if (id < 0 || id >= recipe.model.n_vocab) {
+        return Refuse("the data has the token {0}, the model's vocabulary {1} tokens", id,
+                      recipe.model.n_vocab);
+      }
+    }
+  }
+  const auto n = static_cast<std::size_t>(trainer->trainable_->n_values());
+  trainer->state_.weights.resize(n);
+  trainer->state_.first_moment.resize(n);
+  trainer->state_.second_moment.resize(n);
+  trainer->trainable_->Initialise(recipe.training.seed, trainer->state_.weights);
+  return trainer;
+}
+
+void Trainer::DrawBatch() {
+  const TrainingRecipe& t = recipe_.training;
+  const auto n_window = static_cast<std::size_t>(t.context);
+  const auto n_places = static_cast<std::int64_t>(data_.training.size() - n_window);
+  tokens_.resize(static_cast<std::size_t>(t.batch) * n_window);
+  targets_.resize(tokens_.size());
+  for (int i = 0; i < t.batch; ++i) {
+    const auto words = RandomWords(
+        {.seed = t.seed,
+         .purpose = RandomPurpose::kDataOrder,
+         .position = static_cast<std::uint64_t>(state_.step) * static_cast<std::uint64_t>(t.batch) +
+                     static_cast<std::uint64_t>(i)});
+    const std::uint64_t draw = std::uint64_t{words[0]} << 32 | words[1];
+    const auto at = static_cast<std::size_t>(PlaceBelow(n_places, draw));
+    const auto to = static_cast<std::ptrdiff_t>(static_cast<std::size_t>(i) * n_window);
+    std::copy_n(data_.training.begin() + static_cast<std::ptrdiff_t>(at), n_window,
+                tokens_.begin() + to);
+    std::copy_n(data_.training.begin() + static_cast<std::ptrdiff_t>(at + 1), n_window,
+                targets_.begin() + to);
+  }
+}
+
+// Sequences shard * batch / shards .. (shard + 1) * batch / shards - 1.
+void Trainer::Shard(std::int64_t shard, std::span<float> gradient, double& loss, ThreadPool& pool) {
+  const TrainingRecipe& t = recipe_.training;
+  const std::int64_t first = shard * t.batch / t.virtual_shards;
+  const std::int64_t end = (shard + 1) * t.batch / t.virtual_shards;
+  const std::int64_t most = recipe_.run.micro_batch == 0 ? std::max<std::int64_t>(1, end - first)
+                                                         : recipe_.run.micro_batch;
+  const std::size_t context = static_cast<std::size_t>(t.context);
+  std::fill(gradient.begin(), gradient.end(), 0.0F);
+  for (std::int64_t at = first; at < end; at += most) {
+    const std::int64_t n = std::min(most, end - at);
+    const std::size_t from = static_cast<std::size_t>(at) * context;
+    const std::size_t size = static_cast<std::size_t>(n) * context;
+    trainable_->LossAndGradient({.n_sequences = n,
+                                 .n_tokens = t.context,
+                                 .tokens = std::span(tokens_).subspan(from, size),
+                                 .targets = std::span(targets_).subspan(from, size),
+                                 .first_sequence = at},
+                                state_.weights,
+                                {t.dropout, t.seed, static_cast<std::uint64_t>(state_.step)},
+                                gradient, loss, pool);
+  }
+  trainable_->FinishGradient(gradient);
+}
+
+// The tree over neighbours, by a stack: after shard i as many partial sums are merged as i + 1 has
+// trailing zeros. Losses go the same way.
+double Trainer::Gradient(ThreadPool& pool) {
+  const auto n = static_cast<std::size_t>(trainable_->n_gradient_values());
+  std::vector<double> losses;
+  for (int shard = 0; shard < recipe_.training.virtual_shards; ++shard) {
+    if (gradients_.size() == losses.size()) gradients_.emplace_back(n);
+    double loss = 0;
+    Shard(shard, gradients_[losses.size()], loss, pool);
+    losses.push_back(loss);
+    for (int merges = std::countr_zero(static_cast<unsigned>(shard) + 1); merges > 0; --merges) {
+      std::vector<float>& into = gradients_[losses.size() - 2];
+      const std::vector<float>& from = gradients_[losses.size() - 1];
+      ForPieces(trainable_->n_values(), pool, [&](std::size_t first, std::size_t size) {
+        numerics::Add(std::span(from).subspan(first, size), std::span(into).subspan(first, size));
+      });
+      losses[losses.size() - 2] += losses.back();
+      losses.pop_back();
+    }
+  }
+  return losses.front();
+}
+
+double Trainer::GradientNorm(ThreadPool& pool) {
+  const std::vector<model::Parameter>& parameters = trainable_->parameters();
+  norms_.resize(parameters.size());
+  pool.For(static_cast<std::int64_t>(parameters.size()), [&](std::int64_t i, int) {
+    const model::Parameter& p = parameters[static_cast<std::size_t>(i)];
+    norms_[static_cast<std::size_t>(i)] = numerics::SumOfSquaresF64(
+        {gradients_[0].data() + p.offset, static_cast<std::size_t>(p.size())});
+  });
+  double sum = 0;
+  for (const double squares : norms_) sum += squares;
+  return std::sqrt(sum);
+}
+
+Result<> Trainer::CheckFinite(double loss, double norm) const {
+  if (std::isfinite(loss) && std::isfinite(norm)) return Ok{};
+  for (std::size_t i = 0; i < norms_.size(); ++i) {
+    if (!std::isfinite(norms_[i])) {
+      return Refuse(
+          "step {0}: the gradient of '{1}' is not finite (loss {2}); the weights of step "
+          "{3} are kept",
+          state_.step + 1, trainable_->parameters()[i].name, loss, state_.step);
+    }
+  }
+  return Refuse("step {0}: the loss is {1}; the weights of step {2} are kept", state_.step + 1,
+                loss, state_.step);
+}
+
+void Trainer::Update(double gradient_scale, double learning_rate, ThreadPool& pool) {
+  const OptimizerRecipe& o = recipe_.optimizer;
+  for (const model::Parameter& p : trainable_->parameters()) {
+    const numerics::AdamWStep step{.step = state_.step + 1,
+                                   .learning_rate = learning_rate,
+                                   .beta1 = o.beta1,
+                                   .beta2 = o.beta2,
+                                   .eps = o.eps,
+                                   .weight_decay = p.decays ? o.weight_decay : 0,
+                                   .gradient_scale = static_cast<float>(gradient_scale)};
+    ForPieces(p.size(), pool, [&](std::size_t first, std::size_t size) {
+      const std::size_t at = static_cast<std::size_t>(p.offset) + first;
+      numerics::AdamW(step, std::span(gradients_[0]).subspan(at, size),
+                      std::span(state_.weights).subspan(at, size),
+                      std::span(state_.first_moment).subspan(at, size),
+                      std::span(state_.second_moment).subspan(at, size));
+    });
+  }
+}
+
+Result<StepReport> Trainer::Step(ThreadPool& pool) {
+  DrawBatch();
+  const double loss_sum = Gradient(pool);
+  const auto n_targets = static_cast<double>(targets_.size());
+  ForPieces(trainable_->n_values(), pool, [&](std::size_t first, std::size_t size) {
+    numerics::Divide(static_cast<float>(n_targets), std::span(gradients_[0]).subspan(first, size));
+  });
+  StepReport report{
+      .step = state_.step + 1,
+      .loss = loss_sum / n_targets,
+      .gradient_norm = GradientNorm(pool),
+      .learning_rate = LearningRate(recipe_.optimizer, recipe_.training.steps, state_.step)};
+  TATARA_RETURN_IF_ERROR(CheckFinite(report.loss, report.gradient_norm));
+  const double clip = recipe_.optimizer.clip;
+  const double scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
+  Update(scale, report.learning_rate, pool);
+  ++state_.step;
+  return report;
+}
+
+double Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool) {
+  const std::int64_t context = recipe_.training.context;
+  const auto n = static_cast<std::int64_t>(data_.validation.size());
+  const std::int64_t n_windows = n > context ? (n - 1) / context : 0;
+  const std::int64_t n_taken = std::min(n_windows, sequences_max);
+  double loss = 0;
+  for (std::int64_t i = 0; i < n_taken; ++i) {
+    const auto from = static_cast<std::size_t>(i * n_windows / n_taken * context);
+    const auto size = static_cast<std::size_t>(context);
+    trainable_->Loss({.n_sequences = 1,
+                      .n_tokens = context,
+                      .tokens = data_.validation.subspan(from, size),
+                      .targets = data_.validation.subspan(from + 1, size)},
+                     state_.weights, loss, pool);
+  }
+  return n_taken == 0 ? 0 : loss / static_cast<double>(n_taken * context);
+}
+
+std::vector<std::int32_t> Trainer::Sample(std::vector<std::int32_t> text, int n, ThreadPool& pool) {
+  const auto n_vocab = static_cast<std::size_t>(recipe_.model.n_vocab);
+  const auto context = static_cast<std::size_t>(recipe_.training.context);
+  std::vector<float> logits;
+  std::vector<double> weights(n_vocab);
+  if (text.empty()) text.push_back(0);
+  for (int i = 0; i < n; ++i) {
+    const std::size_t seen = std::min(text.size(), context);
+    logits.resize(seen * n_vocab);
+    trainable_->Logits({.n_sequences = 1,
+                        .n_tokens = static_cast<std::int64_t>(seen),
+                        .tokens = std::span(text).last(seen)},
+                       state_.weights, logits, pool);
+    const std::span<const float> last = std::span<const float>(logits).last(n_vocab);
+    const auto max = static_cast<double>(numerics::Max(last));
+    for (std::size_t j = 0; j < n_vocab; ++j) weights[j] = (last[j] - max) / kSampleTemperature;
+    numerics::ExpRowF64(weights);
+    double total = 0;
+    for (const double w : weights) total += w;
+    const double u = RandomUnit({.seed = recipe_.training.seed,
+                                 .purpose = RandomPurpose::kSample,
+                                 .choice = static_cast<std::uint32_t>(state_.step),
+                                 .position = static_cast<std::uint64_t>(i)});
+    double sum = 0;
+    std::size_t chosen = 0;
+    while (chosen + 1 < n_vocab && !((sum += weights[chosen]) > u * total)) ++chosen;
+    text.push_back(static_cast<std::int32_t>(chosen));
+  }
+  return text;
+}
+
+std::string Trainer::Digest() const {
+  Sha256 digest;
+  for (const model::Parameter& p : trainable_->parameters()) {
+    numerics::UpdateWithF32(digest,
+                            {state_.weights.data() + p.offset, static_cast<std::size_t>(p.size())});
+  }
+  return ToHex(digest.Finish());
+}
+
+}  // namespace tatara::learn

@@ -1,0 +1,219 @@
+// A very small twin of recipes/shakespeare-char.toml: one digest whatever the instruction set,
+// threads, micro-batches and stops; what is refused; that it learns.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tatara/base/files.h"
+#include "tatara/learn/checkpoint.h"
+#include "tatara/learn/run.h"
+#include "tatara/numerics/isa.h"
+#include "test_support.h"
+
+namespace tatara::learn {
+namespace {
+
+namespace fs = std::filesystem;
+using test::ScratchDir;
+using testing::HasSubstr;
+
+constexpr std::string_view kTwin = R"(
+name = "twin"
+[data]
+text = "text.txt"
+validation = 0.2
+[model]
+architecture = "gpt2"
+n_layers = 2
+n_embd = 16
+n_heads = 2
+n_ctx = 8
+[training]
+seed = 5
+steps = 24
+batch = 6
+dropout = 0.1
+[optimizer]
+learning_rate = 1e-2
+warmup_steps = 3
+[run]
+validate_every = 6
+checkpoint_every = 5
+checkpoints_kept = 2
+sample_every = 12
+sample_tokens = 20
+)";
+
+// Stops after `stop_after` steps of its life; 0: never.
+class Watcher final : public RunSink {
+ public:
+  explicit Watcher(int stop_after = 0) : left_(stop_after) {}
+  void Resumed(std::int64_t step) override { resumed = step; }
+  void Step(const StepReport& report, std::int64_t) override {
+    losses.push_back(report.loss);
+    if (left_ > 0 && --left_ == 0) stop.Set();
+  }
+  void Validated(std::int64_t, double loss) override { validated.push_back(loss); }
+  void Sampled(std::int64_t, const std::string& text) override { sample = text; }
+
+  StopFlag stop;
+  std::int64_t resumed = 0;
+  std::vector<double> losses, validated;
+  std::string sample;
+
+ private:
+  int left_;
+};
+
+class TrainingTest : public testing::Test {
+ protected:
+  TrainingTest() {
+    std::string text;
+    for (int i = 0; i < 60; ++i) text += i % 3 == 0 ? "the iron sand. " : "猫は鉄を見る。";
+    std::ofstream(dir_.path() / "text.txt") << text;
+  }
+  Result<RunResult> Train(const std::string& out, const std::vector<std::string>& overrides = {},
+                          int n_threads = 1, bool resume = false, int stop_after = 0) {
+    watcher_ = std::make_unique<Watcher>(stop_after);
+    TATARA_TRY(Recipe recipe, ParseRecipe(kTwin, "twin.toml", overrides));
+    recipe.folder = dir_.path();
+    return RunTraining(recipe,
+                       {.out = dir_.path() / out,
+                        .n_threads = n_threads,
+                        .resume = resume,
+                        .stop = &watcher_->stop},
+                       *watcher_);
+  }
+  std::string Metrics(const std::string& out) {
+    std::string text = ReadWholeFile(dir_.path() / out / "metrics.jsonl", 1 << 20).value();
+    std::string without_times;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = text.find('\n', at);
+      const std::string line = text.substr(at, end - at);
+      without_times += line.substr(0, line.find(",\"seconds\"")) + "\n";
+      at = end + 1;
+    }
+    return without_times;
+  }
+
+  ScratchDir dir_;
+  std::unique_ptr<Watcher> watcher_;
+};
+
+TEST_F(TrainingTest, GivesOneDigestOnEverySetWithAnyThreadsAndMicroBatches) {
+  const auto want = Train("base");
+  ASSERT_TRUE(want.ok()) << want.error().text();
+  EXPECT_TRUE(want->finished);
+  EXPECT_LT(watcher_->losses.back(), watcher_->losses.front() - 0.3);
+  EXPECT_FALSE(watcher_->sample.empty());
+  const numerics::Isa before = numerics::ActiveIsa();
+  int i = 0;
+  for (const numerics::Isa isa : numerics::AvailableIsas()) {
+    numerics::SetActiveIsa(isa);
+    for (const char* change : {"run.micro_batch=1", "run.recompute=true"}) {
+      const std::string out = "other" + std::to_string(i++);
+      const auto got = Train(out, {change}, 3);
+      ASSERT_TRUE(got.ok()) << got.error().text();
+      EXPECT_EQ(got->digest, want->digest) << numerics::IsaName(isa) << " " << change;
+      EXPECT_EQ(got->validation_loss, want->validation_loss);
+      EXPECT_EQ(Metrics(out), Metrics("base"));
+    }
+  }
+  numerics::SetActiveIsa(before);
+}
+
+TEST_F(TrainingTest, StoppedAnywhereItGoesOnToTheSameBits) {
+  const auto want = Train("base");
+  ASSERT_TRUE(want.ok());
+  for (const int first : {1, 5, 7}) {
+    const std::string out = "stopped" + std::to_string(first);
+    ASSERT_FALSE(Train(out, {}, 1, false, first)->finished);
+    ASSERT_FALSE(Train(out, {}, 2, true, 9)->finished);
+    EXPECT_EQ(watcher_->resumed, first);
+    const auto got = Train(out, {}, 1, true);
+    ASSERT_TRUE(got.ok()) << got.error().text();
+    EXPECT_EQ(got->digest, want->digest);
+    EXPECT_EQ(got->best_step, want->best_step);
+    EXPECT_EQ(Metrics(out), Metrics("base"));
+  }
+}
+
+// As after kill -9: the folder holds a checkpoint, later lines of metrics and half-written things.
+TEST_F(TrainingTest, WhatAKilledRunLeavesIsTidiedUp) {
+  const auto want = Train("base");
+  ASSERT_TRUE(want.ok());
+  ASSERT_TRUE(Train("killed", {}, 1, false, 13).ok());
+  const fs::path out = dir_.path() / "killed";
+  fs::remove_all(CheckpointPath(out, 13));
+  fs::create_directories(out / "checkpoints" / ".partial-step-00000013");
+  std::ofstream(out / "metrics.jsonl", std::ios::app) << "{\"step\":14,\"lo";
+  const auto got = Train("killed", {}, 1, true);
+  ASSERT_TRUE(got.ok()) << got.error().text();
+  EXPECT_GT(watcher_->resumed, 0);
+  EXPECT_LT(watcher_->resumed, 13);
+  EXPECT_EQ(got->digest, want->digest);
+  EXPECT_EQ(Metrics("killed"), Metrics("base"));
+}
+
+TEST_F(TrainingTest, KeepsTheLastCheckpointsAndTheBest) {
+  const auto result = Train("base");
+  ASSERT_TRUE(result.ok());
+  const std::vector<std::int64_t> steps = ListCheckpoints(dir_.path() / "base");
+  EXPECT_LE(steps.size(), 3U);
+  EXPECT_THAT(steps, testing::Contains(24));
+  EXPECT_THAT(steps, testing::Contains(result->best_step));
+}
+
+TEST_F(TrainingTest, AChangedByteOfACheckpointIsRefused) {
+  ASSERT_TRUE(Train("base", {}, 1, false, 5).ok());
+  for (const char* file : {"weights.safetensors", "optimizer.safetensors", "checkpoint.json"}) {
+    const fs::path path = CheckpointPath(dir_.path() / "base", 5) / file;
+    const std::string whole = ReadWholeFile(path, 1 << 24).value();
+    std::string changed = whole;
+    changed[changed.size() / 2] ^= 1;
+    std::ofstream(path, std::ios::binary) << changed;
+    EXPECT_FALSE(Train("base", {}, 1, true).ok()) << file;
+    std::ofstream(path, std::ios::binary) << whole.substr(0, whole.size() / 2);
+    EXPECT_FALSE(Train("base", {}, 1, true).ok()) << file;
+    std::ofstream(path, std::ios::binary) << whole;
+  }
+  EXPECT_TRUE(Train("base", {}, 1, true).ok());
+}
+
+TEST_F(TrainingTest, AnotherRecipeOrARunThatIsThereIsRefused) {
+  ASSERT_TRUE(Train("base", {}, 1, false, 5).ok());
+  EXPECT_THAT(Train("base").error().text(), HasSubstr("--resume"));
+  EXPECT_THAT(Train("base", {"training.seed=6"}, 1, true).error().text(),
+              HasSubstr("another recipe"));
+  std::ofstream(dir_.path() / "text.txt", std::ios::app) << "t";
+  EXPECT_THAT(Train("base", {}, 1, true).error().text(), HasSubstr("other data"));
+}
+
+TEST_F(TrainingTest, VirtualShardsArePartOfTheRun) {
+  const auto four = Train("four"), one = Train("one", {"training.virtual_shards=1"});
+  const auto eight = Train("eight", {"training.virtual_shards=8"});  // some are empty
+  ASSERT_TRUE(four.ok() && one.ok() && eight.ok());
+  EXPECT_NE(four->recipe_digest, one->recipe_digest);
+  EXPECT_NEAR(four->validation_loss, one->validation_loss, 1e-3);
+  EXPECT_NEAR(four->validation_loss, eight->validation_loss, 1e-3);
+}
+
+TEST_F(TrainingTest, DivergenceIsNamedAndTheCheckpointStays) {
+  const auto result =
+      Train("wild", {"optimizer.learning_rate=10", "optimizer.eps=1e-30", "optimizer.clip=0",
+                     "optimizer.weight_decay=10", "training.steps=400", "run.checkpoint_every=1"});
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.error().text(), HasSubstr("step"));
+  EXPECT_FALSE(ListCheckpoints(dir_.path() / "wild").empty());
+}
+
+TEST_F(TrainingTest, AMissingTextSaysWhereToGetIt) {
+  const auto result = Train("base", {"data.text=nowhere.txt", "data.source='a shelf'"});
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.error().text(), HasSubstr("a shelf"));
+  EXPECT_THAT(Train("base", {"data.sha256=00"}).error().text(), HasSubstr("SHA-256"));
+}
+
+}  // namespace
+}  // namespace tatara::learn
