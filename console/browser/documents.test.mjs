@@ -41,7 +41,7 @@ const answerWith = (body) =>
   );
 
 test('an answer from the documents shows its sources, after a reload too', async () => {
-  page = await world.open({ locale: 'ja-JP' });
+  page = await world.open({ locale: 'ja-JP', offers: ['/v1/ask'] });
   await answerWith(
     answer(['主軸の温度が', '80 ℃に達したら運転を止めます。[1][2]'], {
       answer: '主軸の温度が80 ℃に達したら運転を止め、保全課へ連絡します。[1][2]',
@@ -77,7 +77,7 @@ test('an answer from the documents shows its sources, after a reload too', async
 });
 
 test('where the documents do not say it, that is said, with the nearest passages', async () => {
-  page = await world.open();
+  page = await world.open({ offers: ['/v1/ask'] });
   await answerWith(answer([], { answer: '', supported: false, nearest: [source(0, '<img src=x onerror=globalThis.hit=1> a passage')] }));
   await page.getByRole('button', { name: 'From documents' }).click();
   await say(page, 'What is the price?');
@@ -89,7 +89,7 @@ test('where the documents do not say it, that is said, with the nearest passages
 });
 
 test('answering again asks the documents again', async () => {
-  page = await world.open();
+  page = await world.open({ offers: ['/v1/ask'] });
   await answerWith(answer(['yes'], { answer: 'yes' }));
   await page.getByRole('button', { name: 'From documents' }).click();
   await say(page, 'Is it?');
@@ -102,4 +102,10 @@ test('answering again asks the documents again', async () => {
   await request;
   await answered(page);
   assert.equal(await focused(page), 'Message');
+});
+
+test('a server that offers no asking of documents shows no control for it', async () => {
+  page = await world.open({ offers: [] });
+  await page.locator('.composer-box').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'From documents' }).count(), 0);
 });

@@ -55,13 +55,18 @@ export async function start(more = []) {
     url,
     home,
     key,
-    async open({ locale = 'en-GB', width = 1280, height = 800, dark = false, sampling = { temperature: 0, max_tokens: 60 }, path = '/' } = {}) {
+    async open({ locale = 'en-GB', width = 1280, height = 800, dark = false, sampling = { temperature: 0, max_tokens: 60 }, path = '/', offers } = {}) {
       const context = await browser.newContext({
         locale, viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', acceptDownloads: true, reducedMotion: 'reduce',
       });
       await context.addInitScript((text) => {
         if (localStorage.getItem('tatara.sampling') === null) localStorage.setItem('tatara.sampling', text);
       }, JSON.stringify(sampling));
+      // Paths that the server is made to say it offers.
+      if (offers) {
+        const document = { paths: Object.fromEntries(offers.map((each) => [each, {}])) };
+        await context.route('**/openapi.json', (route) => route.fulfill({ json: document }));
+      }
       const page = await context.newPage();
       page.problems = [];
       page.on('pageerror', (error) => page.problems.push(String(error)));

@@ -3,6 +3,7 @@ import { signal } from '@preact/signals';
 import * as api from '../api/session.ts';
 import { ApiError, whenSignInIsWanted } from '../api/http.ts';
 import { problemText } from '../i18n/index.ts';
+import { loadAbilities } from './abilities.ts';
 import { loadHistory } from './history.ts';
 import { loadModels } from './models.ts';
 import { showProblem } from './problems.ts';
@@ -19,7 +20,7 @@ export async function enter(): Promise<void> {
       return;
     }
     signedInByKey.value = key_required;
-    await Promise.all([loadModels(), loadHistory()]);
+    await Promise.all([loadModels(), loadHistory(), loadAbilities()]);
     session.value = 'ready';
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) return; // the sign-in page is shown

@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import { t } from '../../i18n/index.ts';
+import { offers } from '../../state/abilities.ts';
 import { model } from '../../state/models.ts';
 import { askDocuments, sendKey } from '../../state/preferences.ts';
 import type { Thread } from '../../state/threads.ts';
@@ -11,11 +12,12 @@ export const draft = signal('');
 
 export function Composer({ thread }: { thread: Thread }) {
   const busy = thread.answering.value !== null;
+  const documents = offers('/v1/ask') && askDocuments.value;
   const send = () => {
     const text = draft.value.trim();
     if (busy || text === '' || model.value === '') return;
     draft.value = '';
-    void thread.ask(text, { documents: askDocuments.value });
+    void thread.ask(text, { documents });
   };
   return (
     <div class="composer">
@@ -34,17 +36,19 @@ export function Composer({ thread }: { thread: Thread }) {
           onEscape={() => thread.stop()}
           focusFirst
         />
-        <button
-          type="button"
-          class="button plain with-text toggle"
-          aria-pressed={askDocuments.value}
-          onClick={() => {
-            askDocuments.value = !askDocuments.value;
-          }}
-        >
-          <Icon name="document" />
-          <span>{t('ask.toggle')}</span>
-        </button>
+        {offers('/v1/ask') && (
+          <button
+            type="button"
+            class="button plain with-text toggle"
+            aria-pressed={askDocuments.value}
+            onClick={() => {
+              askDocuments.value = !askDocuments.value;
+            }}
+          >
+            <Icon name="document" />
+            <span>{t('ask.toggle')}</span>
+          </button>
+        )}
         {busy ? (
           <IconButton icon="stop" kind="main" class="round" label={t('chat.stop')} onClick={() => thread.stop()} />
         ) : (
@@ -59,7 +63,7 @@ export function Composer({ thread }: { thread: Thread }) {
         )}
       </div>
       <p id="message-hint" class="hint">
-        {askDocuments.value
+        {documents
           ? t('ask.hint')
           : t(sendKey.value === 'enter' ? 'chat.message_hint_enter' : 'chat.message_hint_ctrl')}
       </p>
