@@ -15,6 +15,8 @@ void Histogram::Add(double value) {
 
 Service::Service(ServiceOptions options) : options_(std::move(options)) {
   if (options_.clock == nullptr) options_.clock = &SystemClock();
+  asking_ = std::make_unique<TaskThread>(static_cast<std::size_t>(options_.queue_max),
+                                         options_.asks_together);
   receipts_ = std::make_unique<ReceiptStore>(ReceiptStoreOptions{
       .root = options_.home / "receipts",
       // Without a folder there is nowhere to keep them.
@@ -32,6 +34,7 @@ void Service::Stop() {
     if (model->engine) model->engine->Stop();
     if (model->tasks) model->tasks->Stop();
   }
+  asking_->Stop();
 }
 
 Result<> Service::Add(ModelInfo info, std::string sha256, const StartModel& start) {
@@ -98,6 +101,14 @@ Result<Service::Model*> Service::FindModel(std::string_view name) const {
   }
   return MakeError(ErrorKind::kNotFound, "the model '{0}' is not served here; served are: {1}",
                    name.substr(0, 200), known);
+}
+
+Result<EngineThread*> Service::EngineOf(std::string_view name) const {
+  TATARA_TRY(const Model* model, FindModel(name));
+  if (!model->engine) {
+    return Refuse("'{0}' is an embedding model and does not generate text", model->info.name);
+  }
+  return model->engine.get();
 }
 
 Result<ModelInfo> Service::Find(std::string_view name, ModelKind kind) const {

@@ -5,6 +5,7 @@
 #include "generate_job.h"
 #include "receipt_store.h"
 #include "service_model.h"
+#include "tatara/assistant/ask.h"
 #include "tatara/generate/run_record.h"
 #include "tatara/ledger/receipt.h"
 
@@ -12,6 +13,13 @@ namespace tatara::assistant {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+std::string StoredReceipt(std::string_view kind, std::int64_t created_unix,
+                          const RecordFields& fields) {
+  Json content = {{"kind", kind}, {"created_unix", created_unix}, {"fields", Json::object()}};
+  for (const auto& [name, value] : fields) content["fields"][name] = value;
+  return content.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -22,9 +30,13 @@ void Service::KeepReceipt(const Model& model, const Caller& caller, const std::s
                                             receipt.completion);
   // A digest of all logits was not taken; without the field a replay does not compare it.
   fields.erase("output.logits_sha256");
-  Json content = {{"created_unix", receipt.created_unix}, {"fields", Json::object()}};
-  for (auto& [name, value] : fields) content["fields"][name] = std::move(value);
-  receipts_->Keep(caller.tenant, id, content.dump(-1, ' ', false, Json::error_handler_t::replace));
+  receipts_->Keep(caller.tenant, id, StoredReceipt("run", receipt.created_unix, fields));
+}
+
+void Service::KeepAskReceipt(const AskCall& call, const AskAnswer& answer) {
+  if (!receipts_->keeps()) return;
+  receipts_->Keep(call.caller.tenant, call.id,
+                  StoredReceipt("ask", options_.clock->UnixSeconds(), answer.record));
 }
 
 Result<std::string> Service::Receipt(const Caller& caller, std::string_view id) const {
@@ -34,10 +46,11 @@ Result<std::string> Service::Receipt(const Caller& caller, std::string_view id) 
     return Refuse("the receipt '{0}' is kept here, but its file is damaged", id.substr(0, 200));
   };
   if (!content.is_object() || !content.contains("created_unix") || !content.contains("fields") ||
-      !content["created_unix"].is_number_integer() || !content["fields"].is_object()) {
+      !content["created_unix"].is_number_integer() || !content["fields"].is_object() ||
+      !content.contains("kind") || !content["kind"].is_string()) {
     return broken();
   }
-  ledger::NewReceipt receipt{.kind = "run",
+  ledger::NewReceipt receipt{.kind = content["kind"].get<std::string>(),
                              .created_utc = FormatUtc(content["created_unix"].get<std::int64_t>())};
   // By name, so the inputs come first.
   for (const auto& [name, value] : content["fields"].items()) {

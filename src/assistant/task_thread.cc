@@ -2,7 +2,9 @@
 
 namespace tatara::assistant {
 
-TaskThread::TaskThread(std::size_t tasks_max) : tasks_max_(tasks_max), thread_([this] { Run(); }) {}
+TaskThread::TaskThread(std::size_t tasks_max, int n_threads) : tasks_max_(tasks_max) {
+  for (int i = 0; i < n_threads; ++i) threads_.emplace_back([this] { Run(); });
+}
 
 Result<> TaskThread::Post(std::function<void()> task) {
   const std::lock_guard lock(mutex_);
@@ -20,9 +22,11 @@ void TaskThread::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
-    wake_.notify_one();
+    wake_.notify_all();
   }
-  if (thread_.joinable()) thread_.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
 }
 
 std::size_t TaskThread::waiting() const {

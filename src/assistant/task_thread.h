@@ -1,4 +1,4 @@
-// One thread that runs short tasks in the order they came, within a bound.
+// Threads, mostly one, that run tasks in the order they came, within a bound.
 // Thread safety: any thread.
 #pragma once
 
@@ -7,6 +7,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "tatara/base/error.h"
 
@@ -14,7 +15,7 @@ namespace tatara::assistant {
 
 class TaskThread {
  public:
-  explicit TaskThread(std::size_t tasks_max);
+  explicit TaskThread(std::size_t tasks_max, int n_threads = 1);
   ~TaskThread() { Stop(); }
   // kUnavailable where the queue is full, and after Stop.
   Result<> Post(std::function<void()> task);
@@ -28,7 +29,7 @@ class TaskThread {
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
   bool stop_ = false;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace tatara::assistant

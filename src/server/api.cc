@@ -33,6 +33,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/receipts/", OneReceipt},
     {"POST", "/v1/chat/completions", ChatCompletions},
     {"POST", "/v1/completions", Completions},
+    {"POST", "/v1/ask", Ask},
     {"POST", "/v1/embeddings", Embeddings},
     {"POST", "/v1/rerank", Rerank},
     {"POST", "/tokenize", Tokenize},

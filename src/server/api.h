@@ -50,6 +50,7 @@ std::string FreshId();
 
 void ChatCompletions(ApiCall call);
 void Completions(ApiCall call);
+void Ask(ApiCall call);
 void Embeddings(ApiCall call);
 void Rerank(ApiCall call);
 void Tokenize(ApiCall call);

@@ -219,6 +219,7 @@ Json OpenApiDocument() {
   DescribeState(api);
   DescribeSession(api);
   DescribeConversations(api);
+  DescribeAsk(api);
   return api.Done();
 }
 

@@ -82,6 +82,7 @@ void DescribeTokens(OpenApi& api);         // openapi_tokens.cc
 void DescribeState(OpenApi& api);          // openapi_state.cc
 void DescribeSession(OpenApi& api);        // openapi_session.cc
 void DescribeConversations(OpenApi& api);  // openapi_conversations.cc
+void DescribeAsk(OpenApi& api);            // openapi_ask.cc
 
 Json OpenApiDocument();
 

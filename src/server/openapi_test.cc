@@ -93,6 +93,7 @@ const std::map<std::string, std::vector<std::string>>& Probes() {
       {"/v1/chat/completions",
        {"{" + kTalk + R"(,"stream":true,"stream_options":{},"response_format":{"type":"text"}})"}},
       {"/v1/completions", {R"({"prompt":"a","stream":true,"stream_options":{}})"}},
+      {"/v1/ask", {R"({"question":"a"})"}},
       {"/v1/embeddings", {R"({"input":"a"})"}},
       {"/v1/rerank", {R"({"query":"q","documents":[{"text":"a"}]})"}},
       {"/tokenize", {R"({"content":"a"})", "{" + kTalk + "}"}},

@@ -31,13 +31,17 @@ class Embedder;
 
 namespace tatara::assistant {
 
+class EngineThread;
+class TaskThread;
+
 inline constexpr int kCallChoicesMax = 128;  // prompts x choices of one call
 
 struct ServiceOptions {
   int sequences_max = 16;         // of the engines: how many run together
   int queue_max = 256;            // waiting for one model, over that many; then kUnavailable
   double deadline_seconds = 600;  // from the call to its end
-  std::filesystem::path home;     // of the receipts, and of the key that signs them
+  int asks_together = 4;          // questions to documents that are worked on at once
+  std::filesystem::path home;     // of receipts, their signing key, and the collections
   // Receipts older than this go (by folders of an hour); 0: none are kept. Over the bound those of
   // the tenant that has most go first, the oldest before others.
   std::int64_t receipts_keep_seconds = 30 * 24 * 3600;
@@ -153,11 +157,25 @@ class GenerateSink {
 class RunningCall {
  public:
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
-  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
-  std::uint64_t seed = 0;  // what is used
+  bool cancelled() const {
+    return cancelled_.load(std::memory_order_relaxed) || (part_of && part_of->cancelled());
+  }
+  std::shared_ptr<const RunningCall> part_of;  // cancelled with it; set before it runs
+  std::uint64_t seed = 0;                      // what is used
 
  private:
   std::atomic<bool> cancelled_{false};
+};
+
+struct AskAnswer;  // ask.h
+
+struct AskCall {
+  Caller caller;
+  std::string model;
+  std::string id;  // of the receipt
+  std::string question;
+  std::string collection = "default";
+  int answer_tokens_max = 300;
 };
 
 enum class EmbedRole { kPlain, kQuery, kPassage };
@@ -242,6 +260,14 @@ class Service {
   Result<std::shared_ptr<RunningCall>> Rerank(RerankCall call,
                                               std::function<void(Result<RerankAnswer>)> done);
 
+  // An answer from a collection of this home's documents: the bits that assistant::Ask gives.
+  // Refused as it refuses; kNotFound where there is no such collection. `on_text` gets what has
+  // passed the checks, `done` the whole, both from other threads. Documents are the machine's, not
+  // yet a tenant's.
+  Result<std::shared_ptr<RunningCall>> Ask(AskCall call,
+                                           std::function<void(std::string_view)> on_text,
+                                           std::function<void(Result<AskAnswer>)> done);
+
   struct TokenizeWish {
     bool add_special = true;  // the start token where the model asks for one
     bool parse_special = true;
@@ -281,10 +307,13 @@ class Service {
   void KeepReceipt(const Model& model, const Caller& caller, const std::string& id,
                    const RunReceipt& receipt);
   Result<Model*> FindModel(std::string_view name) const;
+  Result<EngineThread*> EngineOf(std::string_view name) const;
+  void KeepAskReceipt(const AskCall& call, const AskAnswer& answer);
   ServiceOptions options_;
   // Models write receipts until they end.
   std::unique_ptr<ReceiptStore> receipts_;
   std::vector<std::unique_ptr<Model>> models_;
+  std::unique_ptr<TaskThread> asking_;
 };
 
 }  // namespace tatara::assistant
