@@ -16,7 +16,7 @@ using test::HttpClient;
 using test::OrderedJson;
 using test::Serving;
 
-constexpr char kQuestion[] = "For how many days may books be kept?";
+constexpr char kQuestion[] = "ヒヤリハット用紙は何時間以内に出しますか？";
 
 void AddSamples(const std::filesystem::path& home) {
   const auto index = search::Index::Open({.home = home, .create = true});

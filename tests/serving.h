@@ -23,11 +23,12 @@ using OrderedJson = nlohmann::ordered_json;
 class Serving {
  public:
   // Served as "tiny".
-  explicit Serving(const std::filesystem::path& model, assistant::ServiceOptions options = {}) {
+  explicit Serving(const std::filesystem::path& model, assistant::ServiceOptions options = {},
+                   std::int64_t context_tokens = 1024) {
     options.home = home_.path();
     service_ = std::make_unique<assistant::Service>(options);
     auto engine = generate::Engine::Open(
-        model.string(), {.n_threads = 2, .context_tokens = 1024, .sequences_max = 8});
+        model.string(), {.n_threads = 2, .context_tokens = context_tokens, .sequences_max = 8});
     EXPECT_TRUE(engine.ok()) << engine.error().text();
     EXPECT_TRUE(service_->AddEngine("tiny", std::string(64, '0'), std::move(engine).value()).ok());
   }
