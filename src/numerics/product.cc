@@ -31,7 +31,6 @@ struct Buffers {
 
 // Four panel columns at a time, four inner steps at a time: a source row is read in whole lines.
 using Quad [[gnu::vector_size(16)]] = float;
-using QuadIndex [[gnu::vector_size(16)]] = std::int32_t;
 
 Quad LoadQuad(const float* p) {
   Quad v;
@@ -42,14 +41,14 @@ Quad LoadQuad(const float* p) {
 void Transpose4x4(const float* from, std::int64_t stride, float* to, std::int64_t width) {
   const Quad a = LoadQuad(from), b = LoadQuad(from + stride);
   const Quad c = LoadQuad(from + 2 * stride), d = LoadQuad(from + 3 * stride);
-  const Quad ab_low = __builtin_shuffle(a, b, QuadIndex{0, 4, 1, 5});
-  const Quad ab_high = __builtin_shuffle(a, b, QuadIndex{2, 6, 3, 7});
-  const Quad cd_low = __builtin_shuffle(c, d, QuadIndex{0, 4, 1, 5});
-  const Quad cd_high = __builtin_shuffle(c, d, QuadIndex{2, 6, 3, 7});
-  const Quad rows[4] = {__builtin_shuffle(ab_low, cd_low, QuadIndex{0, 1, 4, 5}),
-                        __builtin_shuffle(ab_low, cd_low, QuadIndex{2, 3, 6, 7}),
-                        __builtin_shuffle(ab_high, cd_high, QuadIndex{0, 1, 4, 5}),
-                        __builtin_shuffle(ab_high, cd_high, QuadIndex{2, 3, 6, 7})};
+  const Quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Quad ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Quad cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const Quad rows[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5),
+                        __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+                        __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
+                        __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
   for (int i = 0; i < 4; ++i) std::memcpy(to + i * width, &rows[i], sizeof rows[i]);
 }
 
