@@ -18,10 +18,10 @@ using test::Program;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::vector<std::string> kCommands = {"pull",   "rm",        "models",   "run",     "chat",
-                                            "ask",    "documents", "tokenize", "logits",  "bench",
-                                            "verify", "replay",    "doctor",   "version", "embed",
-                                            "rerank", "template",  "inspect",  "export",  "serve"};
+const std::vector<std::string> kCommands = {
+    "pull",     "rm",     "models",   "run",     "chat",   "ask",    "documents",
+    "tokenize", "logits", "bench",    "verify",  "replay", "doctor", "version",
+    "embed",    "rerank", "template", "inspect", "export", "serve",  "train"};
 
 void WriteFile(const std::filesystem::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;

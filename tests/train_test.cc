@@ -1,0 +1,138 @@
+// `tatara train` as a user runs it: its last line, its folder, kill -9 at any moment, the real
+// recipe on every instruction set, what is refused.
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+#include "program.h"
+#include "tatara/numerics/isa.h"
+
+namespace tatara {
+namespace {
+
+using test::Outcome;
+using test::Program;
+using testing::HasSubstr;
+
+constexpr const char* kTwin = R"(
+name = "twin"
+[data]
+text = "text.txt"
+validation = 0.2
+[model]
+architecture = "llama"
+n_layers = 2
+n_embd = 32
+n_heads = 4
+n_kv_heads = 2
+n_ff = 64
+n_ctx = 16
+[training]
+steps = 400
+batch = 8
+[run]
+validate_every = 100
+checkpoint_every = 7
+sample_every = 200
+sample_tokens = 8
+)";
+
+class TrainCommand : public testing::Test {
+ protected:
+  TrainCommand() {
+    std::string text;
+    for (int i = 0; i < 200; ++i) text += "iron sand " + std::to_string(i * i) + "\n";
+    std::ofstream(Path("text.txt")) << text;
+    std::ofstream(Path("twin.toml")) << kTwin;
+  }
+  std::string Path(const std::string& name) { return (tatara_.folder() / name).string(); }
+  std::vector<std::string> Arguments(const std::string& out, bool resume = false) {
+    std::vector<std::string> arguments = {
+        "train", Path("twin.toml"), "--out", Path(out), "--threads", "1", "--json"};
+    if (resume) arguments.push_back("--resume");
+    return arguments;
+  }
+  std::int64_t LastStep(const std::string& out) {
+    std::ifstream file(Path(out) + "/metrics.jsonl");
+    std::string line;
+    std::int64_t step = 0;
+    while (std::getline(file, line)) {
+      const auto json = nlohmann::json::parse(line, nullptr, false);
+      if (json.is_object()) step = json["step"].get<std::int64_t>();
+    }
+    return step;
+  }
+
+  Program tatara_;
+};
+
+TEST_F(TrainCommand, EndsWithOneLineOfJson) {
+  const Outcome outcome = tatara_(Arguments("run"));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto json = outcome.json();
+  EXPECT_EQ(json["run"], "twin");
+  EXPECT_EQ(json["steps"], 400);
+  EXPECT_EQ(json["digest"].get<std::string>().size(), 64U);
+  EXPECT_LT(json["validation_loss"].get<double>(), 2.0);
+  EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1);
+  EXPECT_EQ(LastStep("run"), 400);
+}
+
+TEST_F(TrainCommand, KilledAnyNumberOfTimesItReachesTheSameDigest) {
+  const auto want = tatara_(Arguments("whole")).json();
+  int n_killed = 0;
+  for (const int n_steps : {3, 10, 21, 40, 41, 90, 160}) {
+    const pid_t child = tatara_.Start(Arguments("killed", true));
+    const std::int64_t from = LastStep("killed");
+    for (int i = 0; i < 2000 && LastStep("killed") < from + n_steps; ++i) {
+      if (LastStep("killed") >= 400) break;
+      usleep(2000);
+    }
+    kill(child, SIGKILL);
+    n_killed += tatara_.Finish(child).status == 128 + SIGKILL ? 1 : 0;
+  }
+  EXPECT_GE(n_killed, 4);
+  const Outcome last = tatara_(Arguments("killed", true));
+  ASSERT_EQ(last.status, 0) << last.err;
+  EXPECT_EQ(last.json()["digest"], want["digest"]);
+  EXPECT_EQ(last.json()["validation_loss"], want["validation_loss"]);
+  EXPECT_EQ(last.json()["best_step"], want["best_step"]);
+}
+
+TEST_F(TrainCommand, RefusesInTheUsersLanguage) {
+  Outcome outcome = tatara_({"train", Path("twin.toml"), "--set", "training.step=3"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("did you mean 'steps'"));
+  EXPECT_EQ(tatara_({"train", Path("none.toml")}).status, 2);
+  tatara_.environment()["LC_ALL"] = "ja_JP.UTF-8";
+  outcome =
+      tatara_({"train", Path("twin.toml"), "--set", "data.text=none.txt", "--out", Path("o")});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("入手先"));
+}
+
+TEST(ShakespeareChar, IsTheSameOnEverySetAndWithAnyThreads) {
+  TATARA_REQUIRE_DATA(text, "train/tinyshakespeare.txt");
+  Program tatara;
+  tatara.environment()["TATARA_TEST_DATA"] = test::DataDir().string();
+  std::string digest;
+  const std::string steps = test::RunAll() ? "20" : "3";
+  int n_threads = 1;
+  for (const numerics::Isa isa : numerics::AvailableIsas()) {
+    tatara.environment()["TATARA_ISA"] = numerics::IsaName(isa);
+    const std::string out = (tatara.folder() / std::string(numerics::IsaName(isa))).string();
+    const Outcome outcome =
+        tatara({"train", TATARA_SOURCE_DIR "/recipes/shakespeare-char.toml", "--out", out,
+                "--threads", std::to_string(n_threads++), "--set", "training.steps=" + steps,
+                "--set", "data.validation=0", "--json"});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    const std::string got = outcome.json()["digest"];
+    if (digest.empty()) digest = got;
+    EXPECT_EQ(got, digest) << numerics::IsaName(isa);
+  }
+}
+
+}  // namespace
+}  // namespace tatara
