@@ -30,3 +30,8 @@ target_include_directories(tatara_matmul_benchmark PRIVATE ${dir} ${dir}/include
 add_executable(tatara_float_benchmark EXCLUDE_FROM_ALL ${dir}/float_benchmark.cc)
 target_link_libraries(tatara_float_benchmark PRIVATE tatara_numerics $<LINK_ONLY:tatara_base>)
 target_include_directories(tatara_float_benchmark PRIVATE ${dir}/include ${CMAKE_SOURCE_DIR}/src/base/include)
+# Products of training in their three forms; ninja tatara_product_benchmark.
+add_executable(tatara_product_benchmark EXCLUDE_FROM_ALL ${dir}/product_benchmark.cc)
+target_link_libraries(tatara_product_benchmark PRIVATE tatara_numerics $<LINK_ONLY:tatara_base>)
+target_include_directories(tatara_product_benchmark PRIVATE ${dir} ${dir}/include
+                           ${CMAKE_SOURCE_DIR}/src/base/include)

@@ -60,8 +60,13 @@ void CopyPanel(const float* data, std::int64_t panel_stride, std::int64_t inner_
     for (std::int64_t k = 0; k < n_inner; ++k) {
       const float* from = data + k * inner_stride;
       float* to = out + k * width;
-      for (std::int64_t j = 0; j < n_there; ++j) to[j] = from[j];
-      for (std::int64_t j = n_there; j < width; ++j) to[j] = 0;
+      std::int64_t j = 0;
+      for (; j + 4 <= n_there; j += 4) {
+        const Quad four = LoadQuad(from + j);
+        std::memcpy(to + j, &four, sizeof four);
+      }
+      for (; j < n_there; ++j) to[j] = from[j];
+      for (; j < width; ++j) to[j] = 0;
     }
     return;
   }
