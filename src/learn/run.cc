@@ -140,7 +140,8 @@ Result<> Run::Prepare() {
     return Refuse("{0}: there is a run already; go on with it by --resume, or choose another --out",
                   options_.out.string());
   }
-  TATARA_TRY(trainer_, Trainer::Make(recipe_, {text_.training, text_.validation, text_.digest}));
+  TATARA_TRY(trainer_,
+             Trainer::Make(recipe_, {text_.training, text_.validation, text_.digest}, pool_));
   info_.recipe_digest = RecipeDigest(recipe_);
   info_.data_digest = text_.digest;
   TATARA_RETURN_IF_ERROR(Resume());

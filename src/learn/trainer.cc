@@ -31,7 +31,8 @@ void ForPieces(std::int64_t n, ThreadPool& pool, F body) {
 
 }  // namespace
 
-Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe, const TrainingData& data) {
+Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe, const TrainingData& data,
+                                               ThreadPool& pool) {
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, data));
   TATARA_TRY(trainer->trainable_,
              model::Trainable::Make(recipe.model, {.recompute = recipe.run.recompute}));
@@ -52,7 +53,7 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe, const Train
   trainer->state_.weights.resize(n);
   trainer->state_.first_moment.resize(n);
   trainer->state_.second_moment.resize(n);
-  trainer->trainable_->Initialise(recipe.training.seed, trainer->state_.weights);
+  trainer->trainable_->Initialise(recipe.training.seed, trainer->state_.weights, pool);
   return trainer;
 }
 
@@ -86,7 +87,10 @@ void Trainer::Shard(std::int64_t shard, std::span<float> gradient, double& loss,
   const std::int64_t most = recipe_.run.micro_batch == 0 ? std::max<std::int64_t>(1, end - first)
                                                          : recipe_.run.micro_batch;
   const std::size_t context = static_cast<std::size_t>(t.context);
-  std::fill(gradient.begin(), gradient.end(), 0.0F);
+  ForPieces(static_cast<std::int64_t>(gradient.size()), pool,
+            [&](std::size_t from, std::size_t size) {
+              std::fill_n(gradient.begin() + static_cast<std::ptrdiff_t>(from), size, 0.0F);
+            });
   for (std::int64_t at = first; at < end; at += most) {
     const std::int64_t n = std::min(most, end - at);
     const std::size_t from = static_cast<std::size_t>(at) * context;

@@ -1,5 +1,6 @@
 #include "trainable_layout.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 
@@ -196,18 +197,30 @@ Result<TrainableLayout> LayOut(const TrainableShape& wanted) {
   return layout;
 }
 
-void Trainable::Initialise(std::uint64_t seed, std::span<float> weights) const {
+void Trainable::Initialise(std::uint64_t seed, std::span<float> weights, ThreadPool& pool) const {
+  constexpr std::int64_t kBlocksOfAnItem = 1024;
   std::uint32_t tensor = 0;
   for (float& w : weights) w = 0;
   for (const Parameter& p : parameters()) {
     const std::span<float> values =
         weights.subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size()));
-    for (std::size_t i = 0; i < values.size(); i += 4) {
-      const auto normal = NormalValues(seed, tensor, i / 4);
-      for (std::size_t j = i; j < i + 4 && j < values.size(); ++j) {
-        values[j] = p.deviation == 0 ? p.start : static_cast<float>(p.deviation * normal[j - i]);
+    const std::int64_t n_blocks = (p.size() + 3) / 4;
+    pool.For((n_blocks + kBlocksOfAnItem - 1) / kBlocksOfAnItem, [&](std::int64_t item, int) {
+      const std::int64_t end = std::min(n_blocks, (item + 1) * kBlocksOfAnItem);
+      for (std::int64_t block = item * kBlocksOfAnItem; block < end; ++block) {
+        const auto first = static_cast<std::size_t>(4 * block);
+        const std::span<float> four =
+            values.subspan(first, std::min<std::size_t>(4, values.size() - first));
+        if (p.deviation == 0) {
+          std::fill(four.begin(), four.end(), p.start);
+          continue;
+        }
+        const auto normal = NormalValues(seed, tensor, static_cast<std::uint64_t>(block));
+        for (std::size_t i = 0; i < four.size(); ++i) {
+          four[i] = static_cast<float>(p.deviation * normal[i]);
+        }
       }
-    }
+    });
     ++tensor;
   }
 }

@@ -201,10 +201,11 @@ TEST(Trainable, TheModelThatRunsGivesTheTrainersLogits) {
 TEST(Trainable, StartsFromTheSeedAlone) {
   Case c("gpt2");
   std::vector<float> a(c.weights.size()), b(c.weights.size(), 7.0F);
-  c.trainable->Initialise(1, a);
-  c.trainable->Initialise(1, b);
+  ThreadPool one(1), three(3);
+  c.trainable->Initialise(1, a, one);
+  c.trainable->Initialise(1, b, three);
   EXPECT_TRUE(test::SameBits(a, b));
-  c.trainable->Initialise(2, b);
+  c.trainable->Initialise(2, b, one);
   EXPECT_FALSE(test::SameBits(a, b));
   const Parameter& embedding = c.trainable->parameters().front();
   double squares = 0;

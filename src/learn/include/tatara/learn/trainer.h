@@ -44,7 +44,8 @@ struct TrainerState {
 class Trainer {
  public:
   // Starting weights by the seed. Refuses a text shorter than a window, and ids beyond the model's.
-  static Result<std::unique_ptr<Trainer>> Make(const Recipe& recipe, const TrainingData& data);
+  static Result<std::unique_ptr<Trainer>> Make(const Recipe& recipe, const TrainingData& data,
+                                               ThreadPool& pool);
 
   const model::Trainable& trainable() const { return *trainable_; }
   const TrainerState& state() const { return state_; }

@@ -103,7 +103,7 @@ class Trainable {
                       std::span<float> logits, ThreadPool& pool) = 0;
 
   // Starting weights, by (seed, tensor, element) alone.
-  void Initialise(std::uint64_t seed, std::span<float> weights) const;
+  void Initialise(std::uint64_t seed, std::span<float> weights, ThreadPool& pool) const;
   // The keys that Model::Load needs; no tokenizer.
   Metadata Keys() const;
   // Multiply-adds, times two, of forward and backward products for one token; `context` keys seen
