@@ -36,6 +36,10 @@ void GenerateJob::OnLogprob(std::size_t choice, const generate::TokenLogprob& lo
 }
 
 void GenerateJob::OnText(std::size_t choice, std::string_view text) {
+  const std::int64_t now = parts_.clock->MonotonicNanoseconds();
+  std::int64_t& last = growing_[choice].last_text_ns;
+  if (last != 0 && parts_.measure_gap) parts_.measure_gap(static_cast<double>(now - last) / 1e9);
+  last = now;
   if (growing_[choice].parser) {
     Grow(choice, growing_[choice].parser->Push(text));
   } else {

@@ -40,6 +40,7 @@ class GenerateJob {
     std::string model, receipt_id;
     std::function<void(const std::string& id, const RunReceipt& receipt)> keep;
     std::function<void(const generate::Completion& completion)> measure;
+    std::function<void(double seconds)> measure_gap;  // between a choice's pieces of text
   };
   explicit GenerateJob(Parts parts);
 
@@ -52,6 +53,7 @@ class GenerateJob {
     std::optional<text::AnswerParser> parser;
     Choice choice;
     std::vector<Logprob> fresh;  // of tokens that no delta has carried yet
+    std::int64_t last_text_ns = 0;
   };
   void Grow(std::size_t choice, text::AnswerParts more);
   void Finish(std::size_t choice, generate::Completion completion);

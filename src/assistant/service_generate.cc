@@ -121,6 +121,10 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
     KeepReceipt(*model, caller, id, receipt);
   };
   parts.measure = [model](const generate::Completion& completion) { model->Measure(completion); };
+  parts.measure_gap = [model](double seconds) {
+    const std::lock_guard lock(model->mutex);
+    model->state.inter_token.Add(seconds);
+  };
   auto answer = std::make_shared<GenerateJob>(std::move(parts));
   job->call = running;
   job->deadline_ns = options_.clock->MonotonicNanoseconds() +

@@ -162,14 +162,11 @@ struct LedgerOptions {
 };
 
 struct ServeOptions {
-  std::vector<std::string> models;  // empty: the one that `ask` would take
-  std::string host = "127.0.0.1";
-  int port = 8080;
-  bool strict = false;
-  bool require_key = false;
-  int n_threads = 0;
-  std::int64_t context_tokens = 0;
-  std::string activations = "int8";
+  std::string config;                                         // empty: HOME/tatara.toml, if there
+  std::vector<std::string> models;                            // empty: as configured
+  std::vector<std::pair<std::string, std::string>> settings;  // stronger than the file
+  bool check = false;
+  bool print_config = false;
 };
 
 struct KeysOptions {

@@ -52,7 +52,7 @@ Result<int> RunChosen(const Action& chosen) {
   TATARA_TRY([[maybe_unused]] const numerics::Isa isa, numerics::SelectIsaFromEnvironment());
   TATARA_TRY(const int status, chosen());
   TATARA_RETURN_IF_ERROR(FinishOutput());
-  return StopRequested().IsSet() ? kExitInterrupted : status;
+  return StopRequested().IsSet() && !EndsByStopping() ? kExitInterrupted : status;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // serve, keys.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "commands.h"
@@ -17,25 +18,47 @@ void AddServe(CLI::App& app, Action& chosen) {
       {{"tatara serve --model qwen2.5-coder-0.5b --model e5-small",
         MarkText("then OPENAI_BASE_URL=http://127.0.0.1:8080/v1 for those programs")},
        {"tatara serve --host 0.0.0.0", MarkText("for other machines too: a key is asked for")}});
+  command->add_option("--config", options->config,
+                      Tr("configuration file; absent: HOME/tatara.toml, where there is one"));
   command->add_option("--model", options->models,
                       Tr("model name or path, may be repeated; absent: the one that ask takes"));
-  command->add_option("--host", options->host, Tr("numeric address to listen on"))
-      ->capture_default_str();
-  command->add_option("--port", options->port, Tr("port to listen on; 0: any free one"))
-      ->check(CLI::Range(0, 65535))
-      ->capture_default_str();
-  command->add_flag("--require-key", options->require_key,
-                    Tr("ask for a key on this machine's own addresses too"));
-  command->add_flag("--strict", options->strict, Tr("refuse fields that no API has"));
-  command
-      ->add_option("--threads", options->n_threads, Tr("threads; 0: all that this process may use"))
+  // An option that is given is a setting stronger than the file's.
+  const auto setting = [&](const std::string& option, const char* key, std::string description) {
+    return command->add_option_function<std::string>(
+        option,
+        [options, key](const std::string& value) { options->settings.emplace_back(key, value); },
+        std::move(description));
+  };
+  const auto flag = [&](const std::string& option, const char* key, std::string description) {
+    command->add_flag_callback(
+        option, [options, key] { options->settings.emplace_back(key, "true"); },
+        std::move(description));
+  };
+  setting("--host", "host", Tr("numeric address to listen on"));
+  setting("--port", "port", Tr("port to listen on; 0: any free one"))->check(CLI::Range(0, 65535));
+  flag("--require-key", "require_key", Tr("ask for a key on this machine's own addresses too"));
+  flag("--strict", "strict", Tr("refuse fields that no API has"));
+  setting("--threads", "engine.threads", Tr("threads; 0: all that this process may use"))
       ->check(CLI::Range(0, 256));
-  command->add_option("--context", options->context_tokens, Tr("most tokens of one sequence"))
+  setting("--context", "engine.context_tokens", Tr("most tokens of one sequence"))
       ->check(CLI::Range(1, 1 << 24));
-  command
-      ->add_option("--activations", options->activations,
-                   Tr("int8, or f32: exact and slower, as other implementations compute"))
+  setting("--activations", "engine.activations",
+          Tr("int8, or f32: exact and slower, as other implementations compute"))
       ->check(CLI::IsMember({"int8", "f32"}));
+  command->add_option_function<std::vector<std::string>>(
+      "--set",
+      [options](const std::vector<std::string>& pairs) {
+        for (const std::string& pair : pairs) {
+          const std::size_t equals = std::min(pair.find('='), pair.size());
+          options->settings.emplace_back(pair.substr(0, equals),
+                                         pair.substr(std::min(equals + 1, pair.size())));
+        }
+      },
+      Tr("KEY=VALUE: any setting of the configuration, may be repeated"));
+  command->add_flag("--check", options->check,
+                    Tr("read the configuration, say what is wrong with it, and end"));
+  command->add_flag("--print-config", options->print_config,
+                    Tr("print a configuration with every setting, explained, and end"));
   command->callback([options, &chosen] { chosen = [options] { return Serve(*options); }; });
 }
 

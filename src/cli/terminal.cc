@@ -22,6 +22,8 @@ extern "C" void OnInterrupt(int signal) {
   stop_flag.Set();
 }
 
+bool ends_by_stopping = false;
+
 // Text of documents, models and file names must not steer the user's terminal: control characters
 // other than line ends and tabs are shown as '?'.
 std::string ForTerminal(std::string_view text) {
@@ -34,6 +36,14 @@ std::string ForTerminal(std::string_view text) {
 }
 
 }  // namespace
+
+void EndByStopping() {
+  ends_by_stopping = true;
+}
+
+bool EndsByStopping() {
+  return ends_by_stopping;
+}
 
 void Out(std::string_view text) {
   static const bool terminal = isatty(STDOUT_FILENO) == 1;

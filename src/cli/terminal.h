@@ -26,6 +26,10 @@ bool StandardErrorIsTerminal();
 // The first Ctrl-C (or SIGTERM) sets the flag, the second ends the process at once.
 void InstallInterruptHandler();
 StopFlag& StopRequested();
+// For commands that run until they are stopped: being stopped is then no interruption, and the
+// status is the command's own.
+void EndByStopping();
+bool EndsByStopping();
 Error Interrupted();
 inline constexpr int kExitInterrupted = 130;
 

@@ -45,6 +45,7 @@ AnswerWriter::AnswerWriter(Parts parts)
       opened_(parts_.n_choices),
       choices_(parts_.n_choices) {
   parts_.call.headers.emplace_back("x-tatara-receipt", parts_.id);
+  parts_.call.facts->model = parts_.model;
 }
 
 Json AnswerWriter::Frame(bool chunk) const {
@@ -81,6 +82,7 @@ void AnswerWriter::Delta(int choice, const assistant::AnswerDelta& delta) {
 }
 
 void AnswerWriter::Ended(assistant::Choice choice) {
+  parts_.call.facts->finish_reasons.push_back(choice.finish_reason);
   if (parts_.wish.stream) {
     Open(choice.index);
     WriteChunk(EndChunk(choice));
@@ -98,6 +100,9 @@ void AnswerWriter::Done(Result<assistant::Usage> usage) {
     exchange.Write(SseEvent(ErrorResponse(error).body));
     return exchange.EndStream();
   }
+  parts_.call.facts->prompt_tokens = usage->prompt_tokens;
+  parts_.call.facts->cached_tokens = usage->cached_tokens;
+  parts_.call.facts->completion_tokens = usage->completion_tokens;
   const Json more = {{"seed", seed}, {"receipt", parts_.id}};
   if (!parts_.wish.stream) {
     Json answer = Frame(/*chunk=*/false);
@@ -121,6 +126,12 @@ void AnswerWriter::Done(Result<assistant::Usage> usage) {
 
 void Generate(const ApiCall& call, assistant::GenerateCall request,
               std::shared_ptr<AnswerWriter> writer) {
+  RequestFacts& facts = *call.facts;
+  facts.answer_id = request.id;
+  facts.samples = true;
+  facts.temperature = request.sampling.temperature;
+  facts.top_p = request.sampling.top_p;
+  facts.tokens_max = request.tokens_max;
   auto running = call.context->service->Generate(
       std::move(request), std::make_shared<PostingSink>(call.exchange, writer));
   if (!running.ok()) return call.Fail(ApiErrorOf(running.error()));

@@ -8,19 +8,21 @@
 #include "console.h"
 #include "tatara/base/json_nesting.h"
 #include "tatara/base/philox.h"
+#include "watched_exchange.h"
 
 namespace tatara::server {
 namespace {
 
 constexpr std::size_t kIgnoredNamesMax = 32;
+constexpr std::string_view kTooManyOfKey = "too_many_requests_of_key";
 
-struct Route {
+struct RouteRow {
   std::string_view method;
   std::string_view path;  // ending in '/': a prefix of more
   void (*endpoint)(ApiCall);
   bool open = false;  // to everybody, key or none
 };
-constexpr Route kRoutes[] = {
+constexpr RouteRow kRoutes[] = {
     {"GET", "/health", Health, true},
     {"GET", "/ready", Ready, true},
     {"GET", "/metrics", Metrics},
@@ -48,7 +50,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/conversations/search", SearchConversations},
 };
 
-bool Matches(const Route& route, std::string_view path) {
+bool Matches(const RouteRow& route, std::string_view path) {
   return route.path.ends_with('/') ? path.starts_with(route.path) && path.size() > route.path.size()
                                    : path == route.path;
 }
@@ -89,12 +91,12 @@ std::string HeaderList(const std::vector<std::string>& names) {
 
 std::vector<RouteFacts> Routes() {
   std::vector<RouteFacts> facts;
-  for (const Route& route : kRoutes) facts.push_back({route.method, route.path, route.open});
+  for (const RouteRow& route : kRoutes) facts.push_back({route.method, route.path, route.open});
   return facts;
 }
 
 bool IsOpenRoute(std::string_view method, std::string_view path) {
-  return std::any_of(std::begin(kRoutes), std::end(kRoutes), [&](const Route& route) {
+  return std::any_of(std::begin(kRoutes), std::end(kRoutes), [&](const RouteRow& route) {
     return route.method == method && route.path == path.substr(0, path.find('{')) && route.open;
   });
 }
@@ -109,6 +111,12 @@ void ApiCall::Answer(const Json& json) const {
 
 void ApiCall::Fail(const ApiError& error) const {
   HttpResponse response = ErrorResponse(error);
+  if (error.status == 429) {
+    const bool of_key = error.code == kTooManyOfKey;
+    response.headers.emplace_back(
+        "Retry-After",
+        fmt::format("{}", context->stats->RetryAfterSeconds(of_key ? &caller : nullptr)));
+  }
   response.headers.insert(response.headers.end(), headers.begin(), headers.end());
   exchange->Send(std::move(response));
 }
@@ -133,7 +141,7 @@ bool ApiCall::Check(const Fields& fields) {
 namespace {
 
 struct Found {
-  const Route* route = nullptr;
+  const RouteRow* route = nullptr;
   std::string allowed;  // methods of this path
 };
 
@@ -141,7 +149,7 @@ Found FindRoute(const HttpRequest& request) {
   Found found;
   const std::string_view method =
       request.method == "HEAD" ? "GET" : std::string_view(request.method);
-  for (const Route& each : kRoutes) {
+  for (const RouteRow& each : kRoutes) {
     if (!Matches(each, request.path)) continue;
     if (each.method == method) found.route = &each;
     found.allowed += (found.allowed.empty() ? "" : ", ") + std::string(each.method);
@@ -149,7 +157,7 @@ Found FindRoute(const HttpRequest& request) {
   return found;
 }
 
-void CallEndpoint(const Route& route, ApiCall& call) {
+void CallEndpoint(const RouteRow& route, ApiCall& call) {
   const HttpRequest& request = call.exchange->request();
   if (route.path.ends_with('/')) call.rest = request.path.substr(route.path.size());
   if (route.method == "POST" || route.method == "PUT" || route.method == "PATCH") {
@@ -164,13 +172,38 @@ void CallEndpoint(const Route& route, ApiCall& call) {
 
 }  // namespace
 
+namespace {
+
+// Whether the request may go on to its route; answered where not.
+bool ComesIn(ApiCall& call, const Found& found) {
+  const ServerOptions& options = *call.context->options;
+  auto caller = Admit(options, *call.context->sessions, call.exchange->request(), call.origin);
+  const bool open = found.route != nullptr && found.route->open;
+  if (!caller && !open) {
+    call.headers.emplace_back("WWW-Authenticate", "Bearer");
+    call.Fail({.status = 401,
+               .message = "this server wants a key: Authorization: Bearer KEY",
+               .code = "invalid_api_key"});
+    return false;
+  }
+  if (caller) call.caller = std::move(*caller);
+  call.facts->caller = call.caller;
+  if (!open && !call.context->stats->Enter(call.caller, options.requests_per_key_max)) {
+    call.Fail({.status = 429,
+               .message = fmt::format("this key has {} requests in flight, the most it may have",
+                                      options.requests_per_key_max),
+               .code = std::string(kTooManyOfKey)});
+    return false;
+  }
+  call.counted->store(!open);
+  return true;
+}
+
 // The order matters: a name that is not ours is told nothing; a foreign page nothing but that; a
 // preflight carries no key; without a key nobody learns which paths there are.
-void HandleRequest(std::shared_ptr<const ApiContext> context, std::shared_ptr<Exchange> exchange) {
-  const HttpRequest& request = exchange->request();
-  const ServerOptions& options = *context->options;
-  ApiCall call{.exchange = exchange, .context = context, .body = Json::object()};
-  call.headers.emplace_back("x-request-id", FreshId());
+void Route(ApiCall& call) {
+  const HttpRequest& request = call.exchange->request();
+  const ServerOptions& options = *call.context->options;
   if (!HostIsOurs(options, request.Header("host"))) {
     return call.Fail({.status = 421,
                       .message = "this server is not known by the name that Host gives; names are "
@@ -181,25 +214,45 @@ void HandleRequest(std::shared_ptr<const ApiContext> context, std::shared_ptr<Ex
     return call.Fail({.status = 403, .message = "requests of other sites' pages are refused"});
   }
   if (call.origin == OriginKind::kAllowed) {
-    if (request.method == "OPTIONS") return exchange->Send(PreflightAnswer(request));
+    if (request.method == "OPTIONS") return call.exchange->Send(PreflightAnswer(request));
     for (auto& header : CorsHeaders(request)) call.headers.push_back(std::move(header));
   }
+  call.facts->route = "page";
   if (ServeConsole(call)) return;
+  call.facts->route = {};
   const Found found = FindRoute(request);
-  auto caller = Admit(options, *context->sessions, request, call.origin);
-  if (!caller && !(found.route != nullptr && found.route->open)) {
-    call.headers.emplace_back("WWW-Authenticate", "Bearer");
-    return call.Fail({.status = 401,
-                      .message = "this server wants a key: Authorization: Bearer KEY",
-                      .code = "invalid_api_key"});
+  if (found.route != nullptr) call.facts->route = found.route->path;
+  // Who signs in sends a key, and no log holds one.
+  if (options.log_bodies && call.facts->route != "/v1/session") {
+    call.facts->body = request.body.substr(0, kLoggedBodyBytesMax);
   }
-  if (caller) call.caller = std::move(*caller);
+  if (!ComesIn(call, found)) return;
   if (found.route == nullptr && !found.allowed.empty()) {
     call.headers.emplace_back("Allow", found.allowed);
     return call.Fail({.status = 405, .message = fmt::format("this path takes {}", found.allowed)});
   }
   if (found.route == nullptr) return call.Fail({.status = 404, .message = "there is no such path"});
   CallEndpoint(*found.route, call);
+}
+
+}  // namespace
+
+void HandleRequest(std::shared_ptr<const ApiContext> context, std::shared_ptr<Exchange> exchange) {
+  const auto counted = std::make_shared<std::atomic<bool>>(false);
+  const auto watched = std::make_shared<WatchedExchange>(
+      std::move(exchange), [context, counted](const RequestFacts& facts) {
+        if (counted->exchange(false)) context->stats->Leave(facts.caller);
+        context->stats->Count(facts);
+        if (context->options->on_request) context->options->on_request(facts);
+      });
+  ApiCall call{.exchange = watched,
+               .context = context,
+               .body = Json::object(),
+               .facts = watched->facts,
+               .counted = counted};
+  call.facts->id = FreshId();
+  call.headers.emplace_back("x-request-id", call.facts->id);
+  Route(call);
 }
 
 }  // namespace tatara::server

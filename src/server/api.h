@@ -2,7 +2,9 @@
 // Thread safety: handlers of one exchange never run at the same time, different ones do.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,10 +13,17 @@
 #include "access.h"
 #include "http.h"
 #include "json_fields.h"
+#include "server_stats.h"
 #include "tatara/assistant/history.h"
 #include "tatara/assistant/service.h"
 
 namespace tatara::server {
+
+// Of the connections; empty where there are none.
+struct HttpCounts {
+  std::function<int()> connections;
+  std::function<std::int64_t()> connections_refused;
+};
 
 // What all requests share. Immutable: a change of settings makes the next one.
 struct ApiContext {
@@ -23,6 +32,8 @@ struct ApiContext {
   bool strict = false;
   std::shared_ptr<const ServerOptions> options = std::make_shared<const ServerOptions>();
   std::shared_ptr<Sessions> sessions = std::make_shared<Sessions>();
+  std::shared_ptr<ServerStats> stats = std::make_shared<ServerStats>();
+  std::shared_ptr<const HttpCounts> http = std::make_shared<const HttpCounts>();
 };
 
 // A request on its way through an endpoint.
@@ -34,6 +45,9 @@ struct ApiCall {
   Json body;         // an object; empty for GET
   std::string rest;  // of the path, behind the route's prefix
   Headers headers;   // that the answer carries
+  // What logs, metrics and traces will say of it; endpoints that use a model add what they know.
+  std::shared_ptr<RequestFacts> facts = std::make_shared<RequestFacts>();
+  std::shared_ptr<std::atomic<bool>> counted;  // among the requests of its key that are in flight
 
   void Answer(const Json& json) const;
   void Fail(const ApiError& error) const;

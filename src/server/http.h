@@ -4,6 +4,7 @@
 // at the same time.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,6 +24,7 @@ struct HttpRequest {
   std::string path;  // without query, as sent
   Headers headers;   // names in lower case
   std::string body;
+  std::string peer;  // address of the other end
   // The only value of a header; empty where it is absent. Of several the first.
   std::string_view Header(std::string_view name) const;
 };
@@ -62,6 +64,10 @@ class HttpServer {
   virtual ~HttpServer() = default;
   virtual int port() const = 0;
   virtual int connections() const = 0;
+  virtual std::int64_t connections_refused() const = 0;
+  // Takes over the limits of `options` and reads the TLS files again; connections that are there
+  // keep their certificate.
+  virtual Result<> Reload(const ServerOptions& options) = 0;
   virtual void Stop() = 0;
 };
 

@@ -12,17 +12,19 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <chrono>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <thread>
 
 #include "http.h"
+#include "stream.h"
+#include "tls.h"
 
 namespace tatara::server {
 namespace {
@@ -35,9 +37,21 @@ using ErrorCode = beast::error_code;
 
 constexpr std::size_t kReadBytes = 8192;
 constexpr double kLingerSeconds = 2;
+constexpr int kConnectionsPerAddressMax = 256;
+constexpr int kNetworkBytes = 8;  // of an IPv6 address: what one site has
 
 std::chrono::nanoseconds Seconds(double seconds) {
   return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
+}
+
+// The addresses that count as one: of IPv6 the /64, since a site has that many at will.
+std::string AddressGroup(const std::string& peer) {
+  ErrorCode error;
+  const auto address = asio::ip::make_address(peer, error);
+  if (error || !address.is_v6()) return peer;
+  auto bytes = address.to_v6().to_bytes();
+  std::fill(bytes.begin() + kNetworkBytes, bytes.end(), 0);
+  return asio::ip::address_v6(bytes).to_string();
 }
 
 class Session;
@@ -48,7 +62,10 @@ struct Shared {
   std::mutex mutex;
   std::set<Session*> sessions;
   std::vector<std::shared_ptr<Session>> leaving;
-  ServerOptions options;
+  std::map<std::string, int> connections_by_address;  // under the mutex
+  std::atomic<std::shared_ptr<const ServerOptions>> options;
+  std::atomic<std::shared_ptr<asio::ssl::context>> tls;
+  std::atomic<std::int64_t> refused{0};
   Handler handler;
   RefusalMaker refusal;
   std::atomic<int> connections{0};
@@ -58,17 +75,35 @@ struct Shared {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Tcp::socket socket, std::shared_ptr<Shared> shared)
-      : shared_(std::move(shared)), stream_(std::move(socket)) {
+  Session(Tcp::socket socket, std::string peer, std::shared_ptr<Shared> shared)
+      : shared_(std::move(shared)),
+        options_(shared_->options.load()),
+        peer_(std::move(peer)),
+        stream_(std::move(socket), shared_->tls.load()),
+        idle_timer_(stream_.get_executor()) {
     const std::lock_guard lock(shared_->mutex);
     shared_->sessions.insert(this);
     ++shared_->connections;
+    ++shared_->connections_by_address[AddressGroup(peer_)];
   }
   ~Session() {
     if (responding_) --shared_->busy;
     const std::lock_guard lock(shared_->mutex);
     shared_->sessions.erase(this);
     --shared_->connections;
+    const auto it = shared_->connections_by_address.find(AddressGroup(peer_));
+    if (--it->second == 0) shared_->connections_by_address.erase(it);
+  }
+  static bool MayConnect(Shared& shared, const std::string& peer) {
+    const auto options = shared.options.load();
+    int most = options->connections_per_address_max;
+    if (most == 0) {
+      most = IsLoopback(options->host) ? options->connections_max : kConnectionsPerAddressMax;
+    }
+    const std::lock_guard lock(shared.mutex);
+    const auto it = shared.connections_by_address.find(AddressGroup(peer));
+    return shared.connections < options->connections_max &&
+           (it == shared.connections_by_address.end() || it->second < most);
   }
   // At the end of the server: whoever is still there is left.
   static void LeaveAll(Shared& shared) {
@@ -81,14 +116,18 @@ class Session : public std::enable_shared_from_this<Session> {
     }
   }
   void Start() {
-    asio::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->ReadFirst(); });
+    asio::dispatch(stream_.get_executor(), [self = shared_from_this()] {
+      self->stream_.is_tls() ? self->Handshake() : self->ReadFirst();
+    });
   }
 
  private:
   friend class SessionExchange;
   using Parser = http::request_parser<http::string_body>;
 
+  void Handshake();
   void ReadFirst();
+  void WaitForFirst();
   void ReadHeader();
   void ReadBody();
   void Handle();
@@ -107,8 +146,11 @@ class Session : public std::enable_shared_from_this<Session> {
   void Write(std::string_view bytes);
   void EndStream();
 
-  const std::shared_ptr<Shared> shared_;  // outlives the stream
-  beast::tcp_stream stream_;
+  const std::shared_ptr<Shared> shared_;          // outlives the stream
+  std::shared_ptr<const ServerOptions> options_;  // as of the request's first byte
+  const std::string peer_;
+  AnyStream stream_;
+  asio::steady_timer idle_timer_;  // for WaitForFirst
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::string pending_, sending_;  // answers' bytes: to be sent, and being sent
@@ -118,6 +160,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool whole_ = false;  // the answer's last byte is in pending_
   bool writing_ = false;
   bool watching_ = false;
+  bool waiting_ = false;  // under TLS: the watch's read is the next request's first
   bool closed_ = false;
   bool keep_alive_ = true;
   bool streaming_ = false, chunked_ = false, head_only_ = false;
@@ -177,13 +220,23 @@ class SessionExchange final : public Exchange,
   const HttpRequest request_;
 };
 
+void Session::Handshake() {
+  stream_.tcp().expires_after(Seconds(options_->header_seconds));
+  stream_.async_handshake([self = shared_from_this()](ErrorCode error) {
+    if (error) return self->Close();
+    self->ReadFirst();
+  });
+}
+
 void Session::ReadFirst() {
   if (closed_) return;
+  options_ = shared_->options.load();
   parser_.emplace();
-  parser_->header_limit(static_cast<std::uint32_t>(shared_->options.header_bytes_max));
-  parser_->body_limit(shared_->options.body_bytes_max);
+  parser_->header_limit(static_cast<std::uint32_t>(options_->header_bytes_max));
+  parser_->body_limit(options_->body_bytes_max);
+  if (watching_ && stream_.is_tls()) return WaitForFirst();
   if (buffer_.size() > 0) return ReadHeader();  // a request sent ahead
-  stream_.expires_after(Seconds(shared_->options.idle_seconds));
+  stream_.tcp().expires_after(Seconds(options_->idle_seconds));
   stream_.async_read_some(buffer_.prepare(kReadBytes),
                           [self = shared_from_this()](ErrorCode error, std::size_t n) {
                             if (error) return self->Close();
@@ -192,8 +245,18 @@ void Session::ReadFirst() {
                           });
 }
 
+// A read under TLS can not be taken back, so the one that watched for the end goes on as this
+// request's first, with a time of its own.
+void Session::WaitForFirst() {
+  waiting_ = true;
+  idle_timer_.expires_after(Seconds(options_->idle_seconds));
+  idle_timer_.async_wait([self = shared_from_this()](ErrorCode stopped) {
+    if (!stopped && self->waiting_) self->Close();
+  });
+}
+
 void Session::ReadHeader() {
-  stream_.expires_after(Seconds(shared_->options.header_seconds));
+  stream_.tcp().expires_after(Seconds(options_->header_seconds));
   http::async_read_header(
       stream_, buffer_, *parser_, [self = shared_from_this()](ErrorCode error, std::size_t) {
         if (error) return self->RefuseRequest(error);
@@ -210,7 +273,7 @@ void Session::ReadHeader() {
 }
 
 void Session::ReadBody() {
-  stream_.expires_after(Seconds(shared_->options.body_seconds));
+  stream_.tcp().expires_after(Seconds(options_->body_seconds));
   http::async_read(stream_, buffer_, *parser_,
                    [self = shared_from_this()](ErrorCode error, std::size_t) {
                      if (error) return self->RefuseRequest(error);
@@ -230,6 +293,7 @@ void Session::Handle() {
     request.headers.emplace_back(std::move(name), std::string(field.value()));
   }
   request.body = std::move(message.body());
+  request.peer = peer_;
   keep_alive_ = message.keep_alive();
   chunked_ = message.version() >= 11;
   head_only_ = message.method() == http::verb::head;
@@ -237,7 +301,7 @@ void Session::Handle() {
   responding_ = true;
   ++serial_;
   ++shared_->busy;
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   WatchForGone();
   shared_->handler(std::make_shared<SessionExchange>(shared_from_this(), std::move(request)));
 }
@@ -269,9 +333,24 @@ void Session::RefuseRequest(const ErrorCode& error) {
 }
 
 // Nothing is read while a request is answered, so the end of the connection is asked for apart.
+// Under TLS the end is a message among others, and only a read finds it.
 void Session::WatchForGone() {
   if (watching_ || buffer_.size() > 0) return;
   watching_ = true;
+  if (stream_.is_tls()) {
+    stream_.async_read_some(buffer_.prepare(kReadBytes),
+                            [self = shared_from_this()](ErrorCode error, std::size_t n) {
+                              self->watching_ = false;
+                              if (self->closed_) return;
+                              if (!error) self->buffer_.commit(n);
+                              if (std::exchange(self->waiting_, false)) {
+                                self->idle_timer_.cancel();
+                                return error ? self->Close() : self->ReadHeader();
+                              }
+                              if (error) self->Gone();
+                            });
+    return;
+  }
   stream_.socket().async_wait(Tcp::socket::wait_read, [self = shared_from_this(),
                                                        serial = serial_](ErrorCode error) {
     self->watching_ = false;
@@ -298,14 +377,19 @@ void Session::Close() {
   closed_ = true;
   ErrorCode ignored;
   stream_.socket().shutdown(Tcp::socket::shutdown_both, ignored);
-  stream_.close();
+  stream_.tcp().close();
+  idle_timer_.cancel();
 }
 
 // A close with bytes unread would make the client's system drop our answer.
 void Session::Linger() {
+  if (stream_.is_tls()) {
+    stream_.tcp().expires_after(Seconds(kLingerSeconds));
+    return stream_.async_shutdown([self = shared_from_this()](ErrorCode) { self->Close(); });
+  }
   ErrorCode ignored;
   stream_.socket().shutdown(Tcp::socket::shutdown_send, ignored);
-  stream_.expires_after(Seconds(kLingerSeconds));
+  stream_.tcp().expires_after(Seconds(kLingerSeconds));
   const auto discard = [](const auto& again, std::shared_ptr<Session> self) -> void {
     self->buffer_.clear();
     Session& session = *self;
@@ -321,8 +405,9 @@ void Session::Linger() {
 std::string Session::Head(int status, std::string_view content_type, const Headers& headers,
                           std::optional<std::size_t> length) {
   if (shared_->draining) keep_alive_ = false;
-  std::string head = fmt::format("HTTP/1.1 {} {}\r\nServer: tatara\r\nContent-Type: {}\r\n", status,
-                                 StatusText(status), content_type);
+  std::string head =
+      fmt::format("HTTP/1.1 {} {}\r\nServer: tatara\r\n", status, StatusText(status));
+  if (status != 204) head += fmt::format("Content-Type: {}\r\n", content_type);
   head += "X-Content-Type-Options: nosniff\r\n";
   for (const auto& [name, value] : headers) head += fmt::format("{}: {}\r\n", name, value);
   if (status == 304) {  // has no body; a length would be that of the answer left out
@@ -365,7 +450,7 @@ void Session::EndStream() {
 
 void Session::Append(std::string bytes) {
   pending_ += bytes;
-  if (pending_.size() > shared_->options.unsent_bytes_max && !whole_) return Gone();
+  if (pending_.size() > options_->unsent_bytes_max && !whole_) return Gone();
   Flush();
 }
 
@@ -377,12 +462,12 @@ void Session::Flush() {
   }
   sending_ = std::exchange(pending_, {});
   writing_ = true;
-  stream_.expires_after(Seconds(shared_->options.write_seconds));
+  stream_.tcp().expires_after(Seconds(options_->write_seconds));
   asio::async_write(stream_, asio::buffer(sending_),
                     [self = shared_from_this()](ErrorCode error, std::size_t) {
                       self->writing_ = false;
                       if (error) return self->Gone();
-                      self->stream_.expires_never();
+                      self->stream_.tcp().expires_never();
                       self->Flush();
                     });
 }
@@ -392,7 +477,7 @@ void Session::FinishResponse() {
   gone_ = nullptr;
   --shared_->busy;
   if (!keep_alive_) return Linger();
-  if (watching_) {
+  if (watching_ && !stream_.is_tls()) {
     ErrorCode ignored;
     stream_.socket().cancel(ignored);  // only the watch is outstanding here
   }
@@ -403,14 +488,17 @@ class BeastServer final : public HttpServer {
  public:
   BeastServer(const ServerOptions& options, Handler handler, RefusalMaker refusal)
       : shared_(std::make_shared<Shared>()), acceptor_(asio::make_strand(shared_->io)) {
-    shared_->options = options;
+    shared_->options = std::make_shared<const ServerOptions>(options);
     shared_->handler = std::move(handler);
     shared_->refusal = std::move(refusal);
   }
   ~BeastServer() override { Stop(); }
 
   Result<> Listen() {
-    const ServerOptions& options = shared_->options;
+    const auto held = shared_->options.load();
+    const ServerOptions& options = *held;
+    TATARA_TRY(const auto tls, LoadTls(options));
+    shared_->tls = tls;
     ErrorCode error;
     const auto address =
         asio::ip::make_address(options.host == "localhost" ? "127.0.0.1" : options.host, error);
@@ -433,6 +521,13 @@ class BeastServer final : public HttpServer {
 
   int port() const override { return port_; }
   int connections() const override { return shared_->connections; }
+  std::int64_t connections_refused() const override { return shared_->refused; }
+  Result<> Reload(const ServerOptions& options) override {
+    TATARA_TRY(const auto tls, LoadTls(options));
+    if (tls) shared_->tls = tls;
+    shared_->options = std::make_shared<const ServerOptions>(options);
+    return Ok{};
+  }
 
   void Stop() override {
     if (threads_.empty()) return;
@@ -441,7 +536,8 @@ class BeastServer final : public HttpServer {
       ErrorCode ignored;
       acceptor_.close(ignored);
     });
-    const auto until = std::chrono::steady_clock::now() + Seconds(shared_->options.drain_seconds);
+    const auto until =
+        std::chrono::steady_clock::now() + Seconds(shared_->options.load()->drain_seconds);
     while (shared_->busy > 0 && std::chrono::steady_clock::now() < until) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -458,24 +554,26 @@ class BeastServer final : public HttpServer {
 
  private:
   void Accept() {
-    acceptor_.async_accept(asio::make_strand(shared_->io),
-                           [this](ErrorCode error, Tcp::socket socket) {
-                             if (error == asio::error::operation_aborted || shared_->draining)
-                               return;
-                             if (error) {  // out of descriptors, mostly: others will end
-                               retry_.expires_after(std::chrono::milliseconds(50));
-                               retry_.async_wait([this](ErrorCode stopped) {
-                                 if (!stopped) Accept();
-                               });
-                               return;
-                             }
-                             if (shared_->connections < shared_->options.connections_max) {
-                               ErrorCode ignored;
-                               socket.set_option(Tcp::no_delay(true), ignored);
-                               std::make_shared<Session>(std::move(socket), shared_)->Start();
-                             }  // else it is closed here
-                             Accept();
-                           });
+    acceptor_.async_accept(
+        asio::make_strand(shared_->io), [this](ErrorCode error, Tcp::socket socket) {
+          if (error == asio::error::operation_aborted || shared_->draining) return;
+          if (error) {  // out of descriptors, mostly: others will end
+            retry_.expires_after(std::chrono::milliseconds(50));
+            retry_.async_wait([this](ErrorCode stopped) {
+              if (!stopped) Accept();
+            });
+            return;
+          }
+          ErrorCode ignored;
+          const std::string peer = socket.remote_endpoint(ignored).address().to_string();
+          if (!ignored && Session::MayConnect(*shared_, peer)) {
+            socket.set_option(Tcp::no_delay(true), ignored);
+            std::make_shared<Session>(std::move(socket), peer, shared_)->Start();
+          } else {  // it is closed here
+            ++shared_->refused;
+          }
+          Accept();
+        });
   }
 
   const std::shared_ptr<Shared> shared_;

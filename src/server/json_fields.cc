@@ -56,7 +56,6 @@ HttpResponse ErrorResponse(const ApiError& error) {
                           {"type", TypeOf(error.status)},
                           {"param", or_null(error.param)},
                           {"code", or_null(error.code)}}}});
-  if (error.status == 429) response.headers.emplace_back("Retry-After", "1");
   return response;
 }
 

@@ -1,5 +1,8 @@
 #include "tatara/server/server.h"
 
+#include <atomic>
+#include <utility>
+
 #include "api.h"
 
 namespace tatara::server {
@@ -8,45 +11,73 @@ namespace {
 class ServerImpl final : public Server {
  public:
   ServerImpl(assistant::Service& service, const ServerOptions& options)
-      : context_(std::make_shared<const ApiContext>(
-            ApiContext{.service = &service,
-                       .strict = options.strict,
-                       .options = std::make_shared<const ServerOptions>(options),
-                       .sessions = std::make_shared<Sessions>()})),
-        host_(options.host) {}
+      : options_(options), service_(service) {}
   ~ServerImpl() override { Stop(); }
 
-  Result<> Listen(const ServerOptions& options) {
-    if (!options.history_folder.empty()) {
-      TATARA_TRY(history_, assistant::History::Open({.folder = options.history_folder,
-                                                     .bytes_max = options.history_bytes_max}));
-      ApiContext with_history = *context_;
-      with_history.history = history_.get();
-      context_ = std::make_shared<const ApiContext>(std::move(with_history));
+  Result<> Listen() {
+    if (!options_.history_folder.empty()) {
+      TATARA_TRY(history_, assistant::History::Open({.folder = options_.history_folder,
+                                                     .bytes_max = options_.history_bytes_max}));
     }
+    context_ = MakeContext();
     TATARA_TRY(http_,
                HttpServer::Start(
-                   options,
+                   options_,
                    [this](std::shared_ptr<Exchange> exchange) {
-                     HandleRequest(context_, std::move(exchange));
+                     HandleRequest(context_.load(), std::move(exchange));
                    },
                    [](int status, std::string_view message) {
                      return ErrorResponse({.status = status, .message = std::string(message)});
                    }));
     return Ok{};
   }
+  Result<> Reload(const ServerOptions& wanted) override {
+    ServerOptions next = wanted;
+    next.host = options_.host;
+    next.port = options_.port;
+    next.keys = options_.keys;
+    next.require_key = options_.require_key;
+    next.n_threads = options_.n_threads;
+    next.cookies_secure = options_.cookies_secure;
+    next.tls_certificate = options_.tls_certificate;
+    next.tls_key = options_.tls_key;
+    next.on_request = options_.on_request;
+    next.history_folder = options_.history_folder;
+    next.history_bytes_max = options_.history_bytes_max;
+    TATARA_RETURN_IF_ERROR(http_->Reload(next));
+    options_ = std::move(next);
+    context_ = MakeContext();
+    return Ok{};
+  }
   int port() const override { return http_->port(); }
   std::string address() const override {
-    const bool v6 = host_.find(':') != std::string::npos;
-    return "http://" + (v6 ? "[" + host_ + "]" : host_) + ":" + std::to_string(port());
+    const bool v6 = options_.host.find(':') != std::string::npos;
+    return (options_.tls_certificate.empty() ? "http://" : "https://") +
+           (v6 ? "[" + options_.host + "]" : options_.host) + ":" + std::to_string(port());
   }
   void Stop() override {
     if (http_) http_->Stop();
   }
 
  private:
-  std::shared_ptr<const ApiContext> context_;
-  const std::string host_;
+  std::shared_ptr<const ApiContext> MakeContext() {
+    return std::make_shared<const ApiContext>(
+        ApiContext{.service = &service_,
+                   .history = history_.get(),
+                   .strict = options_.strict,
+                   .options = std::make_shared<const ServerOptions>(options_),
+                   .sessions = sessions_,
+                   .stats = stats_,
+                   .http = std::make_shared<const HttpCounts>(HttpCounts{
+                       .connections = [this] { return http_->connections(); },
+                       .connections_refused = [this] { return http_->connections_refused(); }})});
+  }
+
+  ServerOptions options_;
+  assistant::Service& service_;
+  const std::shared_ptr<Sessions> sessions_ = std::make_shared<Sessions>();
+  const std::shared_ptr<ServerStats> stats_ = std::make_shared<ServerStats>();
+  std::atomic<std::shared_ptr<const ApiContext>> context_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<assistant::History> history_;  // its thread answers to http_: it ends first
 };
@@ -63,7 +94,7 @@ Result<std::unique_ptr<Server>> Server::Start(assistant::Service& service, Serve
     return Refuse("{0} can be reached from other machines; a key is needed there", options.host);
   }
   auto server = std::make_unique<ServerImpl>(service, options);
-  TATARA_RETURN_IF_ERROR(server->Listen(options));
+  TATARA_RETURN_IF_ERROR(server->Listen());
   return std::unique_ptr<Server>(std::move(server));
 }
 

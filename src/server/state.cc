@@ -78,6 +78,17 @@ class MetricsText {
   std::string text_;
 };
 
+std::string ConnectionsText(const HttpCounts& http) {
+  if (!http.connections) return {};
+  return fmt::format(
+      "# HELP tatara_http_connections Connections that are open.\n"
+      "# TYPE tatara_http_connections gauge\ntatara_http_connections {}\n"
+      "# HELP tatara_http_connections_refused_total Connections beyond a limit, closed at once.\n"
+      "# TYPE tatara_http_connections_refused_total counter\n"
+      "tatara_http_connections_refused_total {}\n",
+      http.connections(), http.connections_refused());
+}
+
 }  // namespace
 
 void Health(ApiCall call) {
@@ -147,13 +158,16 @@ void Metrics(ApiCall call) {
               &State::time_to_first_token);
   text.Spread("time_per_output_token_seconds", "Mean time between a sequence's tokens.",
               &State::time_per_output_token);
+  text.Spread("inter_token_latency_seconds", "Between a sequence's tokens as a reader sees them.",
+              &State::inter_token);
   text.Spread("request_queue_time_seconds", "From the queue to the first pass.",
               &State::queue_time);
   text.Spread("e2e_request_latency_seconds", "From the queue to the last token.",
               &State::whole_time);
-  call.exchange->Send({.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                       .headers = call.headers,
-                       .body = text.Take()});
+  call.exchange->Send(
+      {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+       .headers = call.headers,
+       .body = text.Take() + call.context->stats->Text() + ConnectionsText(*call.context->http)});
 }
 
 }  // namespace tatara::server

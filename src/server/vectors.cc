@@ -120,11 +120,13 @@ void Embeddings(ApiCall call) {
   }
   if (!call.Check(fields)) return;
   if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));
+  call.facts->model = info->name;
   auto running = call.context->service->Embed(
       std::move(request),
       [call, base64, model = info->name](Result<assistant::EmbedAnswer> answer) {
         call.exchange->Post([call, base64, model, answer = std::move(answer)] {
           if (!answer.ok()) return call.Fail(ApiErrorOf(answer.error()));
+          call.facts->prompt_tokens = answer->prompt_tokens;
           call.Answer(EmbeddingsJson(*answer, model, base64));
         });
       });
@@ -145,11 +147,12 @@ void Rerank(ApiCall call) {
   if (!call.Check(fields)) return;
   const auto info = call.context->service->Find(request.model, assistant::ModelKind::kEmbeds);
   if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));
-  wish.model = info->name;
+  call.facts->model = wish.model = info->name;
   auto running = call.context->service->Rerank(
       std::move(request), [call, wish](Result<assistant::RerankAnswer> answer) {
         call.exchange->Post([call, wish, answer = std::move(answer)] {
           if (!answer.ok()) return call.Fail(ApiErrorOf(answer.error()));
+          call.facts->prompt_tokens = answer->prompt_tokens;
           call.Answer(RerankJson(*answer, wish));
         });
       });

@@ -222,6 +222,7 @@ struct ModelState {
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   std::int64_t finished = 0, cancelled = 0, failed = 0, turned_away = 0;
   Histogram time_to_first_token, time_per_output_token, queue_time, whole_time;  // seconds
+  Histogram inter_token;  // between pieces of text, which mostly are tokens
 };
 
 struct ReceiptState {

@@ -12,6 +12,7 @@
 
 #include "tatara/assistant/service.h"
 #include "tatara/base/error.h"
+#include "tatara/server/request_facts.h"
 
 namespace tatara::server {
 
@@ -45,8 +46,18 @@ struct ServerOptions {
   double session_idle_seconds = 12 * 3600;  // of the page's cookie; a week in any case
   bool cookies_secure = false;              // where browsers reach this server by https only
 
+  // Both or none: PEM files of the certificate (with those above it) and its private key, which
+  // others must not be able to read. TLS 1.2 and 1.3.
+  std::string tls_certificate, tls_key;
+
+  RequestObserver on_request;
+  bool log_bodies = false;  // RequestFacts::body is filled
+
   int n_threads = 2;  // of the HTTP layer
   int connections_max = 2048;
+  // From one address; of IPv6 one /64. 0: 256, and connections_max where host is on loopback.
+  int connections_per_address_max = 0;
+  int requests_per_key_max = 128;  // in flight; calls without a key have the service's bounds
   std::size_t header_bytes_max = 16U << 10;
   std::size_t body_bytes_max = 16U << 20;
   std::size_t unsent_bytes_max = 4U << 20;  // of a stream whose reader is slow; then it is ended
@@ -66,9 +77,16 @@ class Server {
 
   virtual int port() const = 0;
   virtual std::string address() const = 0;  // "http://127.0.0.1:8080"
+  // From now on: strict, hosts, cors_origins, session_idle_seconds, log_bodies and the limits of
+  // `options`; and the TLS files are read again. All else stays. Refused, and nothing changed,
+  // where those files can not be used.
+  virtual Result<> Reload(const ServerOptions& options) = 0;
   // No new connections; requests that run may end within drain_seconds; then all is closed.
   virtual void Stop() = 0;
 };
+
+// Whether TLS can be spoken with these files, as Start would say; Ok where none are named.
+Result<> CheckTlsFiles(const ServerOptions& options);
 
 // Whether this names the loopback interface: 127.0.0.0/8, ::1, localhost.
 bool IsLoopback(const std::string& host);
