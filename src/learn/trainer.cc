@@ -1,5 +1,7 @@
 #include "tatara/learn/trainer.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -29,6 +31,24 @@ void ForPieces(std::int64_t n, ThreadPool& pool, F body) {
   });
 }
 
+// Weights, two moments and the stack of gradients; activations of the largest pass; the batch.
+double MemoryBytes(const Recipe& recipe, const model::Trainable& trainable) {
+  const TrainingRecipe& t = recipe.training;
+  const double n_gradients = std::countr_zero(static_cast<unsigned>(t.virtual_shards)) + 1;
+  const double shard =
+      std::floor((static_cast<double>(t.batch) + t.virtual_shards - 1) / t.virtual_shards);
+  const double sequences =
+      recipe.run.micro_batch == 0 ? shard : std::min<double>(shard, recipe.run.micro_batch);
+  return 12.0 * static_cast<double>(trainable.n_values()) +
+         4.0 * n_gradients * static_cast<double>(trainable.n_gradient_values()) +
+         trainable.ActivationBytes(sequences * t.context, recipe.run.recompute) +
+         8.0 * t.batch * t.context;
+}
+
+double MachineBytes() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe, const TrainingData& data,
@@ -36,6 +56,13 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe, const Train
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, data));
   TATARA_TRY(trainer->trainable_,
              model::Trainable::Make(recipe.model, {.recompute = recipe.run.recompute}));
+  const double needed = MemoryBytes(recipe, *trainer->trainable_);
+  if (needed > MachineBytes()) {
+    return Refuse(
+        "recipe '{0}' needs about {1} GB of memory, this machine has {2} GB; a smaller "
+        "run.micro_batch or run.recompute = true take less",
+        recipe.name, std::floor(needed * 1e-9 + 1), std::floor(MachineBytes() * 1e-9));
+  }
   const std::int64_t n_window = std::int64_t{recipe.training.context} + 1;
   if (static_cast<std::int64_t>(data.training.size()) < n_window) {
     return Refuse("the training text has {0} tokens, less than one window of {1}",

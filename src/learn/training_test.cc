@@ -208,6 +208,17 @@ TEST_F(TrainingTest, DivergenceIsNamedAndTheCheckpointStays) {
   EXPECT_FALSE(ListCheckpoints(dir_.path() / "wild").empty());
 }
 
+TEST_F(TrainingTest, WhatTheMachineCanNotHoldIsRefusedBeforeItIsTried) {
+  for (const std::vector<std::string>& changes :
+       {std::vector<std::string>{"model.n_embd=131072", "model.n_ff=131072", "model.n_layers=2"},
+        {"training.batch=1048576", "model.n_ctx=1048576", "training.virtual_shards=1"}}) {
+    const auto result = Train("huge", changes);
+    ASSERT_FALSE(result.ok());
+    EXPECT_THAT(result.error().text(), HasSubstr("GB of memory"));
+    fs::remove_all(dir_.path() / "huge");
+  }
+}
+
 TEST_F(TrainingTest, AMissingTextSaysWhereToGetIt) {
   const auto result = Train("base", {"data.text=nowhere.txt", "data.source='a shelf'"});
   ASSERT_FALSE(result.ok());

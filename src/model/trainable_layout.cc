@@ -247,6 +247,16 @@ Metadata Trainable::Keys() const {
   return keys;
 }
 
+double Trainable::ActivationBytes(double n_positions, bool recompute) const {
+  const TrainableShape& s = shape();
+  const double n_embd = s.n_embd, n_ff = s.n_ff, n_layers = s.n_layers;
+  const double n_qkv = n_embd * (1 + 2.0 * s.n_kv_heads / s.n_heads);
+  // One layer's own state and, once more, its gradients; the stream before each layer; the ends.
+  const double layer = 4 * n_embd + n_qkv + 3 * n_ff;
+  const double floats = layer * ((recompute ? 1 : n_layers) + 1) + (n_layers + 5) * n_embd;
+  return 4 * floats * n_positions;
+}
+
 double Trainable::FlopsPerToken(double context) const {
   double products = 0;
   for (const Parameter& p : parameters()) {

@@ -109,6 +109,9 @@ class Trainable {
   // Multiply-adds, times two, of forward and backward products for one token; `context` keys seen
   // on average. 3 times those of the forward pass.
   double FlopsPerToken(double context) const;
+  // What a call on that many positions keeps inside, weights and gradients apart, within a few
+  // per cent.
+  double ActivationBytes(double n_positions, bool recompute) const;
 };
 
 }  // namespace tatara::model
