@@ -20,7 +20,8 @@ struct RouteRow {
   std::string_view method;
   std::string_view path;  // ending in '/': a prefix of more
   void (*endpoint)(ApiCall);
-  bool open = false;  // to everybody, key or none
+  bool open = false;             // to everybody, key or none
+  std::string_view ending = "";  // of a path behind a prefix
 };
 constexpr RouteRow kRoutes[] = {
     {"GET", "/health", Health, true},
@@ -45,14 +46,21 @@ constexpr RouteRow kRoutes[] = {
     {"POST", "/v1/conversations", CreateConversation},
     {"DELETE", "/v1/conversations", DeleteConversations},
     {"GET", "/v1/conversations/", GetConversation},
+    {"GET", "/v1/conversations/", GetConversation, false, "/export.md"},
+    {"GET", "/v1/conversations/", GetConversation, false, "/export.json"},
     {"POST", "/v1/conversations/", PostConversation},
+    {"POST", "/v1/conversations/", PostConversation, false, "/messages"},
     {"DELETE", "/v1/conversations/", DeleteConversation},
     {"POST", "/v1/conversations/search", SearchConversations},
 };
 
-bool Matches(const RouteRow& route, std::string_view path) {
-  return route.path.ends_with('/') ? path.starts_with(route.path) && path.size() > route.path.size()
-                                   : path == route.path;
+// How closely a route fits: a whole path more than a prefix with an ending, that more than a prefix
+// alone. 0: not at all.
+int Fit(const RouteRow& route, std::string_view path) {
+  if (!route.path.ends_with('/')) return path == route.path ? 3 : 0;
+  if (path.size() <= route.path.size() + route.ending.size()) return 0;
+  if (!path.starts_with(route.path) || !path.ends_with(route.ending)) return 0;
+  return route.ending.empty() ? 1 : 2;
 }
 
 std::optional<ApiError> ReadBody(const HttpRequest& request, Json& body) {
@@ -149,8 +157,10 @@ Found FindRoute(const HttpRequest& request) {
   Found found;
   const std::string_view method =
       request.method == "HEAD" ? "GET" : std::string_view(request.method);
+  int best = 1;
+  for (const RouteRow& each : kRoutes) best = std::max(best, Fit(each, request.path));
   for (const RouteRow& each : kRoutes) {
-    if (!Matches(each, request.path)) continue;
+    if (Fit(each, request.path) != best) continue;
     if (each.method == method) found.route = &each;
     found.allowed += (found.allowed.empty() ? "" : ", ") + std::string(each.method);
   }

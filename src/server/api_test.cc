@@ -108,6 +108,42 @@ TEST_F(Api, WrongFieldsAreNamedByTheirPath) {
   EXPECT_EQ(Param("/detokenize", R"({"tokens":[1,99999999999]})"), "tokens[1]");
 }
 
+TEST_F(Api, NumbersBeyondSenseAreRefusedByTheirPath) {
+  Start();
+  const std::string body_start = R"({"messages":[{"role":"user","content":"x"}],)";
+  for (const std::string field :
+       {"temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty",
+        "repetition_penalty", "top_k", "n", "max_tokens", "seed", "top_logprobs"}) {
+    for (const char* value : {"-1e300", "1e300", "-1e18", "99999999999999999999", "true", "[1]"}) {
+      EXPECT_EQ(Param("/v1/chat/completions", body_start + '"' + field + "\":" + value + "}"),
+                field)
+          << value;
+    }
+    // No JSON, so nothing has a path: NaN and the infinities, also as overflow.
+    for (const char* value : {"NaN", "Infinity", "-Infinity", "nan", "inf", "1e999", "-1e999"}) {
+      EXPECT_EQ(Param("/v1/chat/completions", body_start + '"' + field + "\":" + value + "}"), "")
+          << field << value;
+    }
+  }
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","n":1000000000})"), "n");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":[1,-1]})"), "prompt[1]");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":[[1],[1,2147483648]]})"), "prompt[1][1]");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":[1,1.5]})"), "prompt[1]");
+  EXPECT_EQ(Param("/v1/embeddings", R"({"input":[-1]})"), "input[0]");
+  EXPECT_EQ(Param("/detokenize", R"({"tokens":[1,-9223372036854775808]})"), "tokens[1]");
+}
+
+TEST_F(Api, AWholeNumberMayBeWrittenWithAPoint) {
+  Start();
+  const auto status = [&](std::string_view path, const char* body) {
+    return Post(path, body).status;
+  };
+  EXPECT_EQ(status("/detokenize", R"({"tokens":[1.0,2e3]})"), 404);  // but for the model
+  EXPECT_EQ(status("/v1/completions", R"({"prompt":"a","n":2.0,"seed":-7.0})"), 404);
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","n":2.5})"), "n");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","seed":1e17})"), "seed");
+}
+
 TEST_F(Api, KnownFieldsThatWouldChangeTheAnswerAreRefusedByName) {
   Start();
   for (const char* field :
@@ -150,7 +186,16 @@ TEST_F(Api, PathsAndMethodsThatAreNotThereAreSaidSo) {
   Start();
   HttpClient client(server_->port());
   EXPECT_EQ(client.AskGet("/v1/nothing").status, 404);
-  EXPECT_EQ(client.AskGet("/v1/receipts/../../etc/passwd").status, 404);
+  for (const char* path :
+       {"/v1/receipts/../../etc/passwd", "/v1/receipts/..%2f..%2fetc%2fpasswd", "/v1/receipts/..",
+        "/v1/receipts/%2e%2e/keys", "/v1/receipts/cmpl-1%00.json", "/v1/receipts//etc/passwd",
+        "/v1/models/..%2f..%2fetc", "/v1/models/../../etc/passwd", "/v1/models/sha256:..",
+        "/assets/../../etc/passwd", "/assets/..%2f..%2fetc%2fpasswd", "//etc/passwd", "/../home",
+        "/v1/conversations/../receipts/x/export.md"}) {
+    const HttpAnswer answer = client.AskGet(path);
+    EXPECT_EQ(answer.status, 404) << path;
+    EXPECT_EQ(answer.body.find("root:"), std::string::npos) << path;
+  }
   const HttpAnswer method = client.AskGet("/v1/chat/completions");
   EXPECT_EQ(method.status, 405);
   EXPECT_EQ(method.headers.at("allow"), "POST");

@@ -123,9 +123,9 @@ TEST_F(Conversations, PathsThatAreNotThereAreSaidSo) {
     EXPECT_EQ(Ask("GET", path).status, 404) << path;
   }
   EXPECT_EQ(Ask("GET", "/v1/conversations/" + id + "/export.exe").status, 404);
-  EXPECT_EQ(Ask("GET", "/v1/conversations/" + id + "/messages").status, 404);
-  EXPECT_EQ(Status("/v1/conversations/" + id + "/export.md", Json::object()), 404);
-  EXPECT_EQ(Ask("DELETE", "/v1/conversations/" + id + "/messages").status, 404);
+  EXPECT_EQ(Ask("GET", "/v1/conversations/" + id + "/messages").status, 405);
+  EXPECT_EQ(Status("/v1/conversations/" + id + "/export.md", Json::object()), 405);
+  EXPECT_EQ(Ask("DELETE", "/v1/conversations/" + id + "/messages").status, 405);
   EXPECT_EQ(Ask("DELETE", "/v1/conversations/" + id, "Origin: http://evil.example\r\n").status,
             403);
 }

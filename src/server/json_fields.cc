@@ -31,6 +31,26 @@ std::string_view TypeOf(int status) {
   }
 }
 
+// A number without a fraction, however it is written: to JSON Schema 1.0 is whole. With a point or
+// an exponent only where a double holds every whole number.
+std::optional<std::int64_t> WholeNumber(const Json& value) {
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<std::uint64_t>();
+    if (number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+      return std::nullopt;
+    }
+    return static_cast<std::int64_t>(number);
+  }
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (!value.is_number_float()) return std::nullopt;
+  const double number = value.get<double>();
+  constexpr double kExact = 9007199254740992;  // 2^53
+  if (!(number >= -kExact && number <= kExact) || number != std::trunc(number)) {
+    return std::nullopt;
+  }
+  return static_cast<std::int64_t>(number);
+}
+
 thread_local const std::function<void(const std::string& path)>* watching = nullptr;
 
 }  // namespace
@@ -128,20 +148,17 @@ double Fields::Number(std::string_view name, double otherwise, NumberRange range
 std::int64_t Fields::Integer(std::string_view name, std::int64_t otherwise, IntegerRange range) {
   const Json* value = Get(name);
   if (value == nullptr) return otherwise;
-  if (!value->is_number_integer()) {
+  const auto number = WholeNumber(*value);
+  if (!number && !value->is_number_integer()) {
     WrongType(name, "a whole number", *value);
     return otherwise;
   }
-  const bool too_large = value->is_number_unsigned() &&
-                         value->get<std::uint64_t>() >
-                             static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-  const auto number = value->get<std::int64_t>();
-  if (too_large || number < range.least || number > range.most) {
+  if (!number || *number < range.least || *number > range.most) {
     Wrong(PathOf(name),
           fmt::format("expected {} to {}, found {}", range.least, range.most, value->dump()));
     return otherwise;
   }
-  return number;
+  return *number;
 }
 
 bool Fields::Flag(std::string_view name, bool otherwise) {
@@ -191,14 +208,9 @@ std::vector<std::string> Fields::Unknown() const {
 }
 
 std::optional<std::int32_t> TokenId(const Json& value) {
-  if (!value.is_number_integer()) return std::nullopt;
-  if (value.is_number_unsigned() &&
-      value.get<std::uint64_t>() > std::numeric_limits<std::int32_t>::max()) {
-    return std::nullopt;
-  }
-  const auto id = value.get<std::int64_t>();
-  if (id < 0 || id > std::numeric_limits<std::int32_t>::max()) return std::nullopt;
-  return static_cast<std::int32_t>(id);
+  const auto id = WholeNumber(value);
+  if (!id || *id < 0 || *id > std::numeric_limits<std::int32_t>::max()) return std::nullopt;
+  return static_cast<std::int32_t>(*id);
 }
 
 }  // namespace tatara::server

@@ -88,6 +88,12 @@ Json OrNull(Json schema) {
   }
   return {{"anyOf", Json::array({std::move(schema), Type("null")})}};
 }
+Json NeverNull(Json schema) {
+  schema["type"] = schema["type"].front();
+  if (schema.contains("enum")) schema["enum"].erase(schema["enum"].size() - 1);
+  schema.erase("default");
+  return schema;
+}
 Json Ref(std::string_view schema) {
   return {{"$ref", "#/components/schemas/" + std::string(schema)}};
 }

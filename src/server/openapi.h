@@ -27,6 +27,7 @@ Json ConstSchema(std::string_view text);
 Json EnumSchema(std::initializer_list<std::string_view> texts);
 Json ListSchema(Json items);
 Json OrNull(Json schema);
+Json NeverNull(Json schema);        // the contrary; of one without a default
 Json Ref(std::string_view schema);  // of the document's components
 
 // An object's schema, property after property. What answers hold is needed unless said otherwise;
@@ -37,6 +38,11 @@ class ObjectSchema {
   template <typename Field>
   ObjectSchema& Take(const Field& field) {  // of a request
     return Optional(field.name, SchemaOf(field));
+  }
+  // Of a request that is refused without it.
+  template <typename Field>
+  ObjectSchema& Require(const Field& field) {
+    return Needed(field.name, NeverNull(SchemaOf(field)));
   }
   ObjectSchema& Optional(std::string_view name, Json schema);
   ObjectSchema& Needed(std::string_view name, Json schema);

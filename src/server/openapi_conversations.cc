@@ -101,7 +101,7 @@ void DescribeOne(OpenApi& api) {
 
 void DescribeParts(OpenApi& api) {
   ObjectSchema message;
-  message.Take(kMessageId).Take(kParent).Take(kMessageRole).Take(kMessageContent);
+  message.Require(kMessageId).Take(kParent).Take(kMessageRole).Take(kMessageContent);
   message.Take(kMessageReasoning).Take(kMessageModel).Take(kMessageReceipt).Take(kMessageFinish);
   message.Optional("details", OrNull({{"type", "object"}})).Take(kMessageCreated);
   api.Add({.method = "POST",

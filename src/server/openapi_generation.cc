@@ -63,10 +63,8 @@ Json MessageSchema() {
           .Done();
   Json calls = ListSchema(call);
   calls["maxItems"] = kToolsMax;
-  Json role = SchemaOf(kRole);
-  role.erase("default");
   ObjectSchema message;
-  message.Needed("role", std::move(role))
+  message.Require(kRole)
       .Optional("content",
                 {{"anyOf", Json::array({TextSchema(), ListSchema(part), {{"type", "null"}}})}})
       .Optional("tool_calls", OrNull(std::move(calls)));

@@ -26,7 +26,7 @@ void DescribeSession(OpenApi& api) {
            .id = "beginSession",
            .tag = "session",
            .says = "Signs a browser in: the answer sets an HttpOnly cookie.",
-           .request = ObjectSchema().Take(kSessionKey).Done(),
+           .request = ObjectSchema().Require(kSessionKey).Done(),
            .answer = Ref("Session")});
   api.Add({.method = "DELETE",
            .path = "/v1/session",
