@@ -243,8 +243,9 @@ TEST_P(TinyModels, F32ActivationsHaveOneDigestToo) {
 // another.
 TEST_P(TinyModels, EvictionAndPreemptionChangeNoBit) {
   TATARA_REQUIRE_DATA(folder, "golden/arch");
-  const Plan plan = MakePlan();
+  Plan plan = MakePlan();
   const std::string expected = DigestOf(plan, {numerics::ActiveIsa()});
+  plan.n_generated_others = 80;  // they grow over a page's end after they were let in
   std::int64_t preemptions = 0;
   for (const std::int64_t cache_tokens : {256, 320, 512}) {
     auto engine = Engine::Open(plan.path.string(),

@@ -25,9 +25,9 @@ class EchoServer {
         [this](std::shared_ptr<Exchange> exchange) {
           if (exchange->request().path == "/stream") {
             exchange->OnGone([this] { ++gone; });
+            held = exchange;  // before the client can know of it
             exchange->BeginStream("text/event-stream", {});
             exchange->Write("data: 1\n\n");
-            held = exchange;
             return;
           }
           exchange->Send({.body = exchange->request().path + "|" + exchange->request().body});

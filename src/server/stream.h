@@ -1,11 +1,13 @@
 // A connection's bytes, plain or under TLS, as Asio's and Beast's operations take a stream.
-// Thread safety: one strand.
+// Thread safety: the thread of its context only.
 #pragma once
 
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/core/basic_stream.hpp>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -14,12 +16,14 @@ namespace tatara::server {
 
 class AnyStream {
  public:
-  using executor_type = boost::beast::tcp_stream::executor_type;
   using Tcp = boost::asio::ip::tcp;
+  using executor_type = boost::asio::io_context::executor_type;
+  using Socket = boost::asio::basic_stream_socket<Tcp, executor_type>;
+  using Plain = boost::beast::basic_stream<Tcp, executor_type>;
   using TlsContext = std::shared_ptr<boost::asio::ssl::context>;
 
   // Null: plain.
-  AnyStream(Tcp::socket socket, TlsContext context)
+  AnyStream(Socket socket, TlsContext context)
       : context_(std::move(context)), tcp_(std::move(socket)) {
     if (context_) tls_.emplace(tcp_, *context_);
   }
@@ -29,8 +33,8 @@ class AnyStream {
   bool is_tls() const { return tls_.has_value(); }
   executor_type get_executor() noexcept { return tcp_.get_executor(); }
   // Times count for what begins after they are set, reads and writes apart.
-  boost::beast::tcp_stream& tcp() { return tcp_; }
-  Tcp::socket& socket() { return tcp_.socket(); }
+  Plain& tcp() { return tcp_; }
+  Socket& socket() { return tcp_.socket(); }
 
   template <typename Handler>
   void async_handshake(Handler&& handler) {
@@ -54,8 +58,8 @@ class AnyStream {
 
  private:
   const TlsContext context_;
-  boost::beast::tcp_stream tcp_;
-  std::optional<boost::asio::ssl::stream<boost::beast::tcp_stream&>> tls_;
+  Plain tcp_;
+  std::optional<boost::asio::ssl::stream<Plain&>> tls_;
 };
 
 }  // namespace tatara::server

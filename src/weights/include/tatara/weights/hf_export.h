@@ -40,8 +40,8 @@ struct HfExportReport {
   bool has_tokenizer = false;      // tokenizer.json was there to be written
 };
 
-// GGUF's names of the architectures that can be written, ascending. A model of one of them may still
-// be refused for a key or tensor that has no published place.
+// GGUF's names of the architectures that can be written, ascending. A model of one of them may
+// still be refused for a key or tensor that has no published place.
 std::vector<std::string_view> ExportableArchitectures();
 
 // `folder` must not exist; it appears whole or not at all. Before weights are written, the
