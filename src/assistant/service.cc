@@ -4,6 +4,7 @@
 
 #include "receipt_store.h"
 #include "service_model.h"
+#include "tatara/text/tokenizer.h"
 
 namespace tatara::assistant {
 
@@ -58,7 +59,8 @@ Result<> Service::AddEngine(std::string name, std::string sha256,
                  .context_tokens = facts.context_tokens,
                  .n_parameters = facts.n_parameters,
                  .n_vocab = facts.n_vocab,
-                 .has_chat_template = facts.has_chat_template};
+                 .has_chat_template = facts.has_chat_template,
+                 .fills_holes = engine->tokenizer().fill_tokens().all()};
   return Add(std::move(info), std::move(sha256), [&](Model& model) {
     model.engine = std::make_unique<EngineThread>(
         std::move(engine),

@@ -73,6 +73,15 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
     auto ids = engine.EncodeRendered(rendered);
     add(std::move(ids), generate::PromptForm::kChat, std::move(rendered));
   }
+  if (!call.suffix.empty()) {
+    if (!info.fills_holes) {
+      return Refuse("the vocabulary of '{0}' has no tokens for filling in the middle", info.name);
+    }
+    if (!call.id_lists.empty()) return Refuse("a suffix goes with prompts that are texts");
+    for (const std::string& text : std::exchange(call.texts, {})) {
+      call.id_lists.push_back(engine.tokenizer().EncodeFill(text, call.suffix));
+    }
+  }
   for (std::string& text : call.texts) {
     auto ids = engine.tokenizer().Encode(text, {.add_start = true});
     add(std::move(ids), generate::PromptForm::kText, std::move(text));

@@ -76,8 +76,9 @@ void Completions(ApiCall call) {
   if (echo && with_logprobs) {
     fields.Wrong("echo", "with log-probabilities is not offered by this server yet");
   }
-  if (!fields.Text(kSuffix).empty()) {
-    fields.Wrong("suffix", "is not offered by this server yet");
+  request.suffix = fields.Text(kSuffix);
+  if (!request.suffix.empty() && !request.id_lists.empty()) {
+    fields.Wrong("suffix", "goes with prompts that are texts");
   }
   if (fields.Has(kBestOf.name) && fields.Integer(kBestOf) != request.n) {
     fields.Wrong("best_of", "another number than n is not offered by this server yet");
@@ -86,6 +87,11 @@ void Completions(ApiCall call) {
   if (!call.Check(fields)) return;
   const auto info = call.context->service->Find(request.model, assistant::ModelKind::kGenerates);
   if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));
+  if (!request.suffix.empty() && !info->fills_holes) {
+    return call.Fail({.message = "suffix: this model's vocabulary has no tokens for filling in the "
+                                 "middle",
+                      .param = "suffix"});
+  }
   std::vector<std::string> echoes;
   if (echo) {
     echoes = request.texts;

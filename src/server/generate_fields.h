@@ -113,7 +113,8 @@ inline constexpr IntegerField kLogprobs{
     "logprobs", -1, 0, kTopLogprobsMax,
     "Log-probability of every token, and of this many of the likeliest."};
 inline constexpr FlagField kEcho{"echo", false, "The prompt comes before the answer."};
-inline constexpr TextField kSuffix{"suffix", "What follows the answer."};
+inline constexpr TextField kSuffix{
+    "suffix", "What follows the answer; only of models that fill holes, and with texts."};
 inline constexpr IntegerField kBestOf{"best_of", 0, 1, kChoicesMax, "Only the same number as n."};
 inline constexpr std::string_view kCompletionsRefused[] = {"response_format", "prompt_embeds",
                                                            "input_prefix", "input_suffix"};

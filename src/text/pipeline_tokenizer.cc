@@ -68,8 +68,9 @@ PipelineTokenizer::PipelineTokenizer(Vocabulary from, Parts parts)
 
 PipelineTokenizer::~PipelineTokenizer() = default;
 
-void PipelineTokenizer::EncodeRun(std::string_view text, bool at_start,
+void PipelineTokenizer::EncodeRun(std::string_view text, RunPlace place,
                                   std::vector<std::int32_t>& ids) const {
+  const bool at_start = place == RunPlace::kStart;
   auto loan = workspaces_.Borrow([&] { return parts_.model->MakeWorkspace(); });
   std::string changed;
   if (bytes_model_ != nullptr) {

@@ -50,7 +50,7 @@ class PipelineTokenizer : public VocabularyTokenizer {
   ~PipelineTokenizer() override;
 
  protected:
-  void EncodeRun(std::string_view text, bool at_start,
+  void EncodeRun(std::string_view text, RunPlace place,
                  std::vector<std::int32_t>& ids) const override;
   bool HasSpacePrefix() const override { return parts_.writing.drops_first_space; }
 

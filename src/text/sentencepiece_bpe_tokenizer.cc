@@ -218,13 +218,13 @@ std::string_view SentencePieceBpeTokenizer::Prepare(std::string_view text,
   return changed;
 }
 
-void SentencePieceBpeTokenizer::EncodeRun(std::string_view text, bool /*at_start*/,
+void SentencePieceBpeTokenizer::EncodeRun(std::string_view text, RunPlace place,
                                           std::vector<std::int32_t>& ids) const {
   auto loan = workspaces_.Borrow([] { return std::make_unique<Workspace>(); });
   Workspace& workspace = *loan;
   std::string& escaped = workspace.escaped;
   escaped.clear();
-  if (space_prefix_) escaped += kSpace;
+  if (space_prefix_ && place != RunPlace::kContinues) escaped += kSpace;
   for (const char c : text) {
     if (c == ' ') {
       escaped += kSpace;

@@ -27,7 +27,7 @@ class SentencePieceBpeTokenizer : public VocabularyTokenizer {
   ~SentencePieceBpeTokenizer() override;
 
  protected:
-  void EncodeRun(std::string_view text, bool at_start,
+  void EncodeRun(std::string_view text, RunPlace place,
                  std::vector<std::int32_t>& ids) const override;
   std::string_view Prepare(std::string_view text, std::string& changed) const override;
   bool HasSpacePrefix() const override { return space_prefix_; }

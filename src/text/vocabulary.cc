@@ -35,6 +35,29 @@ constexpr auto kTurnEnds = std::to_array<std::string_view>({
     "<｜end▁of▁sentence｜>",
 });
 
+// Fill in the middle: keys of GGUF, the newer first, and what vocabularies call the tokens.
+struct FillKeys {
+  std::string_view prefix, suffix, middle;
+};
+constexpr auto kFillKeys = std::to_array<FillKeys>({
+    {"tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.fim_suf_token_id",
+     "tokenizer.ggml.fim_mid_token_id"},
+    {"tokenizer.ggml.prefix_token_id", "tokenizer.ggml.suffix_token_id",
+     "tokenizer.ggml.middle_token_id"},
+});
+constexpr auto kFillNames = std::to_array<FillKeys>({
+    {"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"},     // Qwen, CodeGemma
+    {"<fim_prefix>", "<fim_suffix>", "<fim_middle>"},           // StarCoder
+    {"<fim-prefix>", "<fim-suffix>", "<fim-middle>"},           // SantaCoder
+    {"<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"},     // DeepSeek
+    {"▁<PRE>", "▁<SUF>", "▁<MID>"},                             // CodeLlama
+    {"<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"},  // GLM
+});
+// Written by models where what fills the hole is done, and another file would begin.
+constexpr auto kFillEnds = std::to_array<std::string_view>(
+    {"<|fim_pad|>", "<fim_pad>", "<fim-pad>", "<|file_sep|>", "<file_sep>", "<|file_separator|>",
+     "<|repo_name|>", "▁<EOT>"});
+
 }  // namespace
 
 Result<Vocabulary> Vocabulary::FromMetadata(const Metadata& metadata, Otherwise otherwise) {
@@ -107,15 +130,40 @@ Result<> Vocabulary::ReadTypes(const Metadata& metadata) {
   return Ok{};
 }
 
-Result<> Vocabulary::ReadSpecialIds(const Metadata& metadata, Otherwise otherwise) {
-  const auto read = [&](std::string_view key) -> Result<std::int32_t> {
-    if (!metadata.Has(key)) return -1;
-    TATARA_TRY(const std::int64_t id, metadata.Int(key));
-    if (id < 0 || id >= size()) {
-      return Refuse("{0}: '{1}' is {2}, expected an id below {3}", origin_, key, id, size());
-    }
-    return static_cast<std::int32_t>(id);
+// -1 where the key is absent.
+Result<std::int32_t> Vocabulary::ReadId(const Metadata& metadata, std::string_view key) const {
+  if (!metadata.Has(key)) return -1;
+  TATARA_TRY(const std::int64_t id, metadata.Int(key));
+  if (id < 0 || id >= size()) {
+    return Refuse("{0}: '{1}' is {2}, expected an id below {3}", origin_, key, id, size());
+  }
+  return static_cast<std::int32_t>(id);
+}
+
+// By the file's keys, else by names. As a normal token such a name is only text.
+Result<> Vocabulary::ReadFillTokens(const Metadata& metadata) {
+  for (const FillKeys& keys : kFillKeys) {
+    FillTokens found;
+    TATARA_TRY(found.prefix, ReadId(metadata, keys.prefix));
+    TATARA_TRY(found.suffix, ReadId(metadata, keys.suffix));
+    TATARA_TRY(found.middle, ReadId(metadata, keys.middle));
+    if (!fill_tokens_.all()) fill_tokens_ = found;
+  }
+  const auto special = [&](std::string_view name) {
+    const std::int32_t id = Find(name);
+    return id >= 0 && (type(id) == TokenType::kControl || type(id) == TokenType::kUserDefined) ? id
+                                                                                               : -1;
   };
+  for (const FillKeys& names : kFillNames) {
+    if (fill_tokens_.all()) return Ok{};
+    fill_tokens_ = {special(names.prefix), special(names.suffix), special(names.middle)};
+  }
+  if (!fill_tokens_.all()) fill_tokens_ = {};
+  return Ok{};
+}
+
+Result<> Vocabulary::ReadSpecialIds(const Metadata& metadata, Otherwise otherwise) {
+  const auto read = [&](std::string_view key) { return ReadId(metadata, key); };
   TATARA_TRY(start_id_, read("tokenizer.ggml.bos_token_id"));
   TATARA_TRY(end_id_, read("tokenizer.ggml.eos_token_id"));
   TATARA_TRY(unknown_id_, read("tokenizer.ggml.unknown_token_id"));
@@ -150,6 +198,13 @@ Result<> Vocabulary::ReadSpecialIds(const Metadata& metadata, Otherwise otherwis
   for (const std::string_view turn_end : kTurnEnds) {
     if (harmony && turn_end == "<|end|>") continue;
     if (const std::int32_t id = control_id(turn_end); id >= 0) ends_generation_[id] = true;
+  }
+  TATARA_RETURN_IF_ERROR(ReadFillTokens(metadata));
+  if (!fill_tokens_.all()) return Ok{};
+  for (const std::string_view fill_end : kFillEnds) {
+    if (const std::int32_t id = Find(fill_end); id >= 0 && type(id) != TokenType::kNormal) {
+      ends_generation_[id] = true;
+    }
   }
   return Ok{};
 }

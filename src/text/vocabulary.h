@@ -11,6 +11,7 @@
 #include "hash_tables.h"
 #include "tatara/base/error.h"
 #include "tatara/base/metadata.h"
+#include "tatara/text/tokenizer.h"
 
 namespace tatara::text {
 
@@ -56,6 +57,7 @@ class Vocabulary {
   std::int32_t start_id() const { return start_id_; }                             // -1 where none
   std::int32_t end_id() const { return end_id_; }
   std::int32_t unknown_id() const { return unknown_id_; }
+  const FillTokens& fill_tokens() const { return fill_tokens_; }
   bool adds_start() const { return adds_start_; }
   bool adds_end() const { return adds_end_; }
   const std::string& origin() const { return origin_; }
@@ -65,6 +67,8 @@ class Vocabulary {
   Result<> ReadTokens(const Metadata& metadata);
   Result<> ReadTypes(const Metadata& metadata);
   Result<> ReadSpecialIds(const Metadata& metadata, Otherwise otherwise);
+  Result<std::int32_t> ReadId(const Metadata& metadata, std::string_view key) const;
+  Result<> ReadFillTokens(const Metadata& metadata);
 
   std::string origin_;
   std::string bytes_;                // all texts, one after the other; never changed once filled
@@ -73,6 +77,7 @@ class Vocabulary {
   std::vector<bool> ends_generation_;
   TextTable by_text_;  // borrows from bytes_, whose heap block moves with this object
   std::int32_t start_id_ = -1, end_id_ = -1, unknown_id_ = -1;
+  FillTokens fill_tokens_;
   bool adds_start_ = false, adds_end_ = false;
 };
 

@@ -101,6 +101,10 @@ void VocabularyTokenizer::EncodeInside(std::string_view text, const EncodeOption
     unmarked = guard::TakeOut(text, &barred);
     text = unmarked;
   }
+  const auto place = [&](std::size_t from) {
+    if (from > 0) return RunPlace::kAfterSpecial;
+    return options.continues ? RunPlace::kContinues : RunPlace::kStart;
+  };
   std::size_t done = 0;
   for (std::size_t at = 0; at < text.size();) {
     SpecialTokens::Match match =
@@ -108,12 +112,12 @@ void VocabularyTokenizer::EncodeInside(std::string_view text, const EncodeOption
     if (match.id < 0) break;
     at = match.begin + match.length;
     if (!Settle(text, done, match)) continue;
-    if (match.begin > done) EncodeRun(text.substr(done, match.begin - done), done == 0, ids);
+    if (match.begin > done) EncodeRun(text.substr(done, match.begin - done), place(done), ids);
     const bool start_again = match.id == start && match.begin == 0;  // written by a template
     if (!start_again) ids.push_back(match.id);
     done = at = match.begin + match.length;
   }
-  if (done < text.size()) EncodeRun(text.substr(done), done == 0, ids);
+  if (done < text.size()) EncodeRun(text.substr(done), place(done), ids);
 }
 
 bool VocabularyTokenizer::Settle(std::string_view text, std::size_t from,

@@ -25,6 +25,7 @@ class VocabularyTokenizer : public Tokenizer {
   std::string Guard(std::string_view text) const override;
   std::string TokenBytes(std::int32_t id, bool show_special) const override;
   std::string Decode(std::span<const std::int32_t> ids, bool show_special) const override;
+  FillTokens fill_tokens() const override { return vocabulary_.fill_tokens(); }
   std::int32_t vocabulary_size() const override { return vocabulary_.size(); }
   bool IsControl(std::int32_t id) const override;
   bool EndsGeneration(std::int32_t id) const override;
@@ -55,9 +56,12 @@ class VocabularyTokenizer : public Tokenizer {
   // Tokens left out here are not looked for before merging.
   void LeaveOut(const std::vector<bool>& left_out);
 
+  // Where a stretch of running text stands: it begins the text, follows a special token, or goes on
+  // what was encoded before.
+  enum class RunPlace { kStart, kAfterSpecial, kContinues };
   // Ids of running text appended to `ids`: the stretch between two special tokens, or the text's
-  // ends. `at_start`: it begins the text.
-  virtual void EncodeRun(std::string_view text, bool at_start,
+  // ends.
+  virtual void EncodeRun(std::string_view text, RunPlace place,
                          std::vector<std::int32_t>& ids) const = 0;
   // The text as special tokens are looked for in it: `text`, or a changed copy of it in `changed`.
   virtual std::string_view Prepare(std::string_view text, std::string& /*changed*/) const {

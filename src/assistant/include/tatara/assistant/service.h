@@ -62,6 +62,7 @@ struct ModelInfo {
   int n_vocab = 0;
   int n_embd = 0;  // of vectors; 0 where it generates
   bool has_chat_template = false;
+  bool fills_holes = false;  // GenerateCall::suffix
 };
 
 // Ranges are checked by the engine; a seed that is absent is drawn once for all choices.
@@ -100,6 +101,9 @@ struct GenerateCall {
   std::optional<Conversation> chat;
   std::vector<std::string> texts;
   std::vector<std::vector<std::int32_t>> id_lists;
+  // What follows the answer, with `texts`: they and the answer go before it. Only where the model
+  // fills holes. Empty: none.
+  std::string suffix;
   SamplingWish sampling;
   int n = 1;           // choices for each prompt; choice p * n + k is the k-th of prompt p
   int tokens_max = 0;  // 0: what the context has left

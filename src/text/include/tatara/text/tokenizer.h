@@ -24,6 +24,15 @@ struct EncodeOptions {
   bool add_end = false;
   bool parse_special = false;  // recognise special tokens written in the text; never for user text
   bool guarded = false;        // the text holds Guard's marks: heed them, then take them out
+  bool continues = false;      // goes on another text: nothing is done for a text's beginning
+};
+
+// Tokens that stand before, in and after a text with a hole, from which models made for it go on
+// with what belongs in the hole: PREFIX text SUFFIX text MIDDLE (Bavarian et al. 2022, "Efficient
+// Training of Language Models to Fill in the Middle", section 3, PSM).
+struct FillTokens {
+  std::int32_t prefix = -1, suffix = -1, middle = -1;
+  bool all() const { return prefix >= 0 && suffix >= 0 && middle >= 0; }
 };
 
 // Two texts for a cross-encoder, with what stands around and between them. Empty where the model
@@ -63,6 +72,13 @@ class Tokenizer {
   virtual std::string Guard(std::string_view text) const { return std::string(text); }
   // The text for people: Guard's marks taken out.
   static std::string Unguarded(std::string_view text);
+
+  // Not all of them where the vocabulary has none.
+  virtual FillTokens fill_tokens() const { return {}; }
+  // The prompt for what belongs between the two texts, with the start token where the model asks
+  // for one; special tokens written in them stay text, those of FillTokens too where they are
+  // user-defined. Empty where the vocabulary has no such tokens.
+  std::vector<std::int32_t> EncodeFill(std::string_view before, std::string_view after) const;
 
   // The bytes a token stands for in running text. Control tokens give nothing unless
   // `show_special`. Ids outside the vocabulary give nothing.
