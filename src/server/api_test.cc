@@ -100,7 +100,7 @@ TEST_F(Api, WrongFieldsAreNamedByTheirPath) {
             "messages[0].content[0].type");
   EXPECT_EQ(Param("/v1/completions", R"({"prompt":[1,-2]})"), "prompt[1]");
   EXPECT_EQ(Param("/v1/completions", R"({"prompt":["a",[1]]})"), "prompt[1]");
-  EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","suffix":"b"})"), "suffix");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":[1],"suffix":"b"})"), "suffix");
   EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","echo":true,"logprobs":1})"), "echo");
   EXPECT_EQ(Param("/v1/embeddings", R"({"input":[]})"), "input");
   EXPECT_EQ(Param("/v1/embeddings", R"({"input":"x","encoding_format":"hex"})"), "encoding_format");
