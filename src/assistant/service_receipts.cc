@@ -82,4 +82,11 @@ void Service::ForgetTenant(const Caller& caller) {
   }
 }
 
+Result<> Service::ForgetTenant(Caller caller, std::function<void()> done) {
+  return asking_->Post([this, caller = std::move(caller), done = std::move(done)] {
+    ForgetTenant(caller);
+    done();
+  });
+}
+
 }  // namespace tatara::assistant

@@ -34,6 +34,8 @@ constexpr RouteRow kRoutes[] = {
     {"GET", "/v1/models", ListModels},
     {"GET", "/v1/models/", OneModel},
     {"GET", "/v1/receipts/", OneReceipt},
+    {"DELETE", "/v1/receipts/", DeleteReceipt},
+    {"DELETE", "/v1/receipts", ForgetAll},
     {"POST", "/v1/chat/completions", ChatCompletions},
     {"POST", "/v1/completions", Completions},
     {"POST", "/v1/ask", Ask},

@@ -73,6 +73,8 @@ void ApplyTemplate(ApiCall call);
 void ListModels(ApiCall call);
 void OneModel(ApiCall call);
 void OneReceipt(ApiCall call);
+void DeleteReceipt(ApiCall call);
+void ForgetAll(ApiCall call);
 void ListConversations(ApiCall call);
 void CreateConversation(ApiCall call);
 void DeleteConversations(ApiCall call);

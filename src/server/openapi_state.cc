@@ -67,6 +67,22 @@ void DescribeState(OpenApi& api) {
            .tag = "state",
            .says = "The signed receipt of an answer: tatara verify, tatara replay.",
            .answer = {{"type", "object"}}});
+  api.Add({.method = "DELETE",
+           .path = "/v1/receipts/{id}",
+           .id = "deleteReceipt",
+           .tag = "state",
+           .says = "Removes the receipt of an answer.",
+           .answer = ObjectSchema()
+                         .Needed("deleted", Json{{"const", true}})
+                         .Needed("id", TextSchema())
+                         .Done()});
+  api.Add({.method = "DELETE",
+           .path = "/v1/receipts",
+           .id = "forgetAll",
+           .tag = "state",
+           .says = "Removes all that answers have left here of this tenant: receipts, and pages of "
+                   "its prompts in memory and on disk. Conversations have a route of their own.",
+           .answer = ObjectSchema().Needed("deleted", Json{{"const", true}}).Done()});
 }
 
 }  // namespace tatara::server

@@ -120,6 +120,19 @@ void OneReceipt(ApiCall call) {
   call.exchange->Send({.headers = call.headers, .body = std::move(receipt).value()});
 }
 
+void DeleteReceipt(ApiCall call) {
+  const auto deleted = call.context->service->DeleteReceipt(call.caller, call.rest);
+  if (!deleted.ok()) return call.Fail(ApiErrorOf(deleted.error()));
+  call.Answer({{"deleted", true}, {"id", call.rest}});
+}
+
+// Everything that answers have left here of this tenant: receipts, and pages of its prompts.
+void ForgetAll(ApiCall call) {
+  const auto begun = call.context->service->ForgetTenant(
+      call.caller, [call] { call.exchange->Post([call] { call.Answer({{"deleted", true}}); }); });
+  if (!begun.ok()) call.Fail(ApiErrorOf(begun.error()));
+}
+
 void Metrics(ApiCall call) {
   using State = assistant::ModelState;
   const auto states = call.context->service->States();
@@ -144,6 +157,12 @@ void Metrics(ApiCall call) {
              [](const State& s) { return s.preemptions; });
   text.Value("counter", "kv_pages_evicted_total", "Cached KV pages given up.",
              [](const State& s) { return s.pages_evicted; });
+  text.Value("counter", "kv_pages_spilled_total", "KV pages written to disk.",
+             [](const State& s) { return s.pages_spilled; });
+  text.Value("counter", "kv_pages_restored_total", "KV pages taken back from disk.",
+             [](const State& s) { return s.pages_restored; });
+  text.Value("gauge", "kv_spill_bytes", "KV pages on disk.",
+             [](const State& s) { return s.spill_bytes; });
   text.Value("counter", "steps_total", "Passes over the weights.",
              [](const State& s) { return s.steps; });
   text.Value("counter", "requests_finished_total", "Sequences that ended by themselves.",

@@ -296,6 +296,8 @@ class Service {
   // Removes what calls of the tenant left: receipts, shared prefixes in memory and on disk. Waits
   // for the models' current steps; what runs goes on and leaves no prefix behind.
   void ForgetTenant(const Caller& caller);
+  // The same on another thread, which then calls `done`; kUnavailable where too much waits there.
+  Result<> ForgetTenant(Caller caller, std::function<void()> done);
 
   std::vector<ModelState> States() const;
   // Until the counts of what was answered so far are in States.
