@@ -199,5 +199,26 @@ TEST(Serve, AnAnswersReceiptReplaysToTheBit) {
   EXPECT_TRUE(replayed->ok) << replayed->first_difference;
 }
 
+TEST(Serve, ReceiptsAreDeletedOneByOneAndAllTogether) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Serving serving(model);
+  const auto id = [&](int i) {
+    return serving.Ask("/v1/chat/completions", ChatBody(i))["id"].get<std::string>();
+  };
+  const auto status = [&](const std::string& method, const std::string& path) {
+    HttpClient client(serving.port());
+    client.Send(method + " " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    return client.Read().status;
+  };
+  const std::string one = "/v1/receipts/" + id(1), two = "/v1/receipts/" + id(2);
+  EXPECT_EQ(status("GET", one), 200);
+  EXPECT_EQ(status("DELETE", one), 200);
+  EXPECT_EQ(status("GET", one), 404);
+  EXPECT_EQ(status("DELETE", one), 404);
+  EXPECT_EQ(status("GET", two), 200);
+  EXPECT_EQ(status("DELETE", "/v1/receipts"), 200);
+  EXPECT_EQ(status("GET", two), 404);
+}
+
 }  // namespace
 }  // namespace tatara
