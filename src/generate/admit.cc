@@ -39,7 +39,7 @@ std::int64_t BatchEngine::PromisedPages() const {
 
 std::int64_t BatchEngine::PagesToLetIn(Sequence& s) {
   std::int64_t need = PagesFor(static_cast<std::int64_t>(s.tokens.size()) + 1);
-  if (!options_.prefix_cache) return need;
+  if (!options_.prefix_cache || s.n_scored < s.n_to_score()) return need;
   const std::int64_t n_reusable = (static_cast<std::int64_t>(s.tokens.size()) - 1) / page_tokens_;
   for (std::int64_t p = 0; p < n_reusable; ++p, --need) {
     if (!page_cache_.IsHeld(KeyOfPage(s, static_cast<std::size_t>(p)))) break;

@@ -107,7 +107,7 @@ BatchEngine::BatchEngine(EngineParts parts, const EngineOptions& options,
   const auto n_threads = static_cast<std::size_t>(parts_.pool->n_threads());
   slices_.reserve(n_sequences);
   draws_.reserve(n_sequences);
-  logit_rows_.resize(n_sequences);
+  logit_rows_.resize(n_sequences + static_cast<std::size_t>(kScoresMax));
   logits_.resize(n_sequences * vocabulary());
   scratch_.resize(n_threads);
   allowed_words_.resize(n_threads);
@@ -151,7 +151,10 @@ Result<> BatchEngine::CheckRequest(const Request& request) const {
     }
   }
   TATARA_RETURN_IF_ERROR(
-      CheckOption("tokens_max", request.tokens_max, 1, std::numeric_limits<int>::max()));
+      CheckOption("prompt_logprobs", request.prompt_logprobs, -1, kTopLogprobsMax));
+  const int tokens_min = request.prompt_logprobs >= 0 ? 0 : 1;
+  TATARA_RETURN_IF_ERROR(
+      CheckOption("tokens_max", request.tokens_max, tokens_min, std::numeric_limits<int>::max()));
   TATARA_RETURN_IF_ERROR(CheckOption("top_logprobs", request.top_logprobs, -1, kTopLogprobsMax));
   if (request.stop.size() > kStopStringsMax) {
     return Refuse("{0} stop strings, at most {1} are accepted", request.stop.size(),
@@ -192,6 +195,7 @@ Result<RequestId> BatchEngine::Submit(Request request, OnText on_text,
     return MakeError(ErrorKind::kUnavailable, "{0} requests are waiting already, the most allowed",
                      waiting_.size());
   }
+  if (request.prompt_logprobs >= 0) TATARA_RETURN_IF_ERROR(MakeRoomForScores());
   auto s = std::make_unique<Sequence>(next_id_++, std::move(request), tokenizer());
   s->on_text = std::move(on_text);
   s->done = std::move(done);
@@ -260,6 +264,7 @@ void BatchEngine::SampleAll() {
   parts_.pool->For(static_cast<std::int64_t>(draws_.size()), [&](std::int64_t item, int thread) {
     ChooseToken(draws_[static_cast<std::size_t>(item)], thread);
   });
+  ScorePrompts();
   for (Draw& draw : draws_) Accept(draw);
 }
 
@@ -297,6 +302,7 @@ void BatchEngine::ChooseToken(Draw& draw, int thread) {
 void BatchEngine::Accept(Draw& draw) {
   Sequence& s = *draw.sequence;
   if (!draw.id.ok()) return Fail(s, draw.id.error());
+  if (s.request.tokens_max == 0) return Finish(s, FinishReason::kLength);
   const std::int32_t id = *draw.id;
   ++counters_.tokens_generated;
   if (s.n_generated() == 0) s.first_token_ns = Now();

@@ -119,6 +119,7 @@ class BatchEngine final : public Engine {
   void LearnFromPass(std::int64_t n_prompt_tokens, std::int64_t pass_ns);
   void AdoptPrefix(Sequence& sequence);
   bool WaitsForTwin(std::size_t index);
+  void BoundScores();
   void ShareOutPrompts(std::int64_t n_tokens);
   std::int64_t GivePages(std::size_t index);
   bool GrowPages(Sequence& sequence, std::int64_t n_positions);
@@ -139,6 +140,17 @@ class BatchEngine final : public Engine {
     Result<std::int32_t> id = 0;
     TokenLogprob logprob;
   };
+  // A token of a prompt, after those before it.
+  struct PromptScore {
+    Sequence* sequence;
+    std::span<const float> logits;
+    std::int32_t next;
+    Result<> checked = Ok{};
+    TokenLogprob logprob;
+  };
+  static constexpr std::int64_t kScoresMax = 64;  // in a pass
+  Result<> MakeRoomForScores();
+  void ScorePrompts();
   void EndCancelled();
   void SampleAll();
   void ChooseToken(Draw& draw, int thread);
@@ -188,6 +200,7 @@ class BatchEngine final : public Engine {
   std::vector<std::int32_t> logit_rows_;
   std::vector<float> logits_;
   std::vector<Draw> draws_;
+  std::vector<PromptScore> scores_;
   std::vector<Sequence*> prompts_;
   std::vector<FairShare> key_shares_, prompt_shares_;
   std::vector<SampleScratch> scratch_;                     // one per thread

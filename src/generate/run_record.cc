@@ -232,6 +232,7 @@ Result<Request> RequestOfRecord(const RecordFields& record) {
   TATARA_TRY(const std::int64_t tokens_max,
              IntField(record, "input.tokens_max", std::numeric_limits<int>::max()));
   request.tokens_max = static_cast<int>(tokens_max);
+  if (tokens_max == 0) request.prompt_logprobs = 0;  // what such a request was for
   TATARA_TRY(request.stop, TextsField(record, "input.stop"));
   TATARA_TRY(const Json ignore_end, Field(record, "input.ignore_end"));
   if (!ignore_end.is_boolean()) return WrongKind("input.ignore_end", "true or false");

@@ -35,11 +35,23 @@ bool BatchEngine::PlanPass() {
     }
   }
   ShareOutPrompts(PromptBudget(n_decoding));
+  BoundScores();
   for (std::size_t i = 0; i < running_.size(); ++i) {
     running_[i]->pass_tokens = GivePages(i);
     any_computes |= running_[i]->pass_tokens > 0;
   }
   return any_computes || !any_waits;
+}
+
+// Logits take a vocabulary's room for each position, so a pass has few of those that are only
+// scored. The oldest come first.
+void BatchEngine::BoundScores() {
+  std::int64_t left = kScoresMax;
+  for (const SequencePtr& s : running_) {
+    if (s->n_pass_scores() == 0) continue;
+    s->pass_tokens = std::min(s->pass_tokens, s->pass_score_begin() + left - s->computed);
+    left -= s->n_pass_scores();
+  }
 }
 
 // Tokens of prompts in the next pass.
@@ -81,7 +93,7 @@ void BatchEngine::AdoptPrefix(Sequence& s) {
   if (!options_.prefix_cache || s.leaves_no_pages || s.computed % page_tokens_ != 0) return;
   TATARA_CHECK(static_cast<std::int64_t>(s.pages.size()) * page_tokens_ == s.computed);
   std::int64_t adopted = 0;
-  while (s.n_pending() > page_tokens_) {
+  while (s.n_pending() > page_tokens_ && !s.ScoresPage(page_tokens_)) {
     const PageKey key = KeyOfPage(s, s.pages.size());
     int page = page_cache_.Acquire(key);
     if (page == PageCache::kNone && spill_ != nullptr) page = RestorePage(s, key);
@@ -102,7 +114,7 @@ void BatchEngine::AdoptPrefix(Sequence& s) {
 bool BatchEngine::WaitsForTwin(std::size_t index) {
   Sequence& s = *running_[index];
   if (!options_.prefix_cache || s.leaves_no_pages || s.computed % page_tokens_ != 0 ||
-      s.n_pending() <= page_tokens_) {
+      s.n_pending() <= page_tokens_ || s.ScoresPage(page_tokens_)) {
     return false;
   }
   const auto page = static_cast<std::size_t>(s.computed / page_tokens_);
@@ -178,7 +190,8 @@ bool BatchEngine::GrowPages(Sequence& s, std::int64_t n_positions) {
 void BatchEngine::RunPass() {
   slices_.clear();
   draws_.clear();
-  std::size_t n_logits = 0;
+  scores_.clear();
+  std::size_t n_rows = 0;
   std::int64_t n_prompt_tokens = 0;
   for (const SequencePtr& s : running_) {
     if (s->pass_tokens == 0) continue;
@@ -190,21 +203,30 @@ void BatchEngine::RunPass() {
     slice.position = s->computed;
     slice.pages = s->pages;
     slice.adapter = s->adapter == nullptr ? nullptr : s->adapter->numbers.get();
-    if (wants_logits) {
-      std::int32_t& row = logit_rows_[draws_.size()];
-      row = static_cast<std::int32_t>(s->pass_tokens - 1);
-      slice.logit_rows = {&row, 1};
-      draws_.push_back({.sequence = s.get(),
-                        .logits = {logits_.data() + n_logits, vocabulary()},
-                        .logprob = {}});
-      n_logits += vocabulary();
+    const std::size_t first_row = n_rows;
+    const auto add_row = [&](std::int64_t position) {
+      logit_rows_[n_rows] = static_cast<std::int32_t>(position - s->computed);
+      return std::span<const float>(logits_.data() + n_rows++ * vocabulary(), vocabulary());
+    };
+    const std::int64_t score_begin = s->pass_score_begin();
+    for (std::int64_t i = 0, n = s->n_pass_scores(); i < n; ++i) {
+      scores_.push_back({.sequence = s.get(),
+                         .logits = add_row(score_begin + i),
+                         .next = s->tokens[static_cast<std::size_t>(score_begin + i + 1)],
+                         .logprob = {}});
     }
+    if (wants_logits) {
+      draws_.push_back({.sequence = s.get(),
+                        .logits = add_row(s->computed + s->pass_tokens - 1),
+                        .logprob = {}});
+    }
+    slice.logit_rows = std::span(logit_rows_).subspan(first_row, n_rows - first_row);
     slices_.push_back(slice);
   }
   // The oldest sequence always finds pages, so a pass is never empty.
   TATARA_CHECK(!slices_.empty());
   const std::int64_t start_ns = Now();
-  parts_.model->Forward(slices_, *kv_, *parts_.pool, {logits_.data(), n_logits});
+  parts_.model->Forward(slices_, *kv_, *parts_.pool, {logits_.data(), n_rows * vocabulary()});
   LearnFromPass(n_prompt_tokens, Now() - start_ns);
   ++counters_.passes;
   counters_.pass_sequences_most =

@@ -5,6 +5,7 @@
 // sampled. Thread safety: one caller.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -44,6 +45,8 @@ struct Sequence {
   std::int64_t disk_since_ns = 0;  // when it began to wait for its next page from disk
   bool disk_gave_up = false;       // that took too long: it computes
 
+  std::int64_t n_scored = 0;  // positions whose next token has its log-probability
+
   std::uint64_t seed = 0;
   TokenHistory history;
   TextOutput output;
@@ -62,6 +65,21 @@ struct Sequence {
   bool waits_for_disk = false;
   std::int64_t pass_tokens = 0;
 
+  // Positions of the prompt whose logits are wanted for the token that follows.
+  std::int64_t n_to_score() const {
+    return request.prompt_logprobs < 0 ? 0 : static_cast<std::int64_t>(request.prompt.size()) - 1;
+  }
+  // Whether a page from `computed` on has positions whose logits are still wanted, so that it has
+  // to be computed here.
+  bool ScoresPage(std::int64_t page_tokens) const {
+    return n_scored < n_to_score() && computed + page_tokens > n_scored;
+  }
+  // Of the pass being built: the first of those positions, and how many.
+  std::int64_t pass_score_begin() const { return std::max(computed, n_scored); }
+  std::int64_t n_pass_scores() const {
+    return std::max<std::int64_t>(
+        0, std::min(computed + pass_tokens, n_to_score()) - pass_score_begin());
+  }
   std::int64_t n_pending() const { return static_cast<std::int64_t>(tokens.size()) - computed; }
   std::int64_t n_generated() const {
     return static_cast<std::int64_t>(tokens.size() - request.prompt.size());

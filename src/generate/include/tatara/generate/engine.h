@@ -90,11 +90,12 @@ struct TokenLogprob {
 struct Request {
   std::vector<std::int32_t> prompt;
   SamplingParams sampling;
-  int tokens_max = 256;
+  int tokens_max = 256;  // 0 with prompt_logprobs only: nothing is generated
   // The text ends before the stop string that is complete first (the longest of those that end
   // there).
   std::vector<std::string> stop;
   int top_logprobs = -1;       // -1: no log-probabilities; 0: of the chosen token only
+  int prompt_logprobs = -1;    // likewise, of each token of the prompt after those before it
   bool ignore_end = false;     // go on after an end token
   bool digest_logits = false;  // Completion::logits_sha256
   std::uint32_t choice = 0;    // index of the choice, part of the random key
@@ -130,6 +131,7 @@ struct Completion {
   double prefill_seconds = 0;  // to the first token
   double decode_seconds = 0;   // to the last
   std::vector<TokenLogprob> logprobs;
+  std::vector<TokenLogprob> prompt_logprobs;  // of all tokens of the prompt but the first
   std::string logits_sha256;  // over the f32 little-endian logits of every sampled position
   std::optional<AdapterFacts> adapter;  // the hot one that was used
 };
