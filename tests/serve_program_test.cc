@@ -39,6 +39,10 @@ class Running {
     kill(child_, SIGTERM);
     return program_.Finish(child_);
   }
+  Outcome Kill() {
+    kill(child_, SIGKILL);
+    return program_.Finish(child_);
+  }
   void HangUp() const { kill(child_, SIGHUP); }
   fs::path Out() const { return program_.folder() / "out"; }
   int port = 0;
@@ -82,6 +86,50 @@ TEST_F(ServeProgram, AConfigurationIsCheckedWithoutStarting) {
   EXPECT_NE(example.out.find("\n# port = 8080\n"), std::string::npos);
   program_.environment()["LC_ALL"] = "ja_JP.UTF-8";
   EXPECT_NE(program_({"serve", "--print-config"}).out.find("待ち受けるポート"), std::string::npos);
+}
+
+TEST_F(ServeProgram, WhatWasAcknowledgedOutlivesAKillInMidStream) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  const std::vector<std::string> arguments = {"--model", model.string(), "--context", "1024"};
+  const std::string talk = "/v1/conversations";
+  nlohmann::json whole, conversation;
+  std::string broken;
+  const char* wish = R"({"prompt":"The sea","max_tokens":8,"seed":4})";
+  {
+    Running server(program_, arguments);
+    HttpClient client(server.port);
+    whole = nlohmann::json::parse(client.AskPost("/v1/completions", wish).body);
+    conversation = nlohmann::json::parse(client.AskPost(talk, R"({"title":"kept"})").body);
+    const std::string at = talk + "/" + conversation["id"].get<std::string>() + "/messages";
+    ASSERT_EQ(client.AskPost(at, R"({"id":"m1","role":"user","content":"How deep?"})").status, 200);
+    // The end tokens are out of reach: it would run to the end of its tokens.
+    client.Send(HttpClient::Post("/v1/completions",
+                                 R"({"prompt":"The sea","max_tokens":900,"stream":true,)"
+                                 R"("logit_bias":{"0":-100,"2":-100}})"));
+    while (client.unread().find("data: ") == std::string::npos) ASSERT_TRUE(client.More());
+    server.Kill();
+    while (client.More()) {
+    }
+    broken = client.unread();
+  }
+  // The client can tell: neither the last event nor the last chunk came.
+  EXPECT_EQ(broken.find("[DONE]"), std::string::npos);
+  EXPECT_EQ(broken.find("\r\n0\r\n"), std::string::npos);
+  EXPECT_EQ(broken.find(R"("finish_reason":")"), std::string::npos);
+  const std::size_t begun = broken.find("\"cmpl-") + 1;
+  const std::string begun_id = broken.substr(begun, broken.find('"', begun) - begun);
+
+  Running server(program_, arguments);
+  HttpClient client(server.port);
+  const std::string id = whole["id"];
+  EXPECT_EQ(client.AskGet("/v1/receipts/" + id).status, 200);
+  EXPECT_EQ(client.AskGet("/v1/receipts/" + begun_id).status, 404) << begun_id;
+  const HttpAnswer kept =
+      client.AskGet(talk + "/" + conversation["id"].get<std::string>() + "/export.json");
+  EXPECT_NE(kept.body.find("How deep?"), std::string::npos) << kept.body;
+  const auto again = nlohmann::json::parse(client.AskPost("/v1/completions", wish).body);
+  EXPECT_EQ(again["choices"], whole["choices"]);
+  EXPECT_EQ(server.Stop().status, 0);
 }
 
 TEST_F(ServeProgram, BeyondLoopbackTheFirstKeyIsShownOnceAndInNoLog) {

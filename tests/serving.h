@@ -46,7 +46,8 @@ class Serving {
   int port() {
     const std::lock_guard lock(starting_);  // the first requests may come together
     if (!server_) {
-      auto server = server::Server::Start(*service_, {.port = 0, .drain_seconds = 1});
+      auto server = server::Server::Start(
+          *service_, {.port = 0, .history_folder = home_.path() / "history", .drain_seconds = 1});
       EXPECT_TRUE(server.ok()) << server.error().text();
       server_ = std::move(server).value();
     }

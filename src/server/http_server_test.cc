@@ -94,6 +94,19 @@ TEST(HttpServer, HeadersAndBodiesBeyondTheBoundsAreRefusedBeforeTheyAreRead) {
   EXPECT_EQ(chunks.Read().status, 413);
 }
 
+TEST(HttpServer, AHundredMegabytesOfHeadersAreNotTaken) {
+  EchoServer server;
+  HttpClient client(server.port());
+  std::string lines;
+  while (lines.size() < (1 << 20)) lines += "X-A: " + std::string(1000, 'a') + "\r\n";
+  bool open = client.Send("GET / HTTP/1.1\r\nHost: h\r\n");
+  for (int megabytes = 0; open && megabytes < 100; ++megabytes) open = client.Send(lines);
+  // Refused after the first of them; the rest is thrown away for a moment, so that the answer is
+  // read.
+  EXPECT_EQ(client.Read().status, 431);
+  EXPECT_EQ(HttpClient(server.port()).AskGet("/still").status, 200);
+}
+
 TEST(HttpServer, AHeaderThatDripsIsCutOff) {
   EchoServer server({.header_seconds = 0.3});
   HttpClient client(server.port());
