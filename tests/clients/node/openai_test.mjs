@@ -94,6 +94,22 @@ test('wrong values name their field', async () => {
   }
 });
 
+test('a question to the documents, streamed and whole', async () => {
+  const body = { model: 'tiny', question: 'ヒヤリハット用紙は何時間以内に出しますか？', max_tokens: 24 };
+  const whole = await client.post('/ask', { body });
+  assert.equal(whole.object, 'ask.answer');
+  assert.equal(whole.supported, whole.citations.length > 0);
+  assert.ok((await client.get(`/receipts/${whole.id}`)).payload);
+  const events = [];
+  for await (const event of await client.post('/ask', { body: { ...body, stream: true }, stream: true })) {
+    events.push(event);
+  }
+  const last = events.pop();
+  assert.equal(events.map((event) => event.text).join(''), whole.answer);
+  assert.deepEqual(last.citations, whole.citations);
+  assert.deepEqual(last.nearest, whole.nearest);
+});
+
 test('rerank and receipts by raw requests', async () => {
   const ranked = await client.post('/rerank', {
     body: { model: 'vectors', query: 'What do cats eat?', documents: ['Blue sky.', 'Cats eat fish.'] },

@@ -195,6 +195,28 @@ class Others(unittest.TestCase):
         self.assertEqual(answer["results"][0]["index"], 1)
         self.assertEqual(answer["results"][0]["document"]["text"], "Cats eat mice and fish.")
 
+    def test_a_question_to_the_documents_streamed_and_whole(self):
+        wish = {"model": "tiny", "question": "ヒヤリハット用紙は何時間以内に出しますか？", "max_tokens": 24}
+        whole = CLIENT.post("/ask", cast_to=object, body=wish)
+        self.assertEqual(whole["object"], "ask.answer")
+        self.assertEqual(whole["supported"], bool(whole["citations"]))
+        self.assertTrue(whole["citations"] or whole["nearest"])
+        for citation in whole["citations"] + whole["nearest"]:
+            self.assertLessEqual(citation["line_first"], citation["line_last"])
+        self.assertIn("payload", CLIENT.get(f"/receipts/{whole['id']}", cast_to=object))
+        events = list(CLIENT.post("/ask", cast_to=object, body=dict(wish, stream=True), stream=True,
+                                  stream_cls=openai.Stream[object]))
+        self.assertEqual("".join(event["text"] for event in events[:-1]), whole["answer"])
+        for name in ("answer", "supported", "reason", "citations", "nearest"):
+            self.assertEqual(events[-1][name], whole[name])
+
+    def test_a_question_that_can_not_be_asked_is_refused(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            CLIENT.post("/ask", cast_to=object, body={"model": "tiny", "question": ""})
+        self.assertEqual(caught.exception.param, "question")
+        with self.assertRaises(openai.NotFoundError):
+            CLIENT.post("/ask", cast_to=object, body={"model": "tiny", "question": "a", "collection": "other"})
+
     def test_receipts_are_of_the_answer(self):
         answer = CLIENT.chat.completions.create(**SEEDED)
         receipt = CLIENT.get(f"/receipts/{answer.id}", cast_to=object)
