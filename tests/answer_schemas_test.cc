@@ -98,7 +98,10 @@ void AskGeneration(Held& held) {
   const Json whole = held.Ask("POST", "/v1/completions", text + R"(,"logprobs":2,"n":2})");
   held.Ask("POST", "/v1/completions", text + R"(,"logprobs":0,"stream":true})");
   held.Ask("POST", "/v1/completions", text + R"(,"echo":true,"stop":["e"]})");
-  held.Ask("GET", "/v1/receipts/{id}", "", whole.at("id").get<std::string>() + ".1");
+  const std::string receipt = whole.at("id").get<std::string>() + ".1";
+  held.Ask("GET", "/v1/receipts/{id}", "", receipt);
+  held.Ask("DELETE", "/v1/receipts/{id}", "", receipt);
+  held.Ask("DELETE", "/v1/receipts");
   held.Ask("POST", "/v1/ask", R"({"question":"When is the form handed in?","max_tokens":24})");
   held.Ask("POST", "/v1/ask",
            R"({"question":"When is the form handed in?","max_tokens":24,"stream":true})");
