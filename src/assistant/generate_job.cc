@@ -84,6 +84,13 @@ void GenerateJob::Finish(std::size_t choice, generate::Completion completion) {
   growing.choice.completion_tokens = static_cast<int>(completion.token_ids.size());
   std::move(growing.fresh.begin(), growing.fresh.end(),
             std::back_inserter(growing.choice.logprobs));
+  if (parts_.requests[choice].prompt_logprobs >= 0) {
+    growing.choice.prompt_logprobs.push_back(
+        MakeLogprob(*parts_.tokenizer, parts_.requests[choice].prompt.front(), 0));
+    for (const generate::TokenLogprob& one : completion.prompt_logprobs) {
+      growing.choice.prompt_logprobs.push_back(MakeLogprobs(*parts_.tokenizer, one));
+    }
+  }
   if (parts_.requests[choice].choice == 0) {  // a prompt counts once for all its choices
     usage_.prompt_tokens += completion.prompt_tokens;
     usage_.cached_tokens += completion.cached_tokens;
@@ -99,6 +106,7 @@ void GenerateJob::Finish(std::size_t choice, generate::Completion completion) {
   std::string id = parts_.receipt_id;
   if (choice > 0) id += "." + std::to_string(choice);
   completion.logprobs.clear();
+  completion.prompt_logprobs.clear();
   parts_.keep(id, {.model = parts_.model,
                    .request = std::move(parts_.requests[choice]),
                    .origin = std::move(parts_.origins[choice]),

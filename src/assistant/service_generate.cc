@@ -101,14 +101,17 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
   for (const auto& [ids, origin] : prompts) {
     if (ids.empty()) return Refuse("the prompt is empty and this model has no start token");
     const std::int64_t room = info.context_tokens - static_cast<std::int64_t>(ids.size());
-    if (room < std::max(call.tokens_max, 1)) {
+    const int tokens_least = call.generates_nothing ? 0 : std::max(call.tokens_max, 1);
+    if (room < tokens_least) {
       return Refuse("the prompt has {0} tokens and {1} are to be generated; the context has {2}",
-                    ids.size(), std::max(call.tokens_max, 1), info.context_tokens);
+                    ids.size(), tokens_least, info.context_tokens);
     }
     for (int k = 0; k < call.n; ++k) {
       generate::Request request{.prompt = ids, .sampling = sampling, .stop = call.stop};
       request.tokens_max = call.tokens_max > 0 ? call.tokens_max : static_cast<int>(room);
+      if (call.generates_nothing) request.tokens_max = 0;
       request.top_logprobs = call.top_logprobs;
+      if (call.prompt_logprobs) request.prompt_logprobs = call.top_logprobs;
       request.ignore_end = call.ignore_end;
       request.choice = static_cast<std::uint32_t>(k);
       request.shown_tokens = shown_tokens;

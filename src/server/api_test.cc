@@ -101,7 +101,9 @@ TEST_F(Api, WrongFieldsAreNamedByTheirPath) {
   EXPECT_EQ(Param("/v1/completions", R"({"prompt":[1,-2]})"), "prompt[1]");
   EXPECT_EQ(Param("/v1/completions", R"({"prompt":["a",[1]]})"), "prompt[1]");
   EXPECT_EQ(Param("/v1/completions", R"({"prompt":[1],"suffix":"b"})"), "suffix");
-  EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","echo":true,"logprobs":1})"), "echo");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","echo":true,"logprobs":1,"stream":true})"),
+            "stream");
+  EXPECT_EQ(Param("/v1/completions", R"({"prompt":"a","echo":true,"max_tokens":0})"), "max_tokens");
   EXPECT_EQ(Param("/v1/embeddings", R"({"input":[]})"), "input");
   EXPECT_EQ(Param("/v1/embeddings", R"({"input":"x","encoding_format":"hex"})"), "encoding_format");
   EXPECT_EQ(Param("/v1/rerank", R"({"query":"q","documents":[1]})"), "documents[0]");

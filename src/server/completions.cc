@@ -50,9 +50,13 @@ class CompletionWriter final : public AnswerWriter {
             {"finish_reason", choice.finish_reason}};
   }
   Json WholeChoice(const assistant::Choice& choice) override {
+    const std::string echo = Echo(choice.index);
+    Json logprobs = choice.prompt_logprobs.empty()
+                        ? Logprobs(choice.index, choice.logprobs)
+                        : EchoLogprobs(choice.prompt_logprobs, choice.logprobs, echo);
     return {{"index", choice.index},
-            {"text", Echo(choice.index) + choice.content},
-            {"logprobs", Logprobs(choice.index, choice.logprobs)},
+            {"text", echo + choice.content},
+            {"logprobs", std::move(logprobs)},
             {"finish_reason", choice.finish_reason}};
   }
 
@@ -73,10 +77,18 @@ void Completions(ApiCall call) {
   const bool with_logprobs = fields.Has(kLogprobs.name);
   if (with_logprobs) request.top_logprobs = static_cast<int>(fields.Integer(kLogprobs));
   const bool echo = fields.Flag(kEcho);
-  if (echo && with_logprobs) {
-    fields.Wrong("echo", "with log-probabilities is not offered by this server yet");
-  }
   request.suffix = fields.Text(kSuffix);
+  request.prompt_logprobs = echo && with_logprobs;
+  request.generates_nothing = request.tokens_max == 0;
+  if (request.generates_nothing && !request.prompt_logprobs) {
+    fields.Wrong("max_tokens", "0 goes with echo and logprobs");
+  }
+  if (request.prompt_logprobs && wish.stream) {
+    fields.Wrong("stream", "with echo and logprobs is not offered by this server yet");
+  }
+  if (request.prompt_logprobs && !request.suffix.empty()) {
+    fields.Wrong("suffix", "with echo and logprobs is not offered by this server yet");
+  }
   if (!request.suffix.empty() && !request.id_lists.empty()) {
     fields.Wrong("suffix", "goes with prompts that are texts");
   }

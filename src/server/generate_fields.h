@@ -108,7 +108,8 @@ inline constexpr std::string_view kChatRefused[] = {"functions",
                                                     "echo"};
 
 // /v1/completions
-inline constexpr IntegerField kMaxTokens{"max_tokens", 16, 1, kTokensMax, ""};
+inline constexpr IntegerField kMaxTokens{"max_tokens", 16, 0, kTokensMax,
+                                         "0: nothing is generated; only with echo and logprobs."};
 inline constexpr IntegerField kLogprobs{
     "logprobs", -1, 0, kTopLogprobsMax,
     "Log-probability of every token, and of this many of the likeliest."};

@@ -58,4 +58,26 @@ Json CompletionLogprobs(std::span<const assistant::Logprob> logprobs, std::size_
           {"text_offset", std::move(offsets)}};
 }
 
+Json EchoLogprobs(std::span<const assistant::Logprob> prompt,
+                  std::span<const assistant::Logprob> answer, std::string_view echo) {
+  Json json = CompletionLogprobs(prompt, 0);
+  if (!prompt.empty()) json["token_logprobs"][0] = json["top_logprobs"][0] = nullptr;
+  // A start token, and the space that some vocabularies put before a text, are not in it.
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    json["text_offset"][i] = offset;
+    const std::string_view token = prompt[i].token;
+    if (offset > 0 || echo.starts_with(token)) {
+      offset += Length(token);
+    } else if (token.starts_with(' ') && echo.starts_with(token.substr(1))) {
+      offset += Length(token) - 1;
+    }
+  }
+  const Json rest = CompletionLogprobs(answer, Length(echo));
+  for (auto& [name, list] : json.items()) {
+    for (const Json& one : rest[name]) list.push_back(one);
+  }
+  return json;
+}
+
 }  // namespace tatara::server

@@ -108,8 +108,10 @@ struct GenerateCall {
   int n = 1;           // choices for each prompt; choice p * n + k is the k-th of prompt p
   int tokens_max = 0;  // 0: what the context has left
   std::vector<std::string> stop;
-  bool ignore_end = false;  // go on after the model's end token
-  int top_logprobs = -1;    // -1: none
+  bool ignore_end = false;         // go on after the model's end token
+  int top_logprobs = -1;           // -1: none
+  bool prompt_logprobs = false;    // with top_logprobs: of the prompt's tokens too
+  bool generates_nothing = false;  // with prompt_logprobs: instead of tokens_max
 };
 
 struct Logprob {
@@ -139,6 +141,8 @@ struct Choice {
   int completion_tokens = 0;
   std::vector<Logprob> logprobs;
   std::size_t n_logprobs_carried = 0;  // of them, by deltas
+  // Of the prompt's tokens, where they were asked for; the first has none, only its token.
+  std::vector<Logprob> prompt_logprobs;
 };
 
 struct Usage {
