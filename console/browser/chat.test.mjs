@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, afterEach, before, test } from 'node:test';
-import { answered, focused, say, shot, start, tabTo } from './harness.mjs';
+import { answered, focusIs, say, shot, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -22,7 +22,7 @@ const text = (selector) => page.locator(selector).innerText();
 
 test('a question is answered as a stream, and kept', async () => {
   page = await world.open();
-  assert.equal(await focused(page), 'Message');
+  await focusIs(page, 'Message');
   await page.keyboard.type('Name two colours.');
   await page.keyboard.press('Enter');
   // Both in one look: a fast model is done before a second one.
@@ -31,7 +31,7 @@ test('a question is answered as a stream, and kept', async () => {
   assert.match(await text('.answer .markdown'), /\w{3}/);
   assert.equal(await text('.question-text'), 'Name two colours.');
   assert.match(await text('.numbers'), /^\d+ tokens · [\d.,]+ tokens\/s$/);
-  assert.equal(await focused(page), 'Message');
+  await focusIs(page, 'Message');
   await page.locator('.history a').first().waitFor();
   assert.match(page.url(), /#\/chat\/conv_[0-9a-f]{32}$/);
   const before = await text('.answer .markdown');
@@ -81,7 +81,7 @@ test('answering again and editing make versions that one can walk through', asyn
   await page.locator('.messages').focus();
   await tabTo(page, 'Edit');
   await page.keyboard.press('Enter');
-  assert.equal(await focused(page), 'Edit your message');
+  await focusIs(page, 'Edit your message');
   await page.keyboard.press('Control+A');
   await page.keyboard.type('Tell me something else.');
   await page.keyboard.press('Enter');
@@ -126,7 +126,7 @@ test('the receipt of an answer is shown, downloaded, and verified by the program
   assert.equal(verified.status, 0, String(verified.stdout) + String(verified.stderr));
   await page.keyboard.press('Escape');
   await page.locator('dialog').waitFor({ state: 'detached' });
-  assert.equal(await focused(page), 'Receipt');
+  await focusIs(page, 'Receipt');
 });
 
 test('how it answers is set in the panel and goes into the request', async () => {

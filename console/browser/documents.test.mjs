@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, afterEach, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { accessibilityProblems, answered, focused, say, shot, start, tabTo } from './harness.mjs';
+import { accessibilityProblems, answered, focusIs, say, shot, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -101,7 +101,7 @@ test('answering again asks the documents again', async () => {
   await page.keyboard.press('Enter');
   await request;
   await answered(page);
-  assert.equal(await focused(page), 'Message');
+  await focusIs(page, 'Message');
 });
 
 test('a server that offers no asking of documents shows no control for it', async () => {

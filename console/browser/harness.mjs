@@ -1,6 +1,7 @@
 // A server with a small real model and a headless browser, for the suites of this folder.
 //   TATARA_PROGRAM  the built program          TATARA_MODELS  folder of test models
 //   TATARA_SHOTS    folder for screenshots; none are made without it
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -113,6 +114,12 @@ export const focused = (page) =>
     const at = document.activeElement;
     return at?.getAttribute('aria-label') || at?.id || at?.textContent?.trim() || '';
   });
+
+// The focus follows what is drawn, so it may come a moment after what can be seen.
+export async function focusIs(page, name) {
+  for (let i = 0; i < 100 && (await focused(page)) !== name; ++i) await page.waitForTimeout(50);
+  assert.equal(await focused(page), name);
+}
 
 // Presses a key until the control with this name has the focus.
 export async function tabTo(page, name, key = 'Tab') {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
-import { answered, focused, say, start, tabTo } from './harness.mjs';
+import { answered, focusIs, say, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -64,7 +64,7 @@ test('a conversation is renamed, exported and deleted by keyboard', async () => 
   await page.locator('.chat-header .actions').waitFor();
   await page.locator('#open-sampling').focus();
   await page.keyboard.press('Tab');
-  assert.equal(await focused(page), 'Actions for this conversation');
+  await focusIs(page, 'Actions for this conversation');
   await page.keyboard.press('Enter');
   await tabTo(page, 'Rename');
   await page.keyboard.press('Enter');

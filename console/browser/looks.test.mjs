@@ -1,7 +1,7 @@
 // Languages, themes, narrow windows, and the rules of accessibility that a program can check.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { accessibilityProblems, answered, focused, say, shot, start, tabTo } from './harness.mjs';
+import { accessibilityProblems, answered, focusIs, say, shot, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -88,8 +88,7 @@ test('on a phone the side bar is a drawer that takes and gives back the focus', 
   await page.getByRole('button', { name: 'メニューを開く' }).focus();
   await page.keyboard.press('Enter');
   await page.locator('.side').waitFor();
-  // The focus follows the drawer, which may be seen a moment before.
-  await page.waitForFunction(() => document.activeElement?.getAttribute('aria-label') === 'メニューを閉じる');
+  await focusIs(page, 'メニューを閉じる');
   await shot(page, 'drawer-ja');
   assert.deepEqual(await accessibilityProblems(page), []);
   await page.keyboard.press('Escape');
@@ -106,7 +105,7 @@ test('the first control leads past the side bar, and the streamed text is told i
   assert.equal(await page.locator('a, button, input, select, textarea').first().innerText(), 'Skip to the message box');
   await tabTo(page, 'Skip to the message box', 'Shift+Tab');
   await page.keyboard.press('Enter');
-  assert.equal(await focused(page), 'Message');
+  await focusIs(page, 'Message');
   const told = page.evaluate(() => new Promise((done) => {
     const all = [];
     const region = document.querySelector('[aria-live]');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, afterEach, before, test } from 'node:test';
-import { accessibilityProblems, answered, focused, say, shot, start } from './harness.mjs';
+import { accessibilityProblems, answered, focusIs, say, shot, start } from './harness.mjs';
 
 let world;
 let page;
@@ -26,7 +26,7 @@ async function signIn(key) {
 test('without a key the page asks for one, and says that a wrong one is wrong', async () => {
   page = await world.open({ locale: 'ja-JP' });
   await page.getByRole('heading', { name: 'サインイン' }).waitFor();
-  assert.equal(await focused(page), 'sign-in-key');
+  await focusIs(page, 'sign-in-key');
   await shot(page, 'sign-in-ja');
   assert.deepEqual(await accessibilityProblems(page), []);
   await signIn(`${world.key}0`);
