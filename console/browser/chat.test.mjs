@@ -1,22 +1,15 @@
 // Chatting, by keyboard alone.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { after, afterEach, before, test } from 'node:test';
-import { answered, focusIs, say, shot, start, tabTo } from './harness.mjs';
+import { before, test } from 'node:test';
+import { answered, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
 before(async () => {
   world = await start();
 });
-after(async () => {
-  await world.stop();
-});
-afterEach(async () => {
-  const problems = page.problems;
-  await page.context().close();
-  assert.deepEqual(problems, []);
-});
+leaveTidy(() => world, () => page);
 
 const text = (selector) => page.locator(selector).innerText();
 

@@ -1,9 +1,9 @@
 // Asking one's documents: sources, and what a document says never becomes markup.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { after, afterEach, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { accessibilityProblems, answered, focusIs, say, shot, start, tabTo } from './harness.mjs';
+import { accessibilityProblems, answered, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -15,14 +15,7 @@ before(async () => {
   });
   assert.equal(added.status, 0, String(added.stderr));
 });
-after(async () => {
-  await world.stop();
-});
-afterEach(async () => {
-  const problems = page.problems;
-  await page.context().close();
-  assert.deepEqual(problems, []);
-});
+leaveTidy(() => world, () => page);
 
 const source = (number, quote, more = {}) => ({
   number, document: '保全手順書.md', heading: '旋盤 › 点検', line_first: 12, line_last: 14, quote, file_changed: false, ...more,

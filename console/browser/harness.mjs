@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync }
 import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after, afterEach } from 'node:test';
 import { chromium } from 'playwright-core';
 
 const require = createRequire(import.meta.url);
@@ -114,6 +115,17 @@ export const focused = (page) =>
     const at = document.activeElement;
     return at?.getAttribute('aria-label') || at?.id || at?.textContent?.trim() || '';
   });
+
+// After each test its page is closed and has had no problem (but those that `counts` passes over);
+// after the last the world ends.
+export function leaveTidy(world, page, counts = () => true) {
+  afterEach(async () => {
+    const problems = page().problems.filter(counts);
+    await page().context().close();
+    assert.deepEqual(problems, []);
+  });
+  after(() => world().stop());
+}
 
 // The focus follows what is drawn, so it may come a moment after what can be seen.
 export async function focusIs(page, name) {

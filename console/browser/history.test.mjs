@@ -1,22 +1,15 @@
 // The history: found, renamed, exported, deleted.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, afterEach, before, test } from 'node:test';
-import { answered, focusIs, say, start, tabTo } from './harness.mjs';
+import { before, test } from 'node:test';
+import { answered, focusIs, leaveTidy, say, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
 before(async () => {
   world = await start();
 });
-after(async () => {
-  await world.stop();
-});
-afterEach(async () => {
-  const problems = page.problems;
-  await page.context().close();
-  assert.deepEqual(problems, []);
-});
+leaveTidy(() => world, () => page);
 
 async function post(path, body) {
   const response = await fetch(world.url + path, {

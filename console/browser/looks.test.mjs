@@ -1,7 +1,7 @@
 // Languages, themes, narrow windows, and the rules of accessibility that a program can check.
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
-import { accessibilityProblems, answered, focusIs, say, shot, start, tabTo } from './harness.mjs';
+import { before, test } from 'node:test';
+import { accessibilityProblems, answered, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -19,14 +19,7 @@ before(async () => {
     world.last = id;
   }
 });
-after(async () => {
-  await world.stop();
-});
-afterEach(async () => {
-  const problems = page.problems;
-  await page.context().close();
-  assert.deepEqual(problems, []);
-});
+leaveTidy(() => world, () => page);
 
 const stored = [
   ['Lockout tags', 'How long are lockout tags kept?', 'They are kept for **12 months**.'],

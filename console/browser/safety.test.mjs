@@ -1,21 +1,14 @@
 // What a model, a title or a stored conversation says never becomes markup or a script.
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
-import { answered, say, start } from './harness.mjs';
+import { before, test } from 'node:test';
+import { answered, leaveTidy, say, start } from './harness.mjs';
 
 let world;
 let page;
 before(async () => {
   world = await start();
 });
-after(async () => {
-  await world.stop();
-});
-afterEach(async () => {
-  const problems = page.problems;
-  await page.context().close();
-  assert.deepEqual(problems, []);
-});
+leaveTidy(() => world, () => page);
 
 const attacks = [
   '<script>globalThis.hit=1</script>',

@@ -1,22 +1,15 @@
 // A server that asks for a key.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { after, afterEach, before, test } from 'node:test';
-import { accessibilityProblems, answered, focusIs, say, shot, start } from './harness.mjs';
+import { before, test } from 'node:test';
+import { accessibilityProblems, answered, focusIs, leaveTidy, say, shot, start } from './harness.mjs';
 
 let world;
 let page;
 before(async () => {
   world = await start(['--require-key']);
 });
-after(async () => {
-  await world.stop();
-});
-afterEach(async () => {
-  const problems = page.problems.filter((problem) => !problem.includes('401'));
-  await page.context().close();
-  assert.deepEqual(problems, []);
-});
+leaveTidy(() => world, () => page, (problem) => !problem.includes('401'));
 
 async function signIn(key) {
   await page.locator('#sign-in-key').fill(key);

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "tatara/base/descriptor.h"
 #include "tatara/base/sha256.h"
 
 namespace tatara {
@@ -20,20 +21,6 @@ namespace {
 constexpr std::string_view kCannotOpen = "{0}: cannot open: {1}";
 constexpr std::string_view kCannotRead = "{0}: cannot read: {1}";
 constexpr std::string_view kCannotWrite = "{0}: cannot write: {1}";
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Result<> WriteAll(int fd, std::string_view content, const std::string& name) {
   while (!content.empty()) {

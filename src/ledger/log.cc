@@ -72,18 +72,18 @@ Result<std::unique_ptr<Log>> Log::Open(const fs::path& folder, std::string name,
   log->fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (log->fd_ < 0) return ErrnoError("{0}: cannot write: {1}", path.string());
   TATARA_RETURN_IF_ERROR(SyncFolder(folder));
-  TATARA_RETURN_IF_ERROR(log->ReadNew(/*repair=*/true));
+  TATARA_RETURN_IF_ERROR(log->ReadNew());
   return log;
 }
 
 Result<> Log::Refresh() {
   TATARA_TRY([[maybe_unused]] const auto lock, FileLock::Acquire(folder_ / "lock", kLockWaitMs));
-  return ReadNew(/*repair=*/true);
+  return ReadNew();
 }
 
 // Takes in what follows what is known, under the lock. Entries beyond the checkpoint were never
-// acknowledged: whole ones stay, the rest of a torn one is cut off where `repair` says so.
-Result<> Log::ReadNew(bool repair) {
+// acknowledged: whole ones stay, the rest of a torn one is cut off.
+Result<> Log::ReadNew() {
   const fs::path path = EntriesPath(folder_);
   TATARA_TRY(const Checkpoint checkpoint, ReadCheckpoint(folder_, key()));
   TATARA_TRY(const std::uint64_t file_bytes, FileBytes(fd_, path));
@@ -104,7 +104,6 @@ Result<> Log::ReadNew(bool repair) {
       if (size() < checkpoint.size) {
         return Refuse("{0}: entry {1} is not as it was written", path.string(), size());
       }
-      if (!repair) break;
       if (::ftruncate(fd_, static_cast<off_t>(end_)) != 0 || ::fsync(fd_) != 0) {
         return ErrnoError("{0}: cannot write: {1}", path.string());
       }
@@ -140,7 +139,7 @@ Result<std::uint64_t> Log::Append(std::string_view entry) {
 Result<std::uint64_t> Log::AppendAll(std::span<const std::string> entries) {
   const fs::path path = EntriesPath(folder_);
   TATARA_TRY([[maybe_unused]] const auto lock, FileLock::Acquire(folder_ / "lock", kLockWaitMs));
-  TATARA_RETURN_IF_ERROR(ReadNew(/*repair=*/true));
+  TATARA_RETURN_IF_ERROR(ReadNew());
   const std::uint64_t first = size(), start = end_;
   std::string bytes;
   std::vector<Digest> hashes;

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "log_file.h"
+#include "tatara/base/descriptor.h"
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
 #include "tatara/ledger/log.h"
@@ -10,20 +11,6 @@ namespace tatara::ledger {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // Leaf hashes of the first `size` entries, each held against its bytes.
 Result<std::vector<Digest>> CheckedLeaves(const fs::path& path, std::uint64_t size) {

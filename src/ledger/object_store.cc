@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <memory>
 #include <utility>
 #include <vector>
 
+#include "tatara/base/descriptor.h"
 #include "tatara/base/files.h"
 #include "tatara/base/sha256.h"
 
@@ -121,15 +121,13 @@ Result<std::string> ObjectStore::Put(std::string_view bytes) const {
 
 // Hashed while it is copied, so that a file which changes meanwhile has the copy's digest.
 Result<std::string> ObjectStore::PutFile(const fs::path& file) const {
-  const int from = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (from < 0) return ErrnoError("{0}: cannot read: {1}", file.string());
-  const auto close_from =
-      std::unique_ptr<const int, void (*)(const int*)>(&from, [](const int* fd) { ::close(*fd); });
+  const Descriptor from(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (from.get() < 0) return ErrnoError("{0}: cannot read: {1}", file.string());
   TATARA_TRY(AsideFile aside, AsideFile::Make(folder_ / "objects" / kAside));
   Sha256 hash;
   std::string buffer(kCopyBytes, '\0');
   for (;;) {
-    const ssize_t n = ::read(from, buffer.data(), buffer.size());
+    const ssize_t n = ::read(from.get(), buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoError("{0}: cannot read: {1}", file.string());
     if (n == 0) break;

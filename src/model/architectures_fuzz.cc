@@ -7,12 +7,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
-#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "changed_store.h"
+#include "fuzz_input.h"
 #include "tatara/base/check.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/encoder.h"
@@ -22,21 +22,11 @@ namespace {
 
 using tatara::Metadata;
 using namespace tatara::model;  // NOLINT: a program of one file
+using tatara::model::test::FuzzInput;
+using tatara::model::test::kOddNumbers;
 using tatara::test::ChangedStore;
 using StorePtr = std::shared_ptr<const tatara::weights::TensorStore>;
 
-constexpr std::array<double, 12> kNumbers = {0,
-                                             -1,
-                                             1,
-                                             3,
-                                             1e-300,
-                                             1e300,
-                                             0.5,
-                                             10000,
-                                             65536,
-                                             32,
-                                             std::numeric_limits<double>::infinity(),
-                                             std::numeric_limits<double>::quiet_NaN()};
 constexpr std::array kStrings = {"none", "linear", "yarn", "longrope", "llama3", "", "\n\xff"};
 // Keys that a model may have and the tiny ones mostly have not.
 constexpr std::array kMoreKeys = {
@@ -44,18 +34,6 @@ constexpr std::array kMoreKeys = {
     "logit_scale",       "attn_logit_softcapping",       "attention.sliding_window",
     "expert_count",      "attention.temperature_length", "pooling_type",
     "residual_scale",    "attention.head_count_kv",      "rope.dimension_sections"};
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-  bool empty() const { return at_ >= size_; }
-  std::uint8_t Byte() { return empty() ? 0 : data_[at_++]; }
-  std::size_t Below(std::size_t n) { return n == 0 ? 0 : (Byte() | Byte() << 8) % n; }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t size_, at_ = 0;
-};
 
 std::vector<StorePtr> OpenAll() {
   const char* data = std::getenv("TATARA_TEST_DATA");
@@ -76,7 +54,7 @@ std::vector<StorePtr> OpenAll() {
   return stores;
 }
 
-Metadata::Value AnyValue(Input& in) {
+Metadata::Value AnyValue(FuzzInput& in) {
   switch (in.Byte() % 8) {
     case 0:
       return std::uint64_t{in.Byte()};
@@ -85,14 +63,14 @@ Metadata::Value AnyValue(Input& in) {
     case 2:
       return -std::int64_t{in.Byte()};
     case 3:
-      return kNumbers[in.Byte() % kNumbers.size()];
+      return in.Pick(kOddNumbers);
     case 4:
       return std::string(kStrings[in.Byte() % kStrings.size()]);
     case 5:
       return (in.Byte() & 1) != 0;
     case 6: {
       std::vector<double> values(in.Byte() % 6);
-      for (double& v : values) v = kNumbers[in.Byte() % kNumbers.size()];
+      for (double& v : values) v = in.Pick(kOddNumbers);
       return values;
     }
     default: {
@@ -110,7 +88,7 @@ const std::string& KeyAt(const Map& map, std::size_t index) {
   return it->first;
 }
 
-void SpoilShape(Input& in, tatara::weights::TensorView& view) {
+void SpoilShape(FuzzInput& in, tatara::weights::TensorView& view) {
   // The data stays as long as it is, so a shape may only be as big or smaller.
   const std::int64_t before = view.shape[0] * view.shape[1] * view.shape[2] * view.shape[3];
   auto shape = view.shape;
@@ -133,7 +111,7 @@ void SpoilShape(Input& in, tatara::weights::TensorView& view) {
       view.data.first(static_cast<std::size_t>(tatara::numerics::StorageBytes(view.dtype, after)));
 }
 
-void Spoil(Input& in, const std::string& architecture, ChangedStore& store) {
+void Spoil(FuzzInput& in, const std::string& architecture, ChangedStore& store) {
   const auto& keys = store.metadata().values();
   switch (in.Byte() % 6) {
     case 0:
@@ -203,7 +181,7 @@ void RunEncoder(Encoder& encoder, tatara::ThreadPool& pool) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const std::vector<StorePtr> kStores = OpenAll();
   static tatara::ThreadPool pool(1);
-  Input in(data, std::min<std::size_t>(size, 64));
+  FuzzInput in(data, std::min<std::size_t>(size, 64));
   const StorePtr& original = kStores[in.Byte() % kStores.size()];
   const auto store = std::make_shared<ChangedStore>(original);
   const std::string architecture = original->metadata().String("general.architecture").value();

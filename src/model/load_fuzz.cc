@@ -5,13 +5,15 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <limits>
 
+#include "fuzz_input.h"
 #include "model_test_support.h"
 
 namespace {
 
 using tatara::Metadata;
+using tatara::model::test::FuzzInput;
+using tatara::model::test::kOddNumbers;
 using namespace tatara::model;  // NOLINT: a program of one file
 
 constexpr std::array kFamilies = {"llama", "qwen2", "gemma3", "qwen3moe"};
@@ -56,35 +58,8 @@ constexpr std::array kKeys = {
 };
 constexpr std::array kStrings = {"none",   "linear", "yarn",  "longrope",
                                  "llama3", "",       "llama", "\n\x1b\xff"};
-constexpr std::array<double, 12> kNumbers = {0,
-                                             -1,
-                                             1,
-                                             4,
-                                             1e-300,
-                                             1e300,
-                                             0.5,
-                                             10000,
-                                             65536,
-                                             32,
-                                             std::numeric_limits<double>::infinity(),
-                                             std::numeric_limits<double>::quiet_NaN()};
 
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-  bool empty() const { return at_ >= size_; }
-  std::uint8_t Byte() { return empty() ? 0 : data_[at_++]; }
-  template <typename Array>
-  auto Pick(const Array& choices) {
-    return choices[Byte() % choices.size()];
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t size_, at_ = 0;
-};
-
-Metadata::Value AnyValue(Input& in) {
+Metadata::Value AnyValue(FuzzInput& in) {
   switch (in.Byte() % 7) {
     case 0:
       return std::uint64_t{in.Byte()};
@@ -93,7 +68,7 @@ Metadata::Value AnyValue(Input& in) {
     case 2:
       return -std::int64_t{in.Byte()};
     case 3:
-      return in.Pick(kNumbers);
+      return in.Pick(kOddNumbers);
     case 4:
       return std::string(in.Pick(kStrings));
     case 5:
@@ -106,7 +81,7 @@ Metadata::Value AnyValue(Input& in) {
   }
 }
 
-void Spoil(Input& in, const std::string& family, test::MemoryStore& store) {
+void Spoil(FuzzInput& in, const std::string& family, test::MemoryStore& store) {
   switch (in.Byte() % 4) {
     case 0:
     case 1:
@@ -128,7 +103,7 @@ void Spoil(Input& in, const std::string& family, test::MemoryStore& store) {
       const std::int64_t n_cols = 1 + in.Byte() % 48;
       store.Set(name, n_rows, n_cols,
                 std::vector<float>(static_cast<std::size_t>(n_rows * n_cols),
-                                   static_cast<float>(in.Pick(kNumbers))));
+                                   static_cast<float>(in.Pick(kOddNumbers))));
     }
   }
 }
@@ -147,7 +122,7 @@ void RunAFewTokens(Model& model, tatara::ThreadPool& pool) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Input in(data, std::min<std::size_t>(size, 64));
+  FuzzInput in(data, std::min<std::size_t>(size, 64));
   tatara::ThreadPool pool(1);
   const std::string family = in.Pick(kFamilies);
   const auto store = test::TinyModel(family, {.n_layers = 1 + in.Byte() % 3,

@@ -12,7 +12,7 @@ class CheckObjectsTest(ToolTest):
         (self.root / "CMakeFiles/x.dir/avx2").mkdir(parents=True)
         self.compile("isa.cc", "CMakeFiles/x.dir/avx2/isa.cc.o")
         self.compile("library.cc", "library.o")
-        for name in ("numerics", "model", "generate"):
+        for name in ("numerics", "model", "generate", "learn"):
             subprocess.run(["ar", "rc", self.root / f"libtatara_{name}.a", self.root / "library.o"], check=True)
 
     def compile(self, source, target):

@@ -51,7 +51,7 @@ class Log {
 
  private:
   Log(std::filesystem::path folder, std::string name, const SigningKey& key);
-  Result<> ReadNew(bool repair);
+  Result<> ReadNew();
   Result<> Sign();
 
   const std::filesystem::path folder_;
