@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { before, test } from 'node:test';
-import { answered, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
+import { answered, eventually, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -21,17 +21,17 @@ test('a question is answered as a stream, and kept', async () => {
   // Both in one look: a fast model is done before a second one.
   await page.locator('.messages[aria-busy="true"] .answer.growing').waitFor();
   await answered(page);
-  assert.match(await text('.answer .markdown'), /\w{3}/);
-  assert.equal(await text('.question-text'), 'Name two colours.');
-  assert.match(await text('.numbers'), /^\d+ tokens · [\d.,]+ tokens\/s$/);
+  await eventually(async () => assert.match(await text('.answer .markdown'), /\w{3}/));
+  await eventually(async () => assert.equal(await text('.question-text'), 'Name two colours.'));
+  await eventually(async () => assert.match(await text('.numbers'), /^\d+ tokens · [\d.,]+ tokens\/s$/));
   await focusIs(page, 'Message');
   await page.locator('.history a').first().waitFor();
   assert.match(page.url(), /#\/chat\/conv_[0-9a-f]{32}$/);
   const before = await text('.answer .markdown');
   await page.reload();
   await page.locator('.answer').waitFor();
-  assert.equal(await text('.answer .markdown'), before);
-  assert.equal(await page.title(), 'Name two colours. - Tatara');
+  await eventually(async () => assert.equal(await text('.answer .markdown'), before));
+  await eventually(async () => assert.equal(await page.title(), 'Name two colours. - Tatara'));
 });
 
 test('Escape stops an answer; what there is stays, after a reload too', async () => {
@@ -40,15 +40,15 @@ test('Escape stops an answer; what there is stays, after a reload too', async ()
   await page.waitForFunction(() => (document.querySelector('.answer .markdown')?.textContent?.length ?? 0) > 40);
   await page.keyboard.press('Escape');
   await page.locator('.ending').waitFor();
-  assert.equal(await text('.ending'), 'Stopped');
+  await eventually(async () => assert.equal(await text('.ending'), 'Stopped'));
   assert.equal(await page.locator('.answer .tools button', { hasText: 'Receipt' }).count(), 0);
   const before = await text('.answer .markdown');
   await page.waitForTimeout(300);
-  assert.equal(await text('.answer .markdown'), before);
+  await eventually(async () => assert.equal(await text('.answer .markdown'), before));
   await page.locator('.history a[aria-current]').waitFor();
   await page.reload();
   await page.locator('.ending').waitFor();
-  assert.equal(await text('.answer .markdown'), before);
+  await eventually(async () => assert.equal(await text('.answer .markdown'), before));
 });
 
 test('a conversation goes on, with what was said before', async () => {
@@ -80,14 +80,15 @@ test('answering again and editing make versions that one can walk through', asyn
   await page.keyboard.press('Enter');
   await page.locator('.question .versions', { hasText: '2/2' }).waitFor();
   await answered(page);
-  assert.equal(await text('.question-text'), 'Tell me something else.');
+  await eventually(async () => assert.equal(await text('.question-text'), 'Tell me something else.'));
   await page.locator('.messages').focus();
   await tabTo(page, 'Previous version');
   await page.keyboard.press('Enter');
   await page.locator('.question .versions', { hasText: '1/2' }).waitFor();
-  assert.equal(await text('.question-text'), 'Tell me something.');
-  assert.equal((await text('.answer .versions')).trim(), '2/2');
-  assert.ok(await page.evaluate(() => document.activeElement?.closest('.question .versions') !== null));
+  await eventually(async () => assert.equal(await text('.question-text'), 'Tell me something.'));
+  await eventually(async () => assert.equal((await text('.answer .versions')).trim(), '2/2'));
+  await eventually(async () =>
+    assert.ok(await page.evaluate(() => document.activeElement?.closest('.question .versions') !== null)));
 });
 
 test('the Enter that ends a conversion does not send', async () => {
@@ -98,7 +99,7 @@ test('the Enter that ends a conversion does not send', async () => {
   assert.equal(await page.locator('.question').count(), 0);
   await page.keyboard.press('Shift+Enter');
   await page.keyboard.type('x');
-  assert.equal(await page.locator('#message').inputValue(), 'こんにちは\nx');
+  await eventually(async () => assert.equal(await page.locator('#message').inputValue(), 'こんにちは\nx'));
 });
 
 test('the receipt of an answer is shown, downloaded, and verified by the program', async () => {
@@ -109,7 +110,7 @@ test('the receipt of an answer is shown, downloaded, and verified by the program
   await tabTo(page, 'Receipt');
   await page.keyboard.press('Enter');
   await page.locator('.facts').waitFor();
-  assert.match(await text('.facts'), /smollm2-135m[\s\S]*[0-9a-f]{64}/);
+  await eventually(async () => assert.match(await text('.facts'), /smollm2-135m[\s\S]*[0-9a-f]{64}/));
   await shot(page, 'receipt-en');
   const download = page.waitForEvent('download');
   await tabTo(page, 'Download');
@@ -130,7 +131,7 @@ test('how it answers is set in the panel and goes into the request', async () =>
   await page.keyboard.type('Answer in one word.');
   await page.keyboard.press('Tab');
   await page.keyboard.type('9');
-  assert.equal(await page.locator('.field-problem').innerText(), 'Expected a number from 0 to 2');
+  await eventually(async () => assert.equal(await page.locator('.field-problem').innerText(), 'Expected a number from 0 to 2'));
   await page.keyboard.press('Backspace');
   await page.keyboard.type('0.5');
   await page.keyboard.press('Tab');
@@ -139,7 +140,8 @@ test('how it answers is set in the panel and goes into the request', async () =>
   await page.keyboard.type('7');
   await shot(page, 'panel-en');
   await page.keyboard.press('Escape');
-  assert.equal(await page.locator('.panel').count(), 0);
+  await eventually(async () => assert.equal(await page.locator('.panel').count(), 0));
+  await focusIs(page, 'How it answers');
   const request = page.waitForRequest((each) => each.url().endsWith('/v1/chat/completions'));
   await say(page, 'Hello');
   const body = (await request).postDataJSON();
@@ -156,7 +158,7 @@ test('a server that refuses is reported, and the question is not lost', async ()
   );
   await say(page, 'Hello');
   await page.locator('.ending.problem').waitFor();
-  assert.match(await text('.ending.problem'), /busy/);
+  await eventually(async () => assert.match(await text('.ending.problem'), /busy/));
   await page.unroute('**/v1/chat/completions');
   await page.locator('.messages').focus();
   await tabTo(page, 'Answer again');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { accessibilityProblems, answered, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
+import { accessibilityProblems, answered, eventually, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -46,14 +46,15 @@ test('an answer from the documents shows its sources, after a reload too', async
   );
   await tabTo(page, '文書から回答');
   await page.keyboard.press('Space');
-  assert.equal(await page.getByRole('button', { name: '文書から回答' }).getAttribute('aria-pressed'), 'true');
+  await eventually(async () =>
+    assert.equal(await page.getByRole('button', { name: '文書から回答' }).getAttribute('aria-pressed'), 'true'));
   const request = page.waitForRequest((each) => each.url().endsWith('/v1/ask'));
   await say(page, '主軸が熱いときはどうしますか？');
   assert.equal((await request).postDataJSON().question, '主軸が熱いときはどうしますか？');
   await answered(page);
   await page.locator('.sources').waitFor();
   const check = async () => {
-    assert.match(await page.locator('.answer .markdown').innerText(), /止め、保全課へ連絡します。\[1\]\[2\]$/);
+    await eventually(async () => assert.match(await page.locator('.answer .markdown').innerText(), /止め、保全課へ連絡します。\[1\]\[2\]$/));
     const shown = await page.locator('.sources').innerText();
     assert.match(shown, /出典/);
     assert.match(shown, /\[1\]\s*保全手順書\.md › 旋盤 › 点検 › 12～14行目\s*主軸の温度が80 ℃に達したときは/);
@@ -61,7 +62,7 @@ test('an answer from the documents shows its sources, after a reload too', async
   };
   await check();
   await shot(page, 'documents-ja');
-  assert.deepEqual(await accessibilityProblems(page), []);
+  await eventually(async () => assert.deepEqual(await accessibilityProblems(page), []));
   await page.locator('.history a').waitFor();
   await page.waitForTimeout(200);
   await page.reload();

@@ -127,11 +127,20 @@ export function leaveTidy(world, page, counts = () => true) {
   after(() => world().stop());
 }
 
-// The focus follows what is drawn, so it may come a moment after what can be seen.
-export async function focusIs(page, name) {
-  for (let i = 0; i < 100 && (await focused(page)) !== name; ++i) await page.waitForTimeout(50);
-  assert.equal(await focused(page), name);
+// A claim about what the page shows: it is drawn, and the focus moves, a moment after what caused it.
+export async function eventually(claim, milliseconds = 5000) {
+  const end = Date.now() + milliseconds;
+  for (;;) {
+    try {
+      return await claim();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
 }
+
+export const focusIs = (page, name) => eventually(async () => assert.equal(await focused(page), name));
 
 // Presses a key until the control with this name has the focus.
 export async function tabTo(page, name, key = 'Tab') {
@@ -148,9 +157,13 @@ export async function tabTo(page, name, key = 'Tab') {
 }
 
 export async function say(page, text) {
-  await page.locator('#message').focus();
-  await page.keyboard.insertText(text);
-  await page.keyboard.press('Enter');
+  const message = page.locator('#message');
+  // What closed just before gives the focus back to its button, perhaps in mid-word.
+  await eventually(async () => {
+    await message.fill(text);
+    assert.ok(await message.evaluate((box) => box === document.activeElement));
+  });
+  await message.press('Enter');
 }
 
 export async function answered(page, n = 1) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { before, test } from 'node:test';
-import { answered, focusIs, leaveTidy, say, start, tabTo } from './harness.mjs';
+import { answered, eventually, focusIs, leaveTidy, say, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -87,7 +87,7 @@ test('a conversation is renamed, exported and deleted by keyboard', async () => 
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Delete “都市の名前”?' }).waitFor();
   await page.keyboard.press('Escape');
-  assert.ok((await titles()).includes('都市の名前'));
+  await eventually(async () => assert.ok((await titles()).includes('都市の名前')));
   await page.getByRole('button', { name: 'Actions for this conversation' }).focus();
   await page.keyboard.press('Enter');
   await tabTo(page, 'Delete');
@@ -96,7 +96,7 @@ test('a conversation is renamed, exported and deleted by keyboard', async () => 
   await tabTo(page, 'Delete');
   await page.keyboard.press('Enter');
   await page.getByText('The conversation was deleted').waitFor();
-  assert.ok(!(await titles()).includes('都市の名前'));
+  await eventually(async () => assert.ok(!(await titles()).includes('都市の名前')));
 });
 
 test('an address of a conversation that is gone says so', async () => {

@@ -1,7 +1,7 @@
 // Languages, themes, narrow windows, and the rules of accessibility that a program can check.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { accessibilityProblems, answered, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
+import { accessibilityProblems, answered, eventually, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
 
 let world;
 let page;
@@ -36,16 +36,16 @@ const stored = [
 
 test('the language is the browser’s, and can be changed for good', async () => {
   page = await world.open({ locale: 'ja-JP' });
-  assert.equal(await page.locator('html').getAttribute('lang'), 'ja');
+  await eventually(async () => assert.equal(await page.locator('html').getAttribute('lang'), 'ja'));
   await page.getByRole('heading', { name: '何をお調べしますか？' }).waitFor();
   await shot(page, 'welcome-ja');
   await page.getByRole('button', { name: '設定', exact: true }).click();
   await shot(page, 'settings-ja');
-  assert.deepEqual(await accessibilityProblems(page), []);
+  await eventually(async () => assert.deepEqual(await accessibilityProblems(page), []));
   await page.getByRole('radio', { name: 'English' }).focus();
   await page.keyboard.press('Space');
   await page.getByRole('heading', { name: 'Settings' }).waitFor();
-  assert.equal(await page.locator('html').getAttribute('lang'), 'en');
+  await eventually(async () => assert.equal(await page.locator('html').getAttribute('lang'), 'en'));
   await page.reload();
   await page.getByRole('heading', { name: 'What would you like to know?' }).waitFor();
   await shot(page, 'welcome-en');
@@ -64,26 +64,26 @@ for (const [name, options] of [
     await page.locator('.messages').evaluate((box) => box.scrollTo(0, 0));
     await page.waitForTimeout(150);
     await shot(page, `conversation-${name}`);
-    assert.deepEqual(await accessibilityProblems(page), []);
+    await eventually(async () => assert.deepEqual(await accessibilityProblems(page), []));
     await page.locator('.messages').evaluate((box) => box.scrollTo(0, box.scrollHeight));
     await page.waitForTimeout(150);
     await shot(page, `conversation-${name}-end`);
     await page.locator('#open-sampling').click();
-    assert.deepEqual(await accessibilityProblems(page), []);
+    await eventually(async () => assert.deepEqual(await accessibilityProblems(page), []));
     await shot(page, `panel-${name}`);
-    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    await eventually(async () => assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)));
   });
 }
 
 test('on a phone the side bar is a drawer that takes and gives back the focus', async () => {
   page = await world.open({ locale: 'ja-JP', width: 375, height: 740 });
-  assert.ok(!(await page.locator('.side').isVisible()));
+  await eventually(async () => assert.ok(!(await page.locator('.side').isVisible())));
   await page.getByRole('button', { name: 'メニューを開く' }).focus();
   await page.keyboard.press('Enter');
   await page.locator('.side').waitFor();
   await focusIs(page, 'メニューを閉じる');
   await shot(page, 'drawer-ja');
-  assert.deepEqual(await accessibilityProblems(page), []);
+  await eventually(async () => assert.deepEqual(await accessibilityProblems(page), []));
   await page.keyboard.press('Escape');
   await page.locator('.side').waitFor({ state: 'hidden' });
   await page.waitForFunction(() => document.activeElement?.id === 'open-drawer');
@@ -95,7 +95,8 @@ test('on a phone the side bar is a drawer that takes and gives back the focus', 
 
 test('the first control leads past the side bar, and the streamed text is told in a region of its own', async () => {
   page = await world.open({ sampling: { temperature: 0, max_tokens: 40 } });
-  assert.equal(await page.locator('a, button, input, select, textarea').first().innerText(), 'Skip to the message box');
+  await eventually(async () =>
+    assert.equal(await page.locator('a, button, input, select, textarea').first().innerText(), 'Skip to the message box'));
   await tabTo(page, 'Skip to the message box', 'Shift+Tab');
   await page.keyboard.press('Enter');
   await focusIs(page, 'Message');
@@ -112,7 +113,7 @@ test('the first control leads past the side bar, and the streamed text is told i
   const all = await told;
   assert.equal(all[0], 'Answering');
   assert.ok(all.length >= 2);
-  assert.deepEqual(await accessibilityProblems(page), []);
+  await eventually(async () => assert.deepEqual(await accessibilityProblems(page), []));
 });
 
 test('dark is taken from the system or chosen', async () => {
@@ -122,5 +123,5 @@ test('dark is taken from the system or chosen', async () => {
   await tabTo(page, 'Settings', 'Shift+Tab');
   await page.keyboard.press('Enter');
   await page.getByRole('radio', { name: 'Light' }).check();
-  assert.notEqual(await ground(), dark);
+  await eventually(async () => assert.notEqual(await ground(), dark));
 });

@@ -1,7 +1,7 @@
 // What a model, a title or a stored conversation says never becomes markup or a script.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { answered, leaveTidy, say, start } from './harness.mjs';
+import { answered, eventually, leaveTidy, say, start } from './harness.mjs';
 
 let world;
 let page;
@@ -86,7 +86,7 @@ test('attacks in titles and in what is stored are shown as text', async () => {
   await page.locator('.entry-snippet').first().waitFor();
   assert.equal(await page.locator('.history img, .history script, .chat-header img').count(), 0);
   assert.equal(await page.evaluate(() => globalThis.hit), undefined);
-  assert.ok((await page.title()).includes('<img'));
+  await eventually(async () => assert.ok((await page.title()).includes('<img')));
 });
 
 test('the policy refuses scripts and markup that a fault would let through', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { before, test } from 'node:test';
-import { accessibilityProblems, answered, focusIs, leaveTidy, say, shot, start } from './harness.mjs';
+import { accessibilityProblems, answered, eventually, focusIs, leaveTidy, say, shot, start } from './harness.mjs';
 
 let world;
 let page;
@@ -21,10 +21,10 @@ test('without a key the page asks for one, and says that a wrong one is wrong', 
   await page.getByRole('heading', { name: 'サインイン' }).waitFor();
   await focusIs(page, 'sign-in-key');
   await shot(page, 'sign-in-ja');
-  assert.deepEqual(await accessibilityProblems(page), []);
+  await eventually(async () => assert.deepEqual(await accessibilityProblems(page), []));
   await signIn(`${world.key}0`);
   await page.getByRole('alert').filter({ hasText: 'この鍵は登録されていません' }).waitFor();
-  assert.deepEqual(await accessibilityProblems(page), []);
+  await eventually(async () => assert.deepEqual(await accessibilityProblems(page), []));
 });
 
 test('a key signs in until one signs out, and scripts can not read it', async () => {
