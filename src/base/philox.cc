@@ -37,6 +37,13 @@ double RandomUnit(const RandomKey& key) {
   return static_cast<double>(RandomWords(key)[0] >> 8) * 0x1p-24;
 }
 
+std::uint64_t RandomBelow(const RandomKey& key, std::uint64_t n) {
+  __extension__ using Wide = unsigned __int128;
+  const auto words = RandomWords(key);
+  const std::uint64_t draw = std::uint64_t{words[0]} << 32 | words[1];
+  return static_cast<std::uint64_t>(static_cast<Wide>(draw) * n >> 64);
+}
+
 std::uint64_t FreshSeed() {
   // Some at a time: a call of the kernel for each would be most of a short request's cost, and
   // processors' own random instructions are slower still.

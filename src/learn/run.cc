@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <optional>
 
 #include "tatara/base/files.h"
-#include "tatara/corpus/char_text.h"
 #include "tatara/learn/checkpoint.h"
+#include "training_data.h"
 
 namespace tatara::learn {
 namespace {
@@ -17,22 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMetricsBytesMax = std::uint64_t{1} << 32;
-
-Result<fs::path> FindText(const Recipe& recipe) {
-  std::error_code ignored;
-  const fs::path beside = recipe.folder / recipe.data.text;
-  if (fs::exists(beside, ignored)) return beside;
-  const char* data = std::getenv("TATARA_TEST_DATA");
-  if (data != nullptr && *data != '\0') {
-    const fs::path there = fs::path(data) / recipe.data.text;
-    if (fs::exists(there, ignored)) return there;
-  }
-  return MakeError(ErrorKind::kNotFound,
-                   "recipe '{0}': the text '{1}' is neither beside the recipe nor under "
-                   "TATARA_TEST_DATA; where to get it: {2}",
-                   recipe.name, recipe.data.text,
-                   recipe.data.source.empty() ? "?" : recipe.data.source);
-}
 
 // The step of a line of metrics; -1 where there is none.
 std::int64_t StepOfLine(std::string_view line) {
@@ -113,7 +97,7 @@ class Run {
   const Clock& clock_;
   ThreadPool pool_;
   std::int64_t started_;
-  corpus::CharText text_;
+  std::unique_ptr<corpus::TrainingSet> data_;
   std::optional<FileLock> lock_;
   std::unique_ptr<Trainer> trainer_;
   std::optional<Metrics> metrics_;
@@ -122,13 +106,8 @@ class Run {
 };
 
 Result<> Run::Prepare() {
-  TATARA_TRY(const fs::path path, FindText(recipe_));
-  TATARA_TRY(text_, corpus::ReadCharText({.path = path,
-                                          .sha256 = recipe_.data.sha256,
-                                          .validation_fraction = recipe_.data.validation}));
-  if (recipe_.model.n_vocab == 0) {
-    recipe_.model.n_vocab = static_cast<int>(text_.vocabulary.size());
-  }
+  TATARA_TRY(data_, OpenTrainingSet(recipe_));
+  if (recipe_.model.n_vocab == 0) recipe_.model.n_vocab = data_->n_vocab();
   std::error_code code;
   fs::create_directories(options_.out / "checkpoints", code);
   if (code) {
@@ -140,14 +119,13 @@ Result<> Run::Prepare() {
     return Refuse("{0}: there is a run already; go on with it by --resume, or choose another --out",
                   options_.out.string());
   }
-  TATARA_TRY(trainer_,
-             Trainer::Make(recipe_, {text_.training, text_.validation, text_.digest}, pool_));
+  TATARA_TRY(trainer_, Trainer::Make(recipe_, *data_, pool_));
   info_.recipe_digest = RecipeDigest(recipe_);
-  info_.data_digest = text_.digest;
+  info_.data_digest = data_->digest();
   TATARA_RETURN_IF_ERROR(Resume());
   TATARA_RETURN_IF_ERROR(
       WriteFileAtomically(options_.out / "recipe.json", CanonicalRecipe(recipe_) + "\n"));
-  TATARA_RETURN_IF_ERROR(WriteFileAtomically(options_.out / "data.json", text_.manifest + "\n"));
+  TATARA_RETURN_IF_ERROR(WriteFileAtomically(options_.out / "data.json", data_->manifest() + "\n"));
   TATARA_TRY(Metrics metrics,
              Metrics::Open(options_.out / "metrics.jsonl", trainer_->state().step));
   metrics_.emplace(std::move(metrics));
@@ -183,8 +161,8 @@ Result<> Run::Step() {
 
 Result<> Run::Validate() {
   const std::int64_t step = trainer_->state().step;
-  if (text_.validation.empty()) return Ok{};
-  const double loss = trainer_->Validate(recipe_.run.validation_sequences, pool_);
+  if (data_->n_validation(recipe_.training.context) == 0) return Ok{};
+  TATARA_TRY(const double loss, trainer_->Validate(recipe_.run.validation_sequences, pool_));
   sink_.Validated(step, loss);
   if (info_.best_step == 0 || loss < info_.best_loss) {
     info_.best_step = step;
@@ -196,7 +174,7 @@ Result<> Run::Validate() {
 Result<> Run::Sample() {
   const std::int64_t step = trainer_->state().step;
   if (recipe_.run.sample_tokens == 0) return Ok{};
-  const std::string text = text_.Decode(trainer_->Sample({}, recipe_.run.sample_tokens, pool_));
+  const std::string text = data_->Decode(trainer_->Sample({}, recipe_.run.sample_tokens, pool_));
   sink_.Sampled(step, text);
   std::error_code code;
   fs::create_directories(options_.out / "samples", code);
@@ -225,8 +203,8 @@ Result<RunResult> Run::Finish() {
   result.flops_per_step =
       n_tokens * trainer_->trainable().FlopsPerToken((recipe_.training.context + 1) / 2.0);
   if (result.finished) {
-    result.validation_loss =
-        trainer_->Validate(static_cast<std::int64_t>(text_.validation.size()), pool_);
+    TATARA_TRY(result.validation_loss,
+               trainer_->Validate(std::numeric_limits<std::int64_t>::max(), pool_));
   }
   result.seconds = Seconds();
   if (result.finished) {

@@ -17,12 +17,6 @@ namespace {
 constexpr std::int64_t kPiece = 1 << 16;  // values of an item of elementwise work
 constexpr double kSampleTemperature = 0.8;
 
-// floor(draw / 2^64 * n) of a 64-bit draw.
-std::int64_t PlaceBelow(std::int64_t n, std::uint64_t draw) {
-  __extension__ using Wide = unsigned __int128;
-  return static_cast<std::int64_t>(static_cast<Wide>(draw) * static_cast<std::uint64_t>(n) >> 64);
-}
-
 template <typename F>
 void ForPieces(std::int64_t n, ThreadPool& pool, F body) {
   pool.For((n + kPiece - 1) / kPiece, [&](std::int64_t item, int) {
@@ -51,8 +45,8 @@ double MachineBytes() {
 
 }  // namespace
 
-Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe, const TrainingData& data,
-                                               ThreadPool& pool) {
+Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
+                                               const corpus::TrainingSet& data, ThreadPool& pool) {
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, data));
   TATARA_TRY(trainer->trainable_,
              model::Trainable::Make(recipe.model, {.recompute = recipe.run.recompute}));
@@ -63,18 +57,10 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe, const Train
         "run.micro_batch or run.recompute = true take less",
         recipe.name, std::floor(needed * 1e-9 + 1), std::floor(MachineBytes() * 1e-9));
   }
-  const std::int64_t n_window = std::int64_t{recipe.training.context} + 1;
-  if (static_cast<std::int64_t>(data.training.size()) < n_window) {
-    return Refuse("the training text has {0} tokens, less than one window of {1}",
-                  data.training.size(), n_window);
-  }
-  for (const auto ids : {data.training, data.validation}) {
-    for (const std::int32_t id : ids) {
-      if (id < 0 || id >= recipe.model.n_vocab) {
-        return Refuse("the data has the token {0}, the model's vocabulary {1} tokens", id,
-                      recipe.model.n_vocab);
-      }
-    }
+  TATARA_RETURN_IF_ERROR(data.CheckContext(recipe.training.context));
+  if (data.n_vocab() > recipe.model.n_vocab) {
+    return Refuse("the data's vocabulary has {0} tokens, the model's {1}", data.n_vocab(),
+                  recipe.model.n_vocab);
   }
   const auto n = static_cast<std::size_t>(trainer->trainable_->n_values());
   trainer->state_.weights.resize(n);
@@ -84,26 +70,22 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe, const Train
   return trainer;
 }
 
-void Trainer::DrawBatch() {
+Result<> Trainer::DrawBatch() {
   const TrainingRecipe& t = recipe_.training;
-  const auto n_window = static_cast<std::size_t>(t.context);
-  const auto n_places = static_cast<std::int64_t>(data_.training.size() - n_window);
-  tokens_.resize(static_cast<std::size_t>(t.batch) * n_window);
-  targets_.resize(tokens_.size());
-  for (int i = 0; i < t.batch; ++i) {
-    const auto words = RandomWords(
-        {.seed = t.seed,
-         .purpose = RandomPurpose::kDataOrder,
-         .position = static_cast<std::uint64_t>(state_.step) * static_cast<std::uint64_t>(t.batch) +
-                     static_cast<std::uint64_t>(i)});
-    const std::uint64_t draw = std::uint64_t{words[0]} << 32 | words[1];
-    const auto at = static_cast<std::size_t>(PlaceBelow(n_places, draw));
-    const auto to = static_cast<std::ptrdiff_t>(static_cast<std::size_t>(i) * n_window);
-    std::copy_n(data_.training.begin() + static_cast<std::ptrdiff_t>(at), n_window,
-                tokens_.begin() + to);
-    std::copy_n(data_.training.begin() + static_cast<std::ptrdiff_t>(at + 1), n_window,
-                targets_.begin() + to);
+  const auto batch = static_cast<std::size_t>(t.batch),
+             context = static_cast<std::size_t>(t.context);
+  for (auto* values : {&tokens_, &targets_, &first_keys_}) values->resize(batch * context);
+  for (std::size_t i = 0; i < batch; ++i) {
+    const auto part = [&](std::vector<std::int32_t>& values) {
+      return std::span(values).subspan(i * context, context);
+    };
+    TATARA_RETURN_IF_ERROR(data_.Training(t.seed,
+                                          static_cast<std::uint64_t>(state_.step) * batch + i,
+                                          {part(tokens_), part(targets_), part(first_keys_)}));
   }
+  n_targets_ = std::ranges::count_if(targets_, [](std::int32_t target) { return target >= 0; });
+  if (n_targets_ > 0) return Ok{};
+  return Refuse("step {0}: no token of its sequences counts", state_.step + 1);
 }
 
 // Sequences shard * batch / shards .. (shard + 1) * batch / shards - 1.
@@ -126,6 +108,7 @@ void Trainer::Shard(std::int64_t shard, std::span<float> gradient, double& loss,
                                  .n_tokens = t.context,
                                  .tokens = std::span(tokens_).subspan(from, size),
                                  .targets = std::span(targets_).subspan(from, size),
+                                 .first_keys = std::span(first_keys_).subspan(from, size),
                                  .first_sequence = at},
                                 state_.weights,
                                 {t.dropout, t.seed, static_cast<std::uint64_t>(state_.step)},
@@ -205,9 +188,9 @@ void Trainer::Update(double gradient_scale, double learning_rate, ThreadPool& po
 }
 
 Result<StepReport> Trainer::Step(ThreadPool& pool) {
-  DrawBatch();
+  TATARA_RETURN_IF_ERROR(DrawBatch());
   const double loss_sum = Gradient(pool);
-  const auto n_targets = static_cast<double>(targets_.size());
+  const auto n_targets = static_cast<double>(n_targets_);
   ForPieces(trainable_->n_values(), pool, [&](std::size_t first, std::size_t size) {
     numerics::Divide(static_cast<float>(n_targets), std::span(gradients_[0]).subspan(first, size));
   });
@@ -224,22 +207,26 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
   return report;
 }
 
-double Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool) {
+Result<double> Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool) {
   const std::int64_t context = recipe_.training.context;
-  const auto n = static_cast<std::int64_t>(data_.validation.size());
-  const std::int64_t n_windows = n > context ? (n - 1) / context : 0;
-  const std::int64_t n_taken = std::min(n_windows, sequences_max);
+  const std::int64_t n_sequences = data_.n_validation(context);
+  const std::int64_t n_taken = std::min(n_sequences, sequences_max);
+  const auto size = static_cast<std::size_t>(context);
+  std::vector<std::int32_t> tokens(size), targets(size), first_keys(size);
   double loss = 0;
+  std::int64_t n_targets = 0;
   for (std::int64_t i = 0; i < n_taken; ++i) {
-    const auto from = static_cast<std::size_t>(i * n_windows / n_taken * context);
-    const auto size = static_cast<std::size_t>(context);
+    TATARA_RETURN_IF_ERROR(
+        data_.Validation(i * n_sequences / n_taken, {tokens, targets, first_keys}));
+    n_targets += std::ranges::count_if(targets, [](std::int32_t target) { return target >= 0; });
     trainable_->Loss({.n_sequences = 1,
                       .n_tokens = context,
-                      .tokens = data_.validation.subspan(from, size),
-                      .targets = data_.validation.subspan(from + 1, size)},
+                      .tokens = tokens,
+                      .targets = targets,
+                      .first_keys = first_keys},
                      state_.weights, loss, pool);
   }
-  return n_taken == 0 ? 0 : loss / static_cast<double>(n_taken * context);
+  return n_targets == 0 ? 0 : loss / static_cast<double>(n_targets);
 }
 
 std::vector<std::int32_t> Trainer::Sample(std::vector<std::int32_t> text, int n, ThreadPool& pool) {

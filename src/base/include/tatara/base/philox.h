@@ -32,6 +32,10 @@ std::array<std::uint32_t, 4> RandomWords(const RandomKey& key);
 // In [0, 1): the top 24 bits of the first word times 2^-24; exact in f32 and f64.
 double RandomUnit(const RandomKey& key);
 
+// In [0, n), each as likely to within 2^-64 * n: the first two words as a fraction of 2^64, times n,
+// rounded down. n is above 0.
+std::uint64_t RandomBelow(const RandomKey& key, std::uint64_t n);
+
 // A seed from the system's entropy, for requests that name none. Never 0.
 std::uint64_t FreshSeed();
 

@@ -5,8 +5,7 @@
 // a fixed tree of neighbours; then one division by the number of targets. So threads, instruction
 // sets and micro-batches change no bit (rule 12).
 //
-// Sequence i of step s is the window of context + 1 tokens at a place drawn from (seed,
-// s * batch + i) alone, each place as likely.
+// Sequence i of step s is number s * batch + i of the training set (corpus/training_set.h).
 //
 // Thread safety: one caller. Ownership: borrows the data, owns the rest.
 #pragma once
@@ -19,15 +18,11 @@
 
 #include "tatara/base/error.h"
 #include "tatara/base/thread_pool.h"
+#include "tatara/corpus/training_set.h"
 #include "tatara/learn/recipe.h"
 #include "tatara/model/trainable.h"
 
 namespace tatara::learn {
-
-struct TrainingData {
-  std::span<const std::int32_t> training, validation;  // outlive the trainer
-  std::string digest;
-};
 
 struct StepReport {
   std::int64_t step = 0;  // that was done, from 1
@@ -43,9 +38,10 @@ struct TrainerState {
 
 class Trainer {
  public:
-  // Starting weights by the seed. Refuses a text shorter than a window, and ids beyond the model's.
-  static Result<std::unique_ptr<Trainer>> Make(const Recipe& recipe, const TrainingData& data,
-                                               ThreadPool& pool);
+  // Starting weights by the seed. Refuses data of more tokens than the model's vocabulary has, and
+  // of no sequence as long as the context. `data` outlives the trainer.
+  static Result<std::unique_ptr<Trainer>> Make(const Recipe& recipe,
+                                               const corpus::TrainingSet& data, ThreadPool& pool);
 
   const model::Trainable& trainable() const { return *trainable_; }
   const TrainerState& state() const { return state_; }
@@ -55,9 +51,9 @@ class Trainer {
   // weights are then those before the step.
   Result<StepReport> Step(ThreadPool& pool);
 
-  // Mean loss over windows of the validation text that follow one another; at most `sequences_max`
-  // of them, spread evenly. 0 where there is none.
-  double Validate(std::int64_t sequences_max, ThreadPool& pool);
+  // Mean loss over the validation sequences' targets; at most `sequences_max` sequences, spread
+  // evenly. 0 where there are none.
+  Result<double> Validate(std::int64_t sequences_max, ThreadPool& pool);
 
   // Continues `prompt` by n tokens at temperature 0.8, drawn by (seed, step, place).
   std::vector<std::int32_t> Sample(std::vector<std::int32_t> prompt, int n, ThreadPool& pool);
@@ -66,8 +62,8 @@ class Trainer {
   std::string Digest() const;
 
  private:
-  Trainer(const Recipe& recipe, const TrainingData& data) : recipe_(recipe), data_(data) {}
-  void DrawBatch();
+  Trainer(const Recipe& recipe, const corpus::TrainingSet& data) : recipe_(recipe), data_(data) {}
+  Result<> DrawBatch();
   void Shard(std::int64_t shard, std::span<float> gradient, double& loss, ThreadPool& pool);
   double Gradient(ThreadPool& pool);  // into gradients_[0]; returns the summed loss
   Result<> CheckFinite(double loss, double norm) const;
@@ -75,10 +71,11 @@ class Trainer {
   void Update(double gradient_scale, double learning_rate, ThreadPool& pool);
 
   Recipe recipe_;
-  TrainingData data_;
+  const corpus::TrainingSet& data_;
   std::unique_ptr<model::Trainable> trainable_;
   TrainerState state_;
-  std::vector<std::int32_t> tokens_, targets_;
+  std::vector<std::int32_t> tokens_, targets_, first_keys_;
+  std::int64_t n_targets_ = 0;                 // that count, of this step
   std::vector<std::vector<float>> gradients_;  // a stack of partial sums of the tree
   std::vector<double> norms_;
 };
