@@ -1,10 +1,11 @@
 // The server's log: a line for each request and for what happens to the server itself, on standard
 // error (journald keeps it there) or in a file. No line holds a key; text of prompts only where
-// LogSettings::prompts asks for bodies. Lines are written by a thread of their own: a disk or a
-// pipe that is slow costs the oldest lines that wait, never a request its time. Thread safety:
-// every function from any thread.
+// LogSettings::prompts asks for bodies. Lines are written by a thread of their own, many at
+// a time: a disk or a pipe that is slow costs lines, which are counted, never a request its time. A
+// kill -9 may cost the last 20 ms of them. Thread safety: every function from any thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,8 +20,6 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 class ServerLog {
  public:
-  static constexpr std::size_t kWaitingLinesMax = 8192;
-
   static Result<std::unique_ptr<ServerLog>> Open(const LogSettings& settings);
   ~ServerLog();  // what waits is written
 
@@ -34,6 +33,7 @@ class ServerLog {
 
  private:
   struct State;
+  void SayDropped(std::uint64_t n);
   explicit ServerLog(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
