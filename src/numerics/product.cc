@@ -1,10 +1,12 @@
-// Blocks of a product: panels of a and b are copied into the order in which a tile reads them, then
-// tiles run over them. A block's panels stay in the second-level cache (about 200 + 256 KiB), a
-// panel of b (32 KiB) in the first.
+// A product goes region by region and, in each, inner block by inner block: all panels of a and b
+// are copied into the order in which a tile reads them (third-level cache), then blocks of tiles
+// run over them. A block's rows (about 200 KiB) stay in the second-level cache, a panel of b (32
+// KiB) in the first, as in Goto and van de Geijn (ACM TOMS 34(3), 2008).
 #include "tatara/numerics/product.h"
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "aligned_buffer.h"
@@ -15,9 +17,11 @@
 namespace tatara::numerics {
 namespace {
 
-constexpr std::int64_t kInnerBlock = 256;
-constexpr std::int64_t kRowBlockMax = 192;
-constexpr std::int64_t kColumnBlockMax = 256;
+constexpr std::int64_t kInnerBlock = 512;
+constexpr std::int64_t kRegionRows = 3072;
+constexpr std::int64_t kRegionColumns = 2048;
+constexpr std::int64_t kRowBlockMax = 72;
+constexpr std::int64_t kColumnBlockMax = 1024;
 constexpr std::int64_t kBlockMin = 48;
 constexpr std::int64_t kTileFloatsMax = 16 * 64;
 
@@ -96,10 +100,6 @@ void CopyRowPanels(const MatrixView& view, std::int64_t first, std::int64_t end,
   }
 }
 
-struct Block {
-  std::int64_t first_row, end_row, first_column, end_column;
-};
-
 struct Call {
   const ProductSize& size;
   const MatrixView& a;
@@ -110,53 +110,92 @@ struct Call {
   const TrainingKernels& kernels;
 };
 
+// Rows and columns of c, and the inner steps k .. k + n_k - 1, whose panels are in the buffers.
+struct Region {
+  std::int64_t first_row, end_row, first_column, end_column, k, n_k;
+};
+// A part of a region: what one item of parallel work multiplies.
+struct Block {
+  std::int64_t first_row, end_row, first_column, end_column;
+};
+
 void RunTile(const Call& call, const float* a, const float* b, std::int64_t n_k, bool from_zero,
              std::int64_t row, std::int64_t column, const Block& block, float* spare) {
-  const std::int64_t n_rows = std::min<std::int64_t>(call.kernels.tile_rows, block.end_row - row);
-  const std::int64_t width = call.kernels.tile_columns;
+  const TrainingKernels& kernels = call.kernels;
+  const std::int64_t n_rows = std::min<std::int64_t>(kernels.tile_rows, block.end_row - row);
+  const std::int64_t width = kernels.tile_columns;
   const std::int64_t n_columns = std::min(width, block.end_column - column);
+  const auto n_run = static_cast<int>(RoundUp(n_rows, kernels.tile_row_step));
   float* c = call.c + row * call.c_stride + column;
-  if (n_rows == call.kernels.tile_rows && n_columns == width) {
-    call.kernels.product_tile(a, b, n_k, c, call.c_stride, from_zero);
+  if (n_rows == n_run && n_columns == width) {
+    kernels.product_tile(a, b, n_k, n_run, c, call.c_stride, from_zero);
     return;
   }
   if (!from_zero) {
     for (std::int64_t i = 0; i < n_rows; ++i)
       std::copy_n(c + i * call.c_stride, n_columns, spare + i * width);
   }
-  call.kernels.product_tile(a, b, n_k, spare, width, from_zero);
+  kernels.product_tile(a, b, n_k, n_run, spare, width, from_zero);
   for (std::int64_t i = 0; i < n_rows; ++i)
     std::copy_n(spare + i * width, n_columns, c + i * call.c_stride);
 }
 
-void RunBlock(const Call& call, const Block& block, Buffers& buffers) {
-  const std::int64_t tile_rows = call.kernels.tile_rows, tile_columns = call.kernels.tile_columns;
-  const std::int64_t n_rows = RoundUp(block.end_row - block.first_row, tile_rows);
-  const std::int64_t n_columns = RoundUp(block.end_column - block.first_column, tile_columns);
-  const std::int64_t n_inner = std::min(kInnerBlock, call.size.n_inner);
-  buffers.a.Grow(static_cast<std::size_t>(n_rows * n_inner) * sizeof(float));
-  buffers.b.Grow(static_cast<std::size_t>(n_columns * n_inner) * sizeof(float));
-  if (buffers.tile.size() == 0) {
-    buffers.tile.Grow(kTileFloatsMax * sizeof(float));
-    std::fill_n(buffers.tile.as<float>(), kTileFloatsMax, 0.0F);
-  }
-  for (std::int64_t k = 0; k < call.size.n_inner; k += kInnerBlock) {
-    const std::int64_t n_k = std::min(kInnerBlock, call.size.n_inner - k);
-    const bool from_zero = k == 0 && call.start == ChainStart::kFromZero;
-    auto* a = buffers.a.as<float>();
-    auto* b = buffers.b.as<float>();
-    CopyRowPanels(call.a, block.first_row, block.end_row, k, n_k, tile_rows, a);
-    CopyRowPanels(call.b.Transposed(), block.first_column, block.end_column, k, n_k, tile_columns,
-                  b);
-    for (std::int64_t column = block.first_column; column < block.end_column;
-         column += tile_columns) {
-      for (std::int64_t row = block.first_row; row < block.end_row; row += tile_rows) {
-        RunTile(call, a + (row - block.first_row) * n_k, b + (column - block.first_column) * n_k,
-                n_k, from_zero, row, column, block, buffers.tile.as<float>());
-      }
+// The tile that comes next starts with these values; they may be far away.
+void PrefetchTile(const Call& call, std::int64_t row, std::int64_t column, const Block& block) {
+  constexpr std::int64_t kLineFloats = 16;
+  const std::int64_t end = std::min(row + call.kernels.tile_rows, block.end_row);
+  for (std::int64_t i = row; i < end; ++i) {
+    for (std::int64_t j = 0; j < call.kernels.tile_columns; j += kLineFloats) {
+      __builtin_prefetch(call.c + i * call.c_stride + column + j, 1);
     }
   }
 }
+
+void RunBlock(const Call& call, const Region& region, const Block& block, const Buffers& buffers,
+              float* spare) {
+  const std::int64_t tile_rows = call.kernels.tile_rows, tile_columns = call.kernels.tile_columns;
+  const bool from_zero = region.k == 0 && call.start == ChainStart::kFromZero;
+  const float* a = buffers.a.as<float>();
+  const float* b = buffers.b.as<float>();
+  for (std::int64_t column = block.first_column; column < block.end_column;
+       column += tile_columns) {
+    const float* b_panel = b + (column - region.first_column) * region.n_k;
+    for (std::int64_t row = block.first_row; row < block.end_row; row += tile_rows) {
+      PrefetchTile(call, row + tile_rows, column, block);
+      RunTile(call, a + (row - region.first_row) * region.n_k, b_panel, region.n_k, from_zero, row,
+              column, block, spare);
+    }
+  }
+}
+
+// Items of copying: groups of row panels, then groups of column panels.
+struct Copies {
+  const Call& call;
+  const Region& region;
+  std::int64_t rows_each, columns_each;
+
+  std::int64_t n_row_items() const {
+    return (region.end_row - region.first_row + rows_each - 1) / rows_each;
+  }
+  std::int64_t n_items() const {
+    return n_row_items() +
+           (region.end_column - region.first_column + columns_each - 1) / columns_each;
+  }
+  void Run(std::int64_t item, const Buffers& buffers) const {
+    if (item < n_row_items()) {
+      const std::int64_t first = region.first_row + item * rows_each;
+      CopyRowPanels(call.a, first, std::min(first + rows_each, region.end_row), region.k,
+                    region.n_k, call.kernels.tile_rows,
+                    buffers.a.as<float>() + item * rows_each * region.n_k);
+      return;
+    }
+    const std::int64_t at = (item - n_row_items()) * columns_each;
+    const std::int64_t first = region.first_column + at;
+    CopyRowPanels(call.b.Transposed(), first, std::min(first + columns_each, region.end_column),
+                  region.k, region.n_k, call.kernels.tile_columns,
+                  buffers.b.as<float>() + at * region.n_k);
+  }
+};
 
 void EmptyChains(const ProductSize& size, ChainStart start, float* c, std::int64_t c_stride) {
   if (start == ChainStart::kFromOutput) return;
@@ -164,22 +203,24 @@ void EmptyChains(const ProductSize& size, ChainStart start, float* c, std::int64
     std::fill_n(c + i * c_stride, size.n_columns, 0.0F);
 }
 
-// Block sizes: as large as the caches like, smaller where threads would have nothing to do.
+// Sizes of blocks: as large as the second-level cache likes, smaller where threads would have
+// nothing to do.
 struct Cut {
   std::int64_t rows, columns, n_row_blocks, n_column_blocks;
 };
 
-Cut CutFor(const ProductSize& size, const TrainingKernels& kernels, int n_threads) {
+Cut CutFor(std::int64_t n_rows, std::int64_t n_columns, const TrainingKernels& kernels,
+           int n_threads) {
   const std::int64_t tile_rows = kernels.tile_rows, tile_columns = kernels.tile_columns;
   Cut cut{};
-  cut.rows = std::min(kRowBlockMax, RoundUp(size.n_rows, tile_rows));
-  cut.columns = std::min(kColumnBlockMax, RoundUp(size.n_columns, tile_columns));
+  cut.rows = RoundUp(std::min(kRowBlockMax, n_rows), tile_rows);
+  cut.columns = RoundUp(std::min(kColumnBlockMax, n_columns), tile_columns);
   const auto count = [&] {
-    cut.n_row_blocks = (size.n_rows + cut.rows - 1) / cut.rows;
-    cut.n_column_blocks = (size.n_columns + cut.columns - 1) / cut.columns;
+    cut.n_row_blocks = (n_rows + cut.rows - 1) / cut.rows;
+    cut.n_column_blocks = (n_columns + cut.columns - 1) / cut.columns;
     return cut.n_row_blocks * cut.n_column_blocks;
   };
-  const std::int64_t wanted = n_threads == 1 ? 1 : 2 * static_cast<std::int64_t>(n_threads);
+  const std::int64_t wanted = n_threads == 1 ? 1 : 4 * static_cast<std::int64_t>(n_threads);
   while (count() < wanted) {
     if (cut.columns >= 2 * kBlockMin && cut.columns >= cut.rows) {
       cut.columns = RoundUp(cut.columns / 2, tile_columns);
@@ -192,11 +233,60 @@ Cut CutFor(const ProductSize& size, const TrainingKernels& kernels, int n_thread
   return cut;
 }
 
-Block BlockAt(const ProductSize& size, const Cut& cut, std::int64_t item) {
-  const std::int64_t row = item % cut.n_row_blocks * cut.rows;
-  const std::int64_t column = item / cut.n_row_blocks * cut.columns;
-  return {row, std::min(row + cut.rows, size.n_rows), column,
-          std::min(column + cut.columns, size.n_columns)};
+// Items next to each other have the same rows.
+Block BlockAt(const Region& region, const Cut& cut, std::int64_t item) {
+  const std::int64_t row = region.first_row + item / cut.n_column_blocks * cut.rows;
+  const std::int64_t column = region.first_column + item % cut.n_column_blocks * cut.columns;
+  return {row, std::min(row + cut.rows, region.end_row), column,
+          std::min(column + cut.columns, region.end_column)};
+}
+
+float* SpareTile(Buffers& buffers) {
+  if (buffers.tile.size() == 0) {
+    buffers.tile.Grow(kTileFloatsMax * sizeof(float));
+    std::fill_n(buffers.tile.as<float>(), kTileFloatsMax, 0.0F);
+  }
+  return buffers.tile.as<float>();
+}
+
+// for_items(n, body(item, thread)) runs all items; `shared` has the panels, threads[i] the spare
+// tile of thread i.
+template <typename ForItems>
+void RunRegion(const Call& call, const Region& region, int n_threads, Buffers& shared,
+               std::span<Buffers> threads, ForItems for_items) {
+  const TrainingKernels& kernels = call.kernels;
+  const std::int64_t n_rows = region.end_row - region.first_row;
+  const std::int64_t n_columns = region.end_column - region.first_column;
+  const auto bytes = [&](std::int64_t n, int width) {
+    return static_cast<std::size_t>(RoundUp(n, width) * region.n_k) * sizeof(float);
+  };
+  shared.a.Grow(bytes(n_rows, kernels.tile_rows));
+  shared.b.Grow(bytes(n_columns, kernels.tile_columns));
+  const Copies copies{call, region, RoundUp(kBlockMin, kernels.tile_rows),
+                      RoundUp(kBlockMin, kernels.tile_columns)};
+  for_items(copies.n_items(), [&](std::int64_t item, int) { copies.Run(item, shared); });
+  const Cut cut = CutFor(n_rows, n_columns, kernels, n_threads);
+  for_items(cut.n_row_blocks * cut.n_column_blocks, [&](std::int64_t item, int thread) {
+    RunBlock(call, region, BlockAt(region, cut, item), shared,
+             SpareTile(threads[static_cast<std::size_t>(thread)]));
+  });
+}
+
+template <typename ForItems>
+void RunProduct(const Call& call, int n_threads, Buffers& shared, std::span<Buffers> threads,
+                ForItems for_items) {
+  const ProductSize& size = call.size;
+  for (std::int64_t row = 0; row < size.n_rows; row += kRegionRows) {
+    for (std::int64_t column = 0; column < size.n_columns; column += kRegionColumns) {
+      for (std::int64_t k = 0; k < size.n_inner; k += kInnerBlock) {
+        RunRegion(call,
+                  {row, std::min(row + kRegionRows, size.n_rows), column,
+                   std::min(column + kRegionColumns, size.n_columns), k,
+                   std::min(kInnerBlock, size.n_inner - k)},
+                  n_threads, shared, threads, for_items);
+      }
+    }
+  }
 }
 
 void CheckCall(const ProductSize& size, const MatrixView& a, const MatrixView& b,
@@ -231,12 +321,11 @@ void ProductOnThread(const ProductSize& size, const MatrixView& a, const MatrixV
   CheckCall(size, a, b, c_stride);
   if (size.n_inner == 0) return EmptyChains(size, start, c, c_stride);
   const FpGuard guard;
-  const Call call{size, a, b, start, c, c_stride, ActiveTrainingKernels()};
-  const Cut cut = CutFor(size, call.kernels, 1);
-  Buffers& buffers = workspace.state().threads[static_cast<std::size_t>(thread)];
-  for (std::int64_t i = 0; i < cut.n_row_blocks * cut.n_column_blocks; ++i) {
-    RunBlock(call, BlockAt(size, cut, i), buffers);
-  }
+  Buffers& own = workspace.state().threads[static_cast<std::size_t>(thread)];
+  RunProduct({size, a, b, start, c, c_stride, ActiveTrainingKernels()}, 1, own, {&own, 1},
+             [](std::int64_t n_items, auto body) {
+               for (std::int64_t item = 0; item < n_items; ++item) body(item, 0);
+             });
 }
 
 void Product(const ProductSize& size, const MatrixView& a, const MatrixView& b, ChainStart start,
@@ -244,12 +333,10 @@ void Product(const ProductSize& size, const MatrixView& a, const MatrixView& b, 
   CheckCall(size, a, b, c_stride);
   if (size.n_inner == 0) return EmptyChains(size, start, c, c_stride);
   PrepareProducts(workspace, pool.n_threads());
-  const Call call{size, a, b, start, c, c_stride, ActiveTrainingKernels()};
-  const Cut cut = CutFor(size, call.kernels, pool.n_threads());
-  pool.For(cut.n_row_blocks * cut.n_column_blocks, [&](std::int64_t item, int thread) {
-    RunBlock(call, BlockAt(size, cut, item),
-             workspace.state().threads[static_cast<std::size_t>(thread)]);
-  });
+  auto& threads = workspace.state().threads;
+  RunProduct({size, a, b, start, c, c_stride, ActiveTrainingKernels()}, pool.n_threads(),
+             threads[0], threads,
+             [&](std::int64_t n_items, auto body) { pool.For(n_items, body); });
 }
 
 void LinearForward(const LinearSize& size, const float* x, const float* w, float* y,

@@ -1,11 +1,17 @@
-// Products of training by shape and form, G operations/s by processor time of one thread, best of
-// rounds, beside the peak of fused multiply-adds measured by the tile itself on data in the first
-// cache. usage: tatara_product_benchmark [--rounds N]
+// The products of training by shape, in turn with a BLAS library where one is named: G
+// operations/s, best of rounds, and the ratio. By processor time on one thread, else by the clock.
+//   tatara_product_benchmark [--rounds N] [--threads N] [--blas LIBRARY] [--json]
+// LIBRARY is a shared object with cblas_sgemm (libopenblas.so.0); OPENBLAS_CORETYPE chooses its
+// kernels.
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "tatara/numerics/isa.h"
@@ -17,72 +23,149 @@ namespace {
 using namespace tatara;
 using namespace tatara::numerics;
 
-double ProcessorSeconds() {
+// The C interface to BLAS: 101 rows one after the other, 111 as it lies, 112 transposed.
+using Sgemm = void (*)(int, int, int, int, int, int, float, const float*, int, const float*, int,
+                       float, float*, int);
+
+struct Options {
+  int n_rounds = 5;
+  int n_threads = 1;
+  bool json = false;
+  Sgemm sgemm = nullptr;
+};
+
+double Seconds(int n_threads) {
   timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  clock_gettime(n_threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-template <typename F>
-double BestSeconds(int n_rounds, F run) {
-  run();
-  double best = 1e9;
-  for (int i = 0; i < n_rounds; ++i) {
-    const double start = ProcessorSeconds();
+Sgemm LoadBlas(const char* name, int n_threads) {
+  void* library = dlopen(name, RTLD_NOW);
+  if (library == nullptr) {
+    std::fprintf(stderr, "tatara_product_benchmark: %s\n", dlerror());
+    std::exit(2);
+  }
+  using SetThreads = void (*)(int);
+  if (auto set = reinterpret_cast<SetThreads>(dlsym(library, "openblas_set_num_threads"))) {
+    set(n_threads);
+  }
+  using Name = const char* (*)();
+  if (auto core = reinterpret_cast<Name>(dlsym(library, "openblas_get_corename"))) {
+    std::fprintf(stderr, "%s: kernels %s\n", name, core());
+  }
+  return reinterpret_cast<Sgemm>(dlsym(library, "cblas_sgemm"));
+}
+
+// Best seconds of each, in turn.
+template <typename F, typename G>
+std::pair<double, double> InTurn(const Options& options, F ours, G theirs) {
+  std::pair<double, double> best{1e9, 1e9};
+  const auto time = [&](auto& run) {
+    const double start = Seconds(options.n_threads);
     run();
-    best = std::min(best, ProcessorSeconds() - start);
+    return Seconds(options.n_threads) - start;
+  };
+  for (int i = 0; i <= options.n_rounds; ++i) {
+    const double a = time(ours);
+    const double b = options.sgemm == nullptr ? 1e9 : time(theirs);
+    if (i > 0) best = {std::min(best.first, a), std::min(best.second, b)};
   }
   return best;
 }
 
-double TilePeak(int n_rounds) {
-  const TrainingKernels& k = ActiveTrainingKernels();
-  constexpr int kInner = 256, kRepeats = 200;
-  std::vector<float> a(static_cast<std::size_t>(k.tile_rows) * kInner, 0.5F);
-  std::vector<float> b(static_cast<std::size_t>(k.tile_columns) * kInner, 0.25F);
-  std::vector<float> c(static_cast<std::size_t>(k.tile_rows * k.tile_columns));
-  const double seconds = BestSeconds(n_rounds, [&] {
-    for (int i = 0; i < kRepeats; ++i)
-      k.product_tile(a.data(), b.data(), kInner, c.data(), k.tile_columns, true);
-  });
-  return 2e-9 * k.tile_rows * k.tile_columns * kInner * kRepeats / seconds;
+void Print(const Options& options, const LinearSize& s, const char* form,
+           std::pair<double, double> seconds) {
+  const double work = 2e-9 * static_cast<double>(s.n_tokens) * static_cast<double>(s.n_inputs) *
+                      static_cast<double>(s.n_outputs);
+  const char* format =
+      options.json
+          ? "{\"tokens\":%ld,\"inputs\":%ld,\"outputs\":%ld,\"form\":\"%s\",\"threads\":%d,"
+            "\"tatara\":%.1f,\"blas\":%.1f,\"ratio\":%.3f}\n"
+          : "%5ld x %5ld -> %5ld  %-2s  threads %d  tatara %6.1f  blas %6.1f  ratio %.2f\n";
+  std::printf(format, static_cast<long>(s.n_tokens), static_cast<long>(s.n_inputs),
+              static_cast<long>(s.n_outputs), form, options.n_threads, work / seconds.first,
+              options.sgemm == nullptr ? 0 : work / seconds.second,
+              options.sgemm == nullptr ? 0 : seconds.second / seconds.first);
+  std::fflush(stdout);
 }
 
-void Measure(const LinearSize& s, int n_rounds) {
+void Measure(const Options& options, const LinearSize& s) {
   const auto size = [](std::int64_t a, std::int64_t b) { return static_cast<std::size_t>(a * b); };
   std::vector<float> x(size(s.n_tokens, s.n_inputs), 0.5F), dx(x.size());
   std::vector<float> w(size(s.n_outputs, s.n_inputs), 0.25F), dw(w.size());
   std::vector<float> y(size(s.n_tokens, s.n_outputs), 0.125F);
-  ThreadPool pool(1);
+  ThreadPool pool(options.n_threads);
   ProductWorkspace workspace;
-  const double work = 2e-9 * static_cast<double>(s.n_tokens) * static_cast<double>(s.n_inputs) *
-                      static_cast<double>(s.n_outputs);
-  const double forward = BestSeconds(
-      n_rounds, [&] { LinearForward(s, x.data(), w.data(), y.data(), workspace, pool); });
-  const double backward = BestSeconds(n_rounds, [&] {
-    LinearBackward(s, y.data(), w.data(), ChainStart::kFromZero, dx.data(), workspace, pool);
-  });
-  const double weights = BestSeconds(
-      n_rounds, [&] { LinearWeightGradient(s, y.data(), x.data(), dw.data(), workspace, pool); });
-  std::printf("%5ld x %5ld -> %5ld  y %6.1f  dx %6.1f  dw %6.1f\n", static_cast<long>(s.n_tokens),
-              static_cast<long>(s.n_inputs), static_cast<long>(s.n_outputs), work / forward,
-              work / backward, work / weights);
+  const int t = static_cast<int>(s.n_tokens), i = static_cast<int>(s.n_inputs),
+            o = static_cast<int>(s.n_outputs);
+  Print(options, s, "y",
+        InTurn(
+            options, [&] { LinearForward(s, x.data(), w.data(), y.data(), workspace, pool); },
+            [&] {
+              options.sgemm(101, 111, 112, t, o, i, 1, x.data(), i, w.data(), i, 0, y.data(), o);
+            }));
+  Print(options, s, "dx",
+        InTurn(
+            options,
+            [&] {
+              LinearBackward(s, y.data(), w.data(), ChainStart::kFromZero, dx.data(), workspace,
+                             pool);
+            },
+            [&] {
+              options.sgemm(101, 111, 111, t, i, o, 1, y.data(), o, w.data(), i, 0, dx.data(), i);
+            }));
+  Print(
+      options, s, "dw",
+      InTurn(
+          options, [&] { LinearWeightGradient(s, y.data(), x.data(), dw.data(), workspace, pool); },
+          [&] {
+            options.sgemm(101, 112, 111, o, i, t, 1, y.data(), o, x.data(), i, 1, dw.data(), i);
+          }));
+}
+
+Options ReadOptions(int argc, char** argv) {
+  Options options;
+  const char* blas = nullptr;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view name = argv[i];
+    const char* value = i + 1 < argc ? argv[i + 1] : "";
+    if (name == "--json") {
+      options.json = true;
+      continue;
+    }
+    ++i;
+    if (name == "--rounds") {
+      options.n_rounds = std::atoi(value);
+    } else if (name == "--threads") {
+      options.n_threads = std::atoi(value);
+    } else if (name == "--blas") {
+      blas = value;
+    } else {
+      std::fprintf(stderr, "tatara_product_benchmark: unknown option '%s'\n", argv[i - 1]);
+      std::exit(2);
+    }
+  }
+  if (blas != nullptr) options.sgemm = LoadBlas(blas, options.n_threads);
+  return options;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int n_rounds = argc == 3 && std::strcmp(argv[1], "--rounds") == 0 ? std::atoi(argv[2]) : 5;
-  std::printf("%s: tile %.1f G operations/s\n", IsaName(ActiveIsa()).data(), TilePeak(n_rounds));
-  for (const LinearSize& s : {LinearSize{192, 128, 384},
-                              {192, 128, 512},
-                              {192, 512, 128},
+  const Options options = ReadOptions(argc, argv);
+  std::fprintf(stderr, "tatara: %s\n", IsaName(ActiveIsa()).data());
+  for (const LinearSize& s : {LinearSize{192, 128, 512},
+                              {256, 768, 768},
                               {256, 768, 2304},
                               {256, 768, 3072},
                               {256, 3072, 768},
-                              {256, 768, 16384},
-                              {1024, 1024, 1024}}) {
-    Measure(s, n_rounds);
+                              {256, 768, 50257},
+                              {512, 512, 512},
+                              {1024, 1024, 1024},
+                              {2048, 2048, 2048},
+                              {4096, 4096, 4096}}) {
+    Measure(options, s);
   }
   return 0;
 }

@@ -32,11 +32,12 @@ struct AdamWFactors {
 struct TrainingKernels {
   // Rule 2 for one tile of outputs: c[i][j] = chain over k ascending of fma(a[k][i], b[k][j], c),
   // from +0 or from c. a: n_k x tile_rows, b: n_k x tile_columns, both without gaps; c: tile_rows
-  // rows of tile_columns at c_stride.
-  void (*product_tile)(const float* a, const float* b, std::int64_t n_k, float* c,
+  // rows of tile_columns at c_stride. Only the first n_rows, a multiple of tile_row_step.
+  void (*product_tile)(const float* a, const float* b, std::int64_t n_k, int n_rows, float* c,
                        std::int64_t c_stride, bool from_zero);
   int tile_rows;
   int tile_columns;
+  int tile_row_step;  // divides tile_rows
 
   // Rule 4: lanes by fma(a[i], b[i], .); lanes of d = x[i] - mean by fma(d, d, .).
   float (*dot)(const float* a, const float* b, std::int64_t n);

@@ -15,12 +15,12 @@ namespace {
 
 constexpr int kProductColumns = 16 * kTileVectors;
 
-template <bool kFromZero>
+template <bool kFromZero, int kRows>
 inline void ProductTileFrom(const float* a, const float* b, std::int64_t n_k, float* c,
                             std::int64_t c_stride) {
-  Lanes sum[kTileRows][kTileVectors];
+  Lanes sum[kRows][kTileVectors];
 #pragma GCC unroll 16
-  for (int i = 0; i < kTileRows; ++i) {
+  for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
     for (int v = 0; v < kTileVectors; ++v) {
       sum[i][v] = kFromZero ? Zero() : Load(c + i * c_stride + 16 * v);
@@ -31,25 +31,40 @@ inline void ProductTileFrom(const float* a, const float* b, std::int64_t n_k, fl
 #pragma GCC unroll 2
     for (int v = 0; v < kTileVectors; ++v) w[v] = Load(b + k * kProductColumns + 16 * v);
 #pragma GCC unroll 16
-    for (int i = 0; i < kTileRows; ++i) {
+    for (int i = 0; i < kRows; ++i) {
       const Lanes x = Broadcast(a[k * kTileRows + i]);
 #pragma GCC unroll 2
       for (int v = 0; v < kTileVectors; ++v) sum[i][v] = Fma(x, w[v], sum[i][v]);
     }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < kTileRows; ++i) {
+  for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
     for (int v = 0; v < kTileVectors; ++v) Store(c + i * c_stride + 16 * v, sum[i][v]);
   }
 }
 
-void TrainingProductTile(const float* a, const float* b, std::int64_t n_k, float* c,
+// Thirds of a tile keep the processor's pipes nearly as full as whole ones.
+constexpr int kTileRowStep = kTileRows % 3 == 0 ? kTileRows / 3 : kTileRows;
+
+template <bool kFromZero>
+inline void ProductTileOfRows(const float* a, const float* b, std::int64_t n_k, int n_rows,
+                              float* c, std::int64_t c_stride) {
+  if (n_rows == kTileRows) return ProductTileFrom<kFromZero, kTileRows>(a, b, n_k, c, c_stride);
+  if constexpr (kTileRowStep < kTileRows) {
+    if (n_rows == kTileRowStep) {
+      return ProductTileFrom<kFromZero, kTileRowStep>(a, b, n_k, c, c_stride);
+    }
+    return ProductTileFrom<kFromZero, 2 * kTileRowStep>(a, b, n_k, c, c_stride);
+  }
+}
+
+void TrainingProductTile(const float* a, const float* b, std::int64_t n_k, int n_rows, float* c,
                          std::int64_t c_stride, bool from_zero) {
   if (from_zero) {
-    ProductTileFrom<true>(a, b, n_k, c, c_stride);
+    ProductTileOfRows<true>(a, b, n_k, n_rows, c, c_stride);
   } else {
-    ProductTileFrom<false>(a, b, n_k, c, c_stride);
+    ProductTileOfRows<false>(a, b, n_k, n_rows, c, c_stride);
   }
 }
 
@@ -214,6 +229,7 @@ void AdamWRow(const AdamWFactors& f, const float* gradient, std::int64_t n, floa
       .product_tile = TrainingProductTile,                    \
       .tile_rows = kTileRows,                                 \
       .tile_columns = kProductColumns,                        \
+      .tile_row_step = kTileRowStep,                          \
       .dot = DotRow,                                          \
       .sum_of_squared_deviations = SumOfSquaredDeviationsRow, \
       .exp_shifted = ExpShiftedRow,                           \

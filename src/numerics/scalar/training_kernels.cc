@@ -17,7 +17,7 @@ constexpr int kTileColumns = 16;
 // std::fma is the processor's instruction where the function is compiled for it and a function of
 // libm elsewhere, a hundred times slower; both round once.
 #define TATARA_PRODUCT_TILE_BODY                                                            \
-  for (int i = 0; i < kTileRows; ++i) {                                                     \
+  for (int i = 0; i < n_rows; ++i) {                                                        \
     float sum[kTileColumns];                                                                \
     for (int j = 0; j < kTileColumns; ++j) sum[j] = from_zero ? 0.0F : c[i * c_stride + j]; \
     for (std::int64_t k = 0; k < n_k; ++k) {                                                \
@@ -27,27 +27,27 @@ constexpr int kTileColumns = 16;
     for (int j = 0; j < kTileColumns; ++j) c[i * c_stride + j] = sum[j];                    \
   }
 
-void ProductTileByLibrary(const float* a, const float* b, std::int64_t n_k, float* c,
+void ProductTileByLibrary(const float* a, const float* b, std::int64_t n_k, int n_rows, float* c,
                           std::int64_t c_stride, bool from_zero) {
   TATARA_PRODUCT_TILE_BODY
 }
 
 #if defined(__x86_64__)
 [[gnu::target("fma")]] void ProductTileByInstruction(const float* a, const float* b,
-                                                     std::int64_t n_k, float* c,
+                                                     std::int64_t n_k, int n_rows, float* c,
                                                      std::int64_t c_stride, bool from_zero) {
   TATARA_PRODUCT_TILE_BODY
 }
 #endif
 
-void ProductTile(const float* a, const float* b, std::int64_t n_k, float* c, std::int64_t c_stride,
-                 bool from_zero) {
+void ProductTile(const float* a, const float* b, std::int64_t n_k, int n_rows, float* c,
+                 std::int64_t c_stride, bool from_zero) {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("fma")) {
-    return ProductTileByInstruction(a, b, n_k, c, c_stride, from_zero);
+    return ProductTileByInstruction(a, b, n_k, n_rows, c, c_stride, from_zero);
   }
 #endif
-  ProductTileByLibrary(a, b, n_k, c, c_stride, from_zero);
+  ProductTileByLibrary(a, b, n_k, n_rows, c, c_stride, from_zero);
 }
 
 float Dot(const float* a, const float* b, std::int64_t n) {
@@ -154,6 +154,7 @@ const TrainingKernels kTrainingKernelsScalar = {
     .product_tile = oracle::ProductTile,
     .tile_rows = oracle::kTileRows,
     .tile_columns = oracle::kTileColumns,
+    .tile_row_step = 1,
     .dot = oracle::Dot,
     .sum_of_squared_deviations = oracle::SumOfSquaredDeviations,
     .exp_shifted = oracle::ExpShifted,
