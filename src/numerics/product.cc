@@ -23,6 +23,7 @@ constexpr std::int64_t kRegionColumns = 2048;
 constexpr std::int64_t kRowBlockMax = 72;
 constexpr std::int64_t kColumnBlockMax = 1024;
 constexpr std::int64_t kBlockMin = 48;
+constexpr std::int64_t kCopied = 192;  // rows or columns of an item of copying
 constexpr std::int64_t kTileFloatsMax = 16 * 64;
 
 std::int64_t RoundUp(std::int64_t n, std::int64_t to) {
@@ -56,47 +57,63 @@ void Transpose4x4(const float* from, std::int64_t stride, float* to, std::int64_
   for (int i = 0; i < 4; ++i) std::memcpy(to + i * width, &rows[i], sizeof rows[i]);
 }
 
-// out[k * width + j] = data[j * panel_stride + k * inner_stride] for one panel of `width`, of which
-// `n_there` exist; +0 for the rest.
-void CopyPanel(const float* data, std::int64_t panel_stride, std::int64_t inner_stride,
-               std::int64_t n_there, std::int64_t n_inner, std::int64_t width, float* out) {
-  if (panel_stride == 1) {
-    for (std::int64_t k = 0; k < n_inner; ++k) {
-      const float* from = data + k * inner_stride;
-      float* to = out + k * width;
-      std::int64_t j = 0;
-      for (; j + 4 <= n_there; j += 4) {
-        const Quad four = LoadQuad(from + j);
-        std::memcpy(to + j, &four, sizeof four);
-      }
-      for (; j < n_there; ++j) to[j] = from[j];
-      for (; j < width; ++j) to[j] = 0;
-    }
-    return;
-  }
+// The next four rows of a matrix that is read row after row, ahead of their use.
+void PrefetchRows(const float* data, std::int64_t stride) {
+  for (int i = 0; i < 4; ++i) __builtin_prefetch(data + i * stride, 0, 2);
+}
+
+// out[k * width + j] = data[j * stride + k] for one panel of `width`, of which `n_there` exist; +0
+// for the rest.
+void CopyPanelOfRows(const float* data, std::int64_t stride, std::int64_t n_there,
+                     std::int64_t n_inner, std::int64_t width, float* out) {
+  constexpr std::int64_t kLine = 16;
   std::int64_t j = 0;
   for (; j + 4 <= n_there; j += 4) {
     std::int64_t k = 0;
     for (; k + 4 <= n_inner; k += 4) {
-      Transpose4x4(data + j * panel_stride + k, panel_stride, out + k * width + j, width);
+      if (k % kLine == 0) PrefetchRows(data + (j + 4) * stride + k, stride);
+      Transpose4x4(data + j * stride + k, stride, out + k * width + j, width);
     }
     for (; k < n_inner; ++k) {
-      for (int i = 0; i < 4; ++i) out[k * width + j + i] = data[(j + i) * panel_stride + k];
+      for (int i = 0; i < 4; ++i) out[k * width + j + i] = data[(j + i) * stride + k];
     }
   }
   for (; j < width; ++j) {
     for (std::int64_t k = 0; k < n_inner; ++k) {
-      out[k * width + j] = j < n_there ? data[j * panel_stride + k] : 0.0F;
+      out[k * width + j] = j < n_there ? data[j * stride + k] : 0.0F;
     }
   }
+}
+
+// out[k * width + j] = data[j] of one inner step, for a panel of which `n_there` exist.
+void CopyStep(const float* data, std::int64_t n_there, std::int64_t width, float* out) {
+  std::int64_t j = 0;
+  for (; j + 4 <= n_there; j += 4) {
+    const Quad four = LoadQuad(data + j);
+    std::memcpy(out + j, &four, sizeof four);
+  }
+  for (; j < n_there; ++j) out[j] = data[j];
+  for (; j < width; ++j) out[j] = 0;
 }
 
 // Panels of rows of `view`, first .. end - 1, over inner steps k .. k + n - 1.
 void CopyRowPanels(const MatrixView& view, std::int64_t first, std::int64_t end, std::int64_t k,
                    std::int64_t n, std::int64_t width, float* out) {
-  for (std::int64_t i = first; i < end; i += width, out += width * n) {
-    CopyPanel(view.data + i * view.row_stride + k * view.column_stride, view.row_stride,
-              view.column_stride, std::min(width, end - i), n, width, out);
+  const float* data = view.data + first * view.row_stride + k * view.column_stride;
+  const std::int64_t n_rows = end - first;
+  if (view.row_stride != 1) {
+    for (std::int64_t i = 0; i < n_rows; i += width) {
+      CopyPanelOfRows(data + i * view.row_stride, view.row_stride, std::min(width, n_rows - i), n,
+                      width, out + i * n);
+    }
+    return;
+  }
+  // All panels of a step together: what lies together in memory is read together.
+  for (std::int64_t step = 0; step < n; ++step) {
+    for (std::int64_t i = 0; i < n_rows; i += width) {
+      CopyStep(data + step * view.column_stride + i, std::min(width, n_rows - i), width,
+               out + i * n + step * width);
+    }
   }
 }
 
@@ -262,8 +279,8 @@ void RunRegion(const Call& call, const Region& region, int n_threads, Buffers& s
   };
   shared.a.Grow(bytes(n_rows, kernels.tile_rows));
   shared.b.Grow(bytes(n_columns, kernels.tile_columns));
-  const Copies copies{call, region, RoundUp(kBlockMin, kernels.tile_rows),
-                      RoundUp(kBlockMin, kernels.tile_columns)};
+  const Copies copies{call, region, RoundUp(kCopied, kernels.tile_rows),
+                      RoundUp(kCopied, kernels.tile_columns)};
   for_items(copies.n_items(), [&](std::int64_t item, int) { copies.Run(item, shared); });
   const Cut cut = CutFor(n_rows, n_columns, kernels, n_threads);
   for_items(cut.n_row_blocks * cut.n_column_blocks, [&](std::int64_t item, int thread) {
