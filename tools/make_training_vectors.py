@@ -31,13 +31,21 @@ def f32(tensor):
 SHAPES = {
     "gpt2": dict(v=23, l=2, e=16, h=4, kv=4, f=64, c=12, eps=1e-5, tied=True),
     "llama": dict(v=23, l=2, e=16, h=4, kv=2, f=40, c=12, eps=1e-5, tied=False),
+    "mistral": dict(v=23, l=2, e=16, h=4, kv=2, f=40, c=12, eps=1e-5, tied=True, d=6, window=4),
     "qwen2": dict(v=23, l=2, e=16, h=2, kv=1, f=40, c=12, eps=1e-6, tied=True),
+    "qwen3": dict(v=23, l=2, e=16, h=4, kv=2, f=40, c=12, eps=1e-6, tied=True, d=6),
+    "gemma2": dict(v=23, l=2, e=16, h=4, kv=2, f=40, c=12, eps=1e-6, tied=True, d=6, window=3, period=2,
+                   score_cap=1.5, logit_cap=2.0),
+    "gemma3": dict(v=23, l=2, e=16, h=4, kv=1, f=40, c=12, eps=1e-6, tied=True, d=6, window=3, period=2, base=1e6),
 }
+QK_NORMS = ("qwen3", "gemma3")
+POST_NORMS = ("gemma2", "gemma3")
+PAIRS = ("llama", "mistral")  # rotary positions on neighbours; the others turn halves
 
 
 def parameters(arch, s):
     """(name, rows, cols) in the order of the program."""
-    e, d = s["e"], s["e"] // s["h"]
+    e, d = s["e"], s.get("d", s["e"] // s["h"])
     out = [("token_embd.weight", s["v"], e)]
     if arch == "gpt2":
         out.append(("position_embd.weight", s["c"], e))
@@ -45,8 +53,8 @@ def parameters(arch, s):
         out.append((name + ".weight", rows, cols))
         if bias:
             out.append((name + ".bias", 1, rows))
-    def norm(name):
-        out.append((name + ".weight", 1, e))
+    def norm(name, n=e):
+        out.append((name + ".weight", 1, n))
         if arch == "gpt2":
             out.append((name + ".bias", 1, e))
     for i in range(s["l"]):
@@ -55,24 +63,31 @@ def parameters(arch, s):
         if arch == "gpt2":
             linear(b + "attn_qkv", 3 * e, e, True)
         else:
-            linear(b + "attn_q", e, e, arch == "qwen2")
+            linear(b + "attn_q", s["h"] * d, e, arch == "qwen2")
             linear(b + "attn_k", s["kv"] * d, e, arch == "qwen2")
             linear(b + "attn_v", s["kv"] * d, e, arch == "qwen2")
-        linear(b + "attn_output", e, e, arch == "gpt2")
+        if arch in QK_NORMS:
+            norm(b + "attn_q_norm", d)
+            norm(b + "attn_k_norm", d)
+        linear(b + "attn_output", e, s["h"] * d, arch == "gpt2")
+        if arch in POST_NORMS:
+            norm(b + "post_attention_norm")
         norm(b + "ffn_norm")
         if arch != "gpt2":
             linear(b + "ffn_gate", s["f"], e, False)
         linear(b + "ffn_up", s["f"], e, arch == "gpt2")
         linear(b + "ffn_down", e, s["f"], arch == "gpt2")
+        if arch in POST_NORMS:
+            norm(b + "post_ffw_norm")
     norm("output_norm")
     if not s["tied"]:
         out.append(("output.weight", s["v"], e))
     return out
 
 
-def rotate(x, positions, halves):  # (B, T, H, D)
+def rotate(x, positions, halves, base):  # (B, T, H, D)
     d = x.shape[-1]
-    angles = positions[:, :, None] * 10000.0 ** (-torch.arange(0, d, 2) / d)
+    angles = positions[:, :, None] * base ** (-torch.arange(0, d, 2) / d)
     c, s = torch.cos(angles)[:, :, None, :], torch.sin(angles)[:, :, None, :]
     if halves:
         a, b = x[..., : d // 2], x[..., d // 2:]
@@ -82,7 +97,7 @@ def rotate(x, positions, halves):  # (B, T, H, D)
 
 
 def loss_of(arch, s, p, tokens, targets, first):
-    e, d = s["e"], s["e"] // s["h"]
+    e, d = s["e"], s.get("d", s["e"] // s["h"])
     n_b, n_t = tokens.shape
     place = torch.arange(n_t)[None, :].expand(n_b, n_t)
     positions = place - first
@@ -91,36 +106,53 @@ def loss_of(arch, s, p, tokens, targets, first):
         if arch == "gpt2":
             return torch.nn.functional.layer_norm(x, (e,), w, p[name + ".bias"][0], s["eps"])
         return x / torch.sqrt((x * x).mean(-1, keepdim=True) + s["eps"]) * w
+    def cap(x, c):
+        return x if c is None else c * torch.tanh(x / c)
     def linear(x, name):
         y = x @ p[name + ".weight"].T
         return y + p[name + ".bias"][0] if name + ".bias" in p else y
     x = p["token_embd.weight"][tokens]
     if arch == "gpt2":
         x = x + p["position_embd.weight"][positions]
-    seen = (place[:, None, :] <= place[:, :, None]) & (place[:, None, :] >= first[:, :, None])
+    if arch in POST_NORMS:
+        x = x * math.sqrt(e)
+    everything = (place[:, None, :] <= place[:, :, None]) & (place[:, None, :] >= first[:, :, None])
+    near = place[:, None, :] > place[:, :, None] - s.get("window", 1 << 20)
     for i in range(s["l"]):
         b = f"blk.{i}."
+        windowed = "window" in s and ("period" not in s or i % s["period"] < s["period"] - 1)
+        seen = everything & near if windowed else everything
         h = norm(x, b + "attn_norm")
         if arch == "gpt2":
             q, k, v = linear(h, b + "attn_qkv").split(e, -1)
         else:
             q, k, v = (linear(h, b + f"attn_{n}") for n in "qkv")
         q, k, v = (t.reshape(n_b, n_t, -1, d) for t in (q, k, v))
+        if arch in QK_NORMS:
+            q, k = norm(q, b + "attn_q_norm"), norm(k, b + "attn_k_norm")
         if arch != "gpt2":
-            q, k = rotate(q, positions, arch == "qwen2"), rotate(k, positions, arch == "qwen2")
+            base = 10000.0 if windowed else s.get("base", 10000.0)
+            q, k = (rotate(t, positions, arch not in PAIRS, base) for t in (q, k))
         k, v = (t.repeat_interleave(s["h"] // s["kv"], 2) for t in (k, v))
         scores = torch.einsum("bihd,bjhd->bhij", q, k) / math.sqrt(d)
+        scores = cap(scores, s.get("score_cap"))
         scores = scores.masked_fill(~seen[:, None], float("-inf"))
-        a = torch.einsum("bhij,bjhd->bihd", scores.softmax(-1), v).reshape(n_b, n_t, e)
-        x = x + linear(a, b + "attn_output")
+        a = torch.einsum("bhij,bjhd->bihd", scores.softmax(-1), v).reshape(n_b, n_t, -1)
+        a = linear(a, b + "attn_output")
+        x = x + (norm(a, b + "post_attention_norm") if arch in POST_NORMS else a)
         h = norm(x, b + "ffn_norm")
         if arch == "gpt2":
             h = torch.nn.functional.gelu(linear(h, b + "ffn_up"), approximate="tanh")
+        elif arch in POST_NORMS:
+            gate = torch.nn.functional.gelu(linear(h, b + "ffn_gate"), approximate="tanh")
+            h = gate * linear(h, b + "ffn_up")
         else:
             h = torch.nn.functional.silu(linear(h, b + "ffn_gate")) * linear(h, b + "ffn_up")
-        x = x + linear(h, b + "ffn_down")
+        h = linear(h, b + "ffn_down")
+        x = x + (norm(h, b + "post_ffw_norm") if arch in POST_NORMS else h)
     x = norm(x, "output_norm")
     logits = x @ p["token_embd.weight" if s["tied"] else "output.weight"].T
+    logits = cap(logits, s.get("logit_cap"))
     keep = targets >= 0
     return torch.nn.functional.cross_entropy(logits[keep], targets[keep], reduction="sum")
 

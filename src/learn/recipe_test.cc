@@ -66,9 +66,18 @@ TEST(Recipe, ItsDigestHoldsWhatWeightsDependOnAndNothingElse) {
   for (const char* change :
        {"training.seed=9", "training.batch=3", "training.dropout=0.1", "optimizer.clip=2",
         "optimizer.schedule=linear", "model.n_ff=9", "model.tied=false", "data.validation=0.2",
-        "training.virtual_shards=2", "optimizer.beta2=0.9", "model.architecture=llama"}) {
+        "training.virtual_shards=2", "optimizer.beta2=0.9", "model.architecture=llama",
+        "model.head_dim=6", "model.window=4", "model.window_period=2",
+        "model.rope_base_window=5000.0", "model.score_cap=50.0", "model.logit_cap=30.0",
+        "training.attention_dropout=0.1"}) {
     EXPECT_NE(RecipeDigest(*With({change})), base) << change;
   }
+}
+
+// Runs that are there go on: a key that is not used does not show.
+TEST(Recipe, DigestsOfOlderRecipesStay) {
+  EXPECT_EQ(RecipeDigest(*With({})),
+            "e794d9f745026718c23d95d1b8706be6fd8e40db7ad2987eabe0b699bacff8a2");
 }
 
 TEST(Schedule, FollowsItsFormula) {

@@ -39,6 +39,18 @@ double MemoryBytes(const Recipe& recipe, const model::Trainable& trainable) {
          8.0 * t.batch * t.context;
 }
 
+// The places of a batch that dropout tells apart (model/trainable.h).
+Result<> CheckDropout(const Recipe& recipe) {
+  const TrainingRecipe& t = recipe.training;
+  const double sequences = static_cast<double>(t.batch) * t.context;
+  const double places =
+      std::max(t.dropout > 0 ? sequences * recipe.model.n_embd : 0,
+               t.attention_dropout > 0 ? sequences * recipe.model.n_heads * t.context : 0);
+  if (places < 0x1p43) return Ok{};
+  return Refuse("recipe '{0}': a batch has {1} places for dropout, fewer than {2} are accepted",
+                recipe.name, places, 0x1p43);
+}
+
 double MachineBytes() {
   return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
@@ -57,6 +69,7 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
         "run.micro_batch or run.recompute = true take less",
         recipe.name, std::floor(needed * 1e-9 + 1), std::floor(MachineBytes() * 1e-9));
   }
+  TATARA_RETURN_IF_ERROR(CheckDropout(recipe));
   TATARA_RETURN_IF_ERROR(data.CheckContext(recipe.training.context));
   if (data.n_vocab() > recipe.model.n_vocab) {
     return Refuse("the data's vocabulary has {0} tokens, the model's {1}", data.n_vocab(),
@@ -104,15 +117,16 @@ void Trainer::Shard(std::int64_t shard, std::span<float> gradient, double& loss,
     const std::int64_t n = std::min(most, end - at);
     const std::size_t from = static_cast<std::size_t>(at) * context;
     const std::size_t size = static_cast<std::size_t>(n) * context;
-    trainable_->LossAndGradient({.n_sequences = n,
-                                 .n_tokens = t.context,
-                                 .tokens = std::span(tokens_).subspan(from, size),
-                                 .targets = std::span(targets_).subspan(from, size),
-                                 .first_keys = std::span(first_keys_).subspan(from, size),
-                                 .first_sequence = at},
-                                state_.weights,
-                                {t.dropout, t.seed, static_cast<std::uint64_t>(state_.step)},
-                                gradient, loss, pool);
+    trainable_->LossAndGradient(
+        {.n_sequences = n,
+         .n_tokens = t.context,
+         .tokens = std::span(tokens_).subspan(from, size),
+         .targets = std::span(targets_).subspan(from, size),
+         .first_keys = std::span(first_keys_).subspan(from, size),
+         .first_sequence = at},
+        state_.weights,
+        {t.dropout, t.seed, static_cast<std::uint64_t>(state_.step), t.attention_dropout}, gradient,
+        loss, pool);
   }
   trainable_->FinishGradient(gradient);
 }

@@ -13,27 +13,60 @@ namespace {
 constexpr int kDimensionMax = 1 << 17;
 constexpr int kVocabularyMax = 1 << 21;
 constexpr int kLayersMax = 1024;
+constexpr int kHeadDimMax = 1024;  // that can be given
 constexpr std::int64_t kValuesMax = std::int64_t{1} << 40;
+
+enum class Windows { kNone, kEveryLayer, kByPeriod };
 
 struct Family {
   std::string_view name;
-  numerics::NormKind norm;
-  numerics::Activation activation;
-  bool gated, rotary;
-  numerics::RopeLayout rope;
-  bool fused;     // q, k and v in one matrix
-  bool qkv_bias;  // of q, k and v
-  bool biases;    // of the other matrices
+  numerics::NormKind norm = numerics::NormKind::kRms;
+  numerics::Activation activation = numerics::Activation::kSilu;
+  bool gated = true, rotary = true;
+  numerics::RopeLayout rope = numerics::RopeLayout::kHalves;
+  bool fused = false;     // q, k and v in one matrix
+  bool qkv_bias = false;  // of q, k and v
+  bool biases = false;    // of the other matrices
+  bool qk_norms = false, post_norms = false;
+  bool scaled_embedding = false;  // by the root of n_embd
+  Windows windows = Windows::kNone;
+  int window_period = 0;
+  bool window_rope = false;  // layers with a window have a base of their own
+  bool caps = false;
+  int n_layers_27b = 0;  // of the model whose scores are scaled otherwise (gemma2.cc, gemma3.cc)
 };
 
-// GPT-2: Radford et al. 2019. Llama: arXiv:2302.13971. Qwen2: arXiv:2407.10671.
+// GPT-2: Radford et al. 2019. Llama: arXiv:2302.13971; Mistral: arXiv:2310.06825. Qwen2:
+// arXiv:2407.10671. Qwen3: arXiv:2505.09388. Gemma 2: arXiv:2408.00118. Gemma 3: arXiv:2503.19786.
 constexpr Family kFamilies[] = {
-    {"gpt2", numerics::NormKind::kLayer, numerics::Activation::kGeluTanh, false, false,
-     numerics::RopeLayout::kPairs, true, true, true},
-    {"llama", numerics::NormKind::kRms, numerics::Activation::kSilu, true, true,
-     numerics::RopeLayout::kPairs, false, false, false},
-    {"qwen2", numerics::NormKind::kRms, numerics::Activation::kSilu, true, true,
-     numerics::RopeLayout::kHalves, false, true, false},
+    {.name = "gpt2",
+     .norm = numerics::NormKind::kLayer,
+     .activation = numerics::Activation::kGeluTanh,
+     .gated = false,
+     .rotary = false,
+     .fused = true,
+     .qkv_bias = true,
+     .biases = true},
+    {.name = "llama", .rope = numerics::RopeLayout::kPairs, .windows = Windows::kEveryLayer},
+    {.name = "qwen2", .qkv_bias = true},
+    {.name = "qwen3", .qk_norms = true},
+    {.name = "gemma2",
+     .activation = numerics::Activation::kGeluTanh,
+     .post_norms = true,
+     .scaled_embedding = true,
+     .windows = Windows::kByPeriod,
+     .window_period = 2,
+     .caps = true,
+     .n_layers_27b = 46},
+    {.name = "gemma3",
+     .activation = numerics::Activation::kGeluTanh,
+     .qk_norms = true,
+     .post_norms = true,
+     .scaled_embedding = true,
+     .windows = Windows::kByPeriod,
+     .window_period = 6,
+     .window_rope = true,
+     .n_layers_27b = 62},
 };
 
 Result<const Family*> FindFamily(std::string_view name) {
@@ -51,6 +84,32 @@ Result<> CheckRange(std::string_view what, int value, int max) {
   return Refuse("model shape: {0} is {1}; 1 to {2} is accepted", what, value, max);
 }
 
+int HeadDim(const TrainableShape& s) {
+  return s.head_dim != 0 ? s.head_dim : s.n_embd / s.n_heads;
+}
+
+// What only some families have must be left out of the others.
+Result<> CheckWindows(const TrainableShape& s, const Family& family) {
+  const auto refuse = [&](std::string_view key) {
+    return Refuse("model shape: the architecture '{0}' does not take {1} as it is given",
+                  s.architecture, key);
+  };
+  if (s.window < 0 || s.window > 1 << 20 || (s.window > 0 && family.windows == Windows::kNone)) {
+    return refuse("window");
+  }
+  if (s.window_period < 0 || s.window_period > kLayersMax ||
+      (s.window_period > 0 && family.windows != Windows::kByPeriod)) {
+    return refuse("window_period");
+  }
+  if (!(s.rope_base_window > 1 && s.rope_base_window < 1e12)) return refuse("rope_base_window");
+  const auto cap_fits = [&](double cap) {
+    return cap == 0 || (family.caps && cap >= 1e-3 && cap <= 1e6);
+  };
+  if (!cap_fits(s.score_cap)) return refuse("score_cap");
+  if (!cap_fits(s.logit_cap)) return refuse("logit_cap");
+  return Ok{};
+}
+
 Result<> CheckShape(const TrainableShape& s, const Family& family) {
   TATARA_RETURN_IF_ERROR(CheckRange("n_vocab", s.n_vocab, kVocabularyMax));
   TATARA_RETURN_IF_ERROR(CheckRange("n_layers", s.n_layers, kLayersMax));
@@ -59,22 +118,23 @@ Result<> CheckShape(const TrainableShape& s, const Family& family) {
   TATARA_RETURN_IF_ERROR(CheckRange("n_kv_heads", s.n_kv_heads, s.n_heads));
   TATARA_RETURN_IF_ERROR(CheckRange("n_ff", s.n_ff, kDimensionMax));
   TATARA_RETURN_IF_ERROR(CheckRange("n_ctx", s.n_ctx, 1 << 20));
-  if (s.n_embd % s.n_heads != 0) {
+  if (s.head_dim != 0) TATARA_RETURN_IF_ERROR(CheckRange("head_dim", s.head_dim, kHeadDimMax));
+  if (s.head_dim == 0 && s.n_embd % s.n_heads != 0) {
     return Refuse("model shape: n_embd {0} is not a multiple of n_heads {1}", s.n_embd, s.n_heads);
   }
   if (s.n_heads % s.n_kv_heads != 0 || (family.fused && s.n_heads != s.n_kv_heads)) {
     return Refuse("model shape: {0} key heads do not fit {1} heads of the architecture '{2}'",
                   s.n_kv_heads, s.n_heads, s.architecture);
   }
-  if (family.rotary && s.n_embd / s.n_heads % 2 != 0) {
-    return Refuse("model shape: rotary positions need an even head size, not {0}",
-                  s.n_embd / s.n_heads);
+  const int head_dim = HeadDim(s);
+  if (family.rotary && head_dim % 2 != 0) {
+    return Refuse("model shape: rotary positions need an even head size, not {0}", head_dim);
   }
   if (!(s.norm_eps > 0 && s.norm_eps < 1) || !(s.rope_base > 1 && s.rope_base < 1e12)) {
     return Refuse("model shape: norm_eps {0} or rope_base {1} is out of range", s.norm_eps,
                   s.rope_base);
   }
-  return Ok{};
+  return CheckWindows(s, family);
 }
 
 // Hands out places in the array.
@@ -94,13 +154,13 @@ class Layer {
   std::int64_t Vector(const std::string& name, std::int64_t n, float start) {
     return Take({.name = prefix_ + name, .n_rows = 1, .n_cols = n, .start = start});
   }
-  NormPart Norm(const std::string& name) {
+  NormPart Norm(const std::string& name, std::int64_t n) {
     NormPart part;
-    part.weight = Vector(name + ".weight", layout_.shape.n_embd, 1);
-    if (layout_.norm == numerics::NormKind::kLayer)
-      part.bias = Vector(name + ".bias", layout_.shape.n_embd, 0);
+    part.weight = Vector(name + ".weight", n, 1);
+    if (layout_.norm == numerics::NormKind::kLayer) part.bias = Vector(name + ".bias", n, 0);
     return part;
   }
+  NormPart Norm(const std::string& name) { return Norm(name, layout_.shape.n_embd); }
   LinearPart Linear(const std::string& name, std::int64_t n_rows, std::int64_t n_cols,
                     std::int64_t column, bool bias, double deviation) {
     LinearPart part{.n_outputs = n_rows, .column = column};
@@ -127,8 +187,7 @@ constexpr double kDeviation = 0.02;
 LayerParts LayOutLayer(TrainableLayout& layout, const Family& family, int index) {
   const TrainableShape& s = layout.shape;
   const double small = kDeviation / std::sqrt(2.0 * s.n_layers);
-  const std::int64_t n_q = std::int64_t{s.n_heads} * layout.head_dim;
-  const std::int64_t n_kv = std::int64_t{s.n_kv_heads} * layout.head_dim;
+  const std::int64_t n_q = layout.n_q(), n_kv = layout.n_kv();
   Layer layer(layout, "blk." + std::to_string(index) + ".");
   LayerParts parts;
   parts.attn_norm = layer.Norm("attn_norm");
@@ -142,13 +201,19 @@ LayerParts LayOutLayer(TrainableLayout& layout, const Family& family, int index)
     add("attn_k", n_kv, n_q);
     add("attn_v", n_kv, n_q + n_kv);
   }
+  if (family.qk_norms) {
+    parts.q_norm = layer.Norm("attn_q_norm", layout.head_dim);
+    parts.k_norm = layer.Norm("attn_k_norm", layout.head_dim);
+  }
   parts.output = layer.Linear("attn_output", s.n_embd, n_q, 0, family.biases, small);
+  if (family.post_norms) parts.attn_post_norm = layer.Norm("post_attention_norm");
   parts.ffn_norm = layer.Norm("ffn_norm");
   if (family.gated)
     parts.inner.push_back(layer.Linear("ffn_gate", s.n_ff, s.n_embd, 0, family.biases, kDeviation));
   parts.inner.push_back(layer.Linear("ffn_up", s.n_ff, s.n_embd, family.gated ? s.n_ff : 0,
                                      family.biases, kDeviation));
   parts.down = layer.Linear("ffn_down", s.n_embd, s.n_ff, 0, family.biases, small);
+  if (family.post_norms) parts.ffn_post_norm = layer.Norm("post_ffw_norm");
   return parts;
 }
 
@@ -180,9 +245,16 @@ Result<TrainableLayout> LayOut(const TrainableShape& wanted) {
   layout.norm = family->norm;
   layout.activation = family->activation;
   layout.gated = family->gated;
-  layout.rotary = family->rotary;
   layout.rope = family->rope;
-  layout.head_dim = s.n_embd / s.n_heads;
+  layout.qk_norms = family->qk_norms;
+  layout.post_norms = family->post_norms;
+  layout.head_dim = HeadDim(s);
+  const bool is_27b = family->n_layers_27b != 0 && s.n_layers == family->n_layers_27b;
+  layout.score_size = is_27b ? std::max(1, s.n_embd / s.n_heads) : layout.head_dim;
+  if (family->scaled_embedding) layout.embedding_scale = std::sqrt(static_cast<float>(s.n_embd));
+  if (s.window_period == 0) s.window_period = family->window_period;
+  if (family->rotary) layout.rope_bases.push_back(s.rope_base);
+  if (family->window_rope) layout.rope_bases.push_back(s.rope_base_window);
   Layer ends(layout, "");
   layout.embedding = ends.Matrix("token_embd", s.n_vocab, s.n_embd, kDeviation);
   if (!family->rotary) {
@@ -238,11 +310,27 @@ Metadata Trainable::Keys() const {
   set("feed_forward_length", static_cast<std::uint64_t>(s.n_ff));
   set("attention.head_count", static_cast<std::uint64_t>(s.n_heads));
   set("attention.head_count_kv", static_cast<std::uint64_t>(s.n_kv_heads));
+  if (s.head_dim != 0) {
+    set("attention.key_length", static_cast<std::uint64_t>(s.head_dim));
+    set("attention.value_length", static_cast<std::uint64_t>(s.head_dim));
+  }
   if (s.architecture == "gpt2") {
     set("attention.layer_norm_epsilon", s.norm_eps);
   } else {
     set("attention.layer_norm_rms_epsilon", s.norm_eps);
     set("rope.freq_base", s.rope_base);
+  }
+  const bool by_period = s.window_period != 0;
+  if (s.window != 0 || by_period) {
+    set("attention.sliding_window", static_cast<std::uint64_t>(s.window));
+  }
+  if (by_period) {
+    set("attention.sliding_window_pattern", static_cast<std::uint64_t>(s.window_period));
+  }
+  if (s.architecture == "gemma3") set("rope.freq_base_swa", s.rope_base_window);
+  if (s.architecture == "gemma2") {
+    set("attn_logit_softcapping", s.score_cap);
+    set("final_logit_softcapping", s.logit_cap);
   }
   return keys;
 }
@@ -250,9 +338,17 @@ Metadata Trainable::Keys() const {
 double Trainable::ActivationBytes(double n_positions, bool recompute) const {
   const TrainableShape& s = shape();
   const double n_embd = s.n_embd, n_ff = s.n_ff, n_layers = s.n_layers;
-  const double n_qkv = n_embd * (1 + 2.0 * s.n_kv_heads / s.n_heads);
+  const double head_dim = HeadDim(s);
+  const double n_qkv = head_dim * (s.n_heads + 2.0 * s.n_kv_heads);
+  const bool gemma = s.architecture.starts_with("gemma");
+  // Gemma and Qwen3 keep what goes into the norms of heads, Gemma what goes into those after
+  // blocks.
+  const double normed_heads = s.architecture == "qwen3" || s.architecture == "gemma3"
+                                  ? head_dim * (s.n_heads + s.n_kv_heads)
+                                  : 0;
   // One layer's own state and, once more, its gradients; the stream before each layer; the ends.
-  const double layer = 4 * n_embd + n_qkv + 3 * n_ff;
+  const double layer =
+      (gemma ? 5 : 3) * n_embd + head_dim * s.n_heads + n_qkv + 3 * n_ff + normed_heads;
   const double floats = layer * ((recompute ? 1 : n_layers) + 1) + (n_layers + 5) * n_embd;
   return 4 * floats * n_positions;
 }
@@ -264,8 +360,11 @@ double Trainable::FlopsPerToken(double context) const {
         p.name == "position_embd.weight" || (p.name == "token_embd.weight" && !shape().tied);
     if (p.n_rows > 1 && !looked_up) products += static_cast<double>(p.size());
   }
-  const double attention = 2.0 * shape().n_layers * shape().n_embd * context;
-  return 3 * 2 * (products + attention);
+  const TrainableShape& s = shape();
+  const double seen = s.window > 0 ? std::min<double>(context, s.window) : context;
+  const int full = s.window_period > 0 ? s.n_layers / s.window_period : 0;
+  const double keys = full * context + (s.n_layers - full) * seen;
+  return 3 * 2 * (products + 2.0 * s.n_heads * HeadDim(s) * keys);
 }
 
 }  // namespace tatara::model

@@ -27,7 +27,9 @@ struct NormPart {
 
 struct LayerParts {
   NormPart attn_norm, ffn_norm;
-  std::vector<LinearPart> qkv;  // q, k, v side by side, in one matrix or three
+  NormPart attn_post_norm, ffn_post_norm;  // of a block's output, where the family has them
+  NormPart q_norm, k_norm;                 // of each head, likewise
+  std::vector<LinearPart> qkv;             // q, k, v side by side, in one matrix or three
   LinearPart output;
   std::vector<LinearPart> inner;  // up, or gate and up
   LinearPart down;
@@ -38,9 +40,12 @@ struct TrainableLayout {
   numerics::NormKind norm = numerics::NormKind::kRms;
   numerics::Activation activation = numerics::Activation::kSilu;
   bool gated = true;
-  bool rotary = true;
   numerics::RopeLayout rope = numerics::RopeLayout::kPairs;
+  bool qk_norms = false, post_norms = false;
+  std::vector<double> rope_bases;  // the second, where there is one, of layers with a window
   int head_dim = 0;
+  int score_size = 0;         // scores are divided by its root
+  float embedding_scale = 1;  // multiplies embeddings
 
   std::vector<Parameter> parameters;
   std::int64_t n_values = 0;
@@ -48,8 +53,13 @@ struct TrainableLayout {
   NormPart final_norm;
   std::vector<LayerParts> layers;
 
-  std::int64_t n_qkv() const {
-    return std::int64_t{shape.n_heads + 2 * shape.n_kv_heads} * head_dim;
+  std::int64_t n_q() const { return std::int64_t{shape.n_heads} * head_dim; }
+  std::int64_t n_kv() const { return std::int64_t{shape.n_kv_heads} * head_dim; }
+  std::int64_t n_qkv() const { return n_q() + 2 * n_kv(); }
+  // Of every `window_period` layers all but the last.
+  bool LayerIsWindowed(int layer) const {
+    const int period = shape.window_period;
+    return shape.window > 0 && (period == 0 || layer % period < period - 1);
   }
   std::int64_t n_inner() const { return std::int64_t{gated ? 2 : 1} * shape.n_ff; }
 };

@@ -49,8 +49,30 @@ TrainableShape ShapeOf(const std::string& architecture) {
   if (architecture != "gpt2") s.n_ff = 40;
   if (architecture == "llama") s.n_kv_heads = 2, s.tied = false;
   if (architecture == "qwen2") s.n_heads = 2, s.n_kv_heads = 1, s.norm_eps = 1e-6;
+  if (architecture == "mistral") {  // llama with a window
+    s.architecture = "llama";
+    s.n_kv_heads = 2;
+    s.window = 4;
+    s.head_dim = 6;
+  }
+  if (architecture == "qwen3") s.n_kv_heads = 2, s.norm_eps = 1e-6, s.head_dim = 6;
+  if (architecture == "gemma2") {
+    s.n_kv_heads = 2, s.norm_eps = 1e-6, s.head_dim = 6;
+    s.window = 3;
+    s.score_cap = 1.5;
+    s.logit_cap = 2;
+  }
+  if (architecture == "gemma3") {
+    s.n_kv_heads = 1, s.norm_eps = 1e-6, s.head_dim = 6;
+    s.window = 3;
+    s.window_period = 2;
+    s.rope_base = 1e6;
+  }
   return s;
 }
+
+const std::vector<const char*> kArchitectures = {"gpt2",  "llama",  "mistral", "qwen2",
+                                                 "qwen3", "gemma2", "gemma3"};
 
 struct Case {
   explicit Case(const std::string& architecture, bool recompute = false)
@@ -94,8 +116,8 @@ struct Case {
     std::vector<float> gradient(static_cast<std::size_t>(trainable->n_gradient_values()));
     loss = 0;
     for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-      trainable->LossAndGradient(Batch(cuts[i], cuts[i + 1]), weights, {rate, 3, 8}, gradient, loss,
-                                 pool);
+      trainable->LossAndGradient(Batch(cuts[i], cuts[i + 1]), weights, {rate, 3, 8, rate}, gradient,
+                                 loss, pool);
     }
     trainable->FinishGradient(gradient);
     return gradient;
@@ -135,7 +157,7 @@ TEST(Trainable, LossesAndGradientsAreThoseOfAnIndependentAutodiff) {
 
 TEST(Trainable, CutsThreadsSetsAndRecomputationChangeNoBit) {
   const numerics::Isa before = numerics::ActiveIsa();
-  for (const char* architecture : {"gpt2", "llama", "qwen2"}) {
+  for (const char* architecture : kArchitectures) {
     for (const double rate : {0.0, 0.2}) {
       numerics::SetActiveIsa(numerics::Isa::kScalar);
       Case whole(architecture);
@@ -155,7 +177,7 @@ TEST(Trainable, CutsThreadsSetsAndRecomputationChangeNoBit) {
 }
 
 TEST(Trainable, GradientsUnderDropoutAreThoseOfTheSameDrawing) {
-  for (const char* architecture : {"gpt2", "llama"}) {
+  for (const char* architecture : {"gpt2", "llama", "gemma2", "gemma3"}) {
     Case c(architecture);
     const std::vector<float> gradient = c.Gradient({0, 3}, 1, 0.3);
     const std::vector<float> start = c.weights;
@@ -173,7 +195,7 @@ TEST(Trainable, GradientsUnderDropoutAreThoseOfTheSameDrawing) {
 }
 
 TEST(Trainable, TheModelThatRunsGivesTheTrainersLogits) {
-  for (const char* architecture : {"gpt2", "llama", "qwen2"}) {
+  for (const char* architecture : kArchitectures) {
     Case c(architecture);
     auto store = std::make_shared<test::MemoryStore>();
     const Metadata keys = c.trainable->Keys();
@@ -227,6 +249,13 @@ TEST(Trainable, ShapesThatDoNotFitAreRefused) {
   EXPECT_THAT(refused([](auto& s) { s.n_kv_heads = 3; }), testing::HasSubstr("key heads"));
   EXPECT_THAT(refused([](auto& s) { s.n_heads = s.n_kv_heads = 16; }), testing::HasSubstr("even"));
   EXPECT_THAT(refused([](auto& s) { s.norm_eps = NAN; }), testing::HasSubstr("norm_eps"));
+  EXPECT_THAT(refused([](auto& s) { s.head_dim = 5; }), testing::HasSubstr("even"));
+  EXPECT_THAT(refused([](auto& s) { s.head_dim = 1 << 20; }), testing::HasSubstr("head_dim"));
+  EXPECT_THAT(refused([](auto& s) { s.window = -1; }), testing::HasSubstr("window"));
+  EXPECT_THAT(refused([](auto& s) { s.window_period = 2; }), testing::HasSubstr("window_period"));
+  EXPECT_THAT(refused([](auto& s) { s.score_cap = 50; }), testing::HasSubstr("score_cap"));
+  EXPECT_THAT(refused([](auto& s) { s.architecture = "gemma2", s.logit_cap = NAN; }),
+              testing::HasSubstr("logit_cap"));
 }
 
 }  // namespace

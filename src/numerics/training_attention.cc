@@ -63,13 +63,18 @@ struct Place {
     return (sequence * a.n_heads + head) * a.n_tokens + token;
   }
   std::int64_t first_key(std::int64_t token) const {
-    return a.first_keys == nullptr ? 0 : a.first_keys[row(token)];
+    const std::int64_t document = a.first_keys == nullptr ? 0 : a.first_keys[row(token)];
+    return a.window == 0 ? document : std::max(document, token - a.window + 1);
+  }
+  std::uint64_t weight(std::int64_t token, int head, std::int64_t key) const {
+    const std::int64_t at = ((a.first_sequence + sequence) * a.n_heads + head) * a.n_tokens + token;
+    return static_cast<std::uint64_t>(at * a.n_tokens + key);
   }
 };
 
 void CheckShape(const TrainingAttention& a) {
   TATARA_CHECK(a.n_sequences >= 0 && a.n_tokens > 0 && a.head_dim > 0 && a.n_kv_heads > 0);
-  TATARA_CHECK(a.n_heads % a.n_kv_heads == 0);
+  TATARA_CHECK(a.n_heads % a.n_kv_heads == 0 && a.window >= 0 && a.soft_cap >= 0);
 }
 
 // ---- forward
@@ -126,6 +131,7 @@ void AttendRows(const Place& place, int head, std::int64_t first, int n, const P
     tile.head_dim = a.head_dim;
     tile.value_stride = static_cast<int>(keys.value_stride);
     tile.scale = a.scale;
+    tile.soft_cap = a.soft_cap;
     tile.n_rows = n;
     tile.q = q;
     tile.lo = lo;
@@ -163,81 +169,164 @@ void Attend(const Place& place, const AttentionOutput& output, Scratch& scratch)
   }
 }
 
-// ---- backward
+// ---- weights of a block of queries
 
-struct BackwardItem {
+struct BlockItem {
   const Place& place;
   const AttentionOutput& output;
-  const AttentionGradients& gradients;
   ProductWorkspace& products;
   int thread;
-  float* p;   // kQueries x n_tokens
-  float* dp;  // the same
+  float* p;      // kQueries x n_tokens
+  float* dp;     // the same; of the backward pass
+  float* slope;  // n_tokens; of the soft cap
+
+  void Multiply(const ProductSize& size, const MatrixView& x, const MatrixView& y, ChainStart start,
+                float* c, std::int64_t stride) const {
+    ProductOnThread(size, x, y, start, c, stride, products, thread);
+  }
 };
 
-// p becomes weights, dp becomes ds, for keys first .. first + n_keys - 1.
-void ScoresBackward(const BackwardItem& item, int head, std::int64_t query, std::int64_t n,
-                    std::int64_t first, std::int64_t n_keys) {
+// Queries first .. first + n - 1 of a head and the keys that one of them sees.
+struct Block {
+  int head = 0;
+  std::int64_t query = 0, n = 0;
+  std::int64_t first = 0, n_keys = 0;
+};
+
+Block BlockAt(const Place& place, int head, std::int64_t query) {
+  Block b{.head = head, .query = query, .n = std::min(kQueries, place.a.n_tokens - query)};
+  b.first = query;
+  for (std::int64_t r = 0; r < b.n; ++r) b.first = std::min(b.first, place.first_key(query + r));
+  b.n_keys = query + b.n - b.first;
+  return b;
+}
+
+MatrixView Queries(const Place& place, const Block& b) {
+  return {place.q(b.query, b.head), place.a.q_stride, 1};
+}
+MatrixView Keys(const Place& place, const Block& b) {
+  return {place.a.k + place.kv_offset(b.first, place.a.k_stride), place.a.k_stride, 1};
+}
+MatrixView Values(const Place& place, const Block& b) {
+  return {place.a.v + place.kv_offset(b.first, place.a.v_stride), place.a.v_stride, 1};
+}
+
+// A row's part of p that its query sees.
+struct RowPart {
+  std::int64_t lo = 0, end = 0;
+};
+RowPart PartOf(const Place& place, const Block& b, std::int64_t r) {
+  return {place.first_key(b.query + r) - b.first, b.query + r + 1 - b.first};
+}
+
+// A row of scores becomes weights; with a soft cap `slope` gets 1 - t * t.
+void WeightsOfRow(const BlockItem& item, const Block& b, std::int64_t r) {
+  const TrainingAttention& a = item.place.a;
+  const FloatKernels& floats = ActiveFloatKernels();
+  const auto [lo, end] = PartOf(item.place, b, r);
+  float* const p = item.p + r * b.n_keys;
+  const std::int64_t at = item.place.statistic(b.query + r, b.head);
+  floats.scale(a.scale, end - lo, p + lo);
+  if (a.soft_cap != 0) {
+    floats.soft_cap(a.soft_cap, end - lo, p + lo);
+    for (std::int64_t i = lo; i < end; ++i) {
+      const float t = p[i] / a.soft_cap;
+      item.slope[i] = 1.0F - t * t;
+    }
+  }
+  ActiveTrainingKernels().exp_shifted(p + lo, item.output.maxima[at], end - lo, p + lo);
+  floats.attention_finish(p + lo, item.output.sums[at], end - lo, p + lo);
+}
+
+void DropRow(const BlockItem& item, const Block& b, std::int64_t r, float* row) {
+  const TrainingAttention& a = item.place.a;
+  if (a.dropout.rate == 0) return;
+  const auto [lo, end] = PartOf(item.place, b, r);
+  Dropout(a.dropout, item.place.weight(b.query + r, b.head, b.first + lo),
+          {row + lo, static_cast<std::size_t>(end - lo)});
+}
+
+void ClearUnseen(const BlockItem& item, const Block& b, std::int64_t r, float* row) {
+  const auto [lo, end] = PartOf(item.place, b, r);
+  std::fill_n(row, lo, 0.0F);
+  std::fill_n(row + end, b.n_keys - end, 0.0F);
+}
+
+// Where weights are dropped: the output again, of the weights that are left. Maxima and sums are
+// those of all.
+void AttendDropped(const BlockItem& item) {
   const Place& place = item.place;
   const TrainingAttention& a = place.a;
-  const FloatKernels& floats = ActiveFloatKernels();
-  const TrainingKernels& kernels = ActiveTrainingKernels();
-  for (std::int64_t r = 0; r < n; ++r) {
-    float* const p = item.p + r * n_keys;
-    float* const dp = item.dp + r * n_keys;
-    const std::int64_t lo = place.first_key(query + r) - first, end = query + r + 1 - first;
-    const std::int64_t at = place.statistic(query + r, head);
-    const std::int64_t out = place.out_offset(query + r, head);
-    floats.scale(a.scale, end - lo, p + lo);
-    kernels.exp_shifted(p + lo, item.output.maxima[at], end - lo, p + lo);
-    floats.attention_finish(p + lo, item.output.sums[at], end - lo, p + lo);
-    const float d = kernels.dot(item.gradients.dout + out, item.output.out + out, a.head_dim);
-    kernels.softmax_backward(p + lo, d, a.scale, end - lo, dp + lo);
-    for (float* row : {p, dp}) {
-      std::fill_n(row, lo, 0.0F);
-      std::fill_n(row + end, n_keys - end, 0.0F);
+  for (int i = 0; i < place.group(); ++i) {
+    for (std::int64_t query = 0; query < a.n_tokens; query += kQueries) {
+      const Block b = BlockAt(place, place.kv_head * place.group() + i, query);
+      item.Multiply({b.n, b.n_keys, a.head_dim}, Queries(place, b), Keys(place, b).Transposed(),
+                    ChainStart::kFromZero, item.p, b.n_keys);
+      for (std::int64_t r = 0; r < b.n; ++r) {
+        WeightsOfRow(item, b, r);
+        DropRow(item, b, r, item.p + r * b.n_keys);
+        ClearUnseen(item, b, r, item.p + r * b.n_keys);
+      }
+      item.Multiply({b.n, a.head_dim, b.n_keys}, {item.p, b.n_keys, 1}, Values(place, b),
+                    ChainStart::kFromZero, item.output.out + place.out_offset(query, b.head),
+                    place.out_stride());
     }
   }
 }
 
-void BackwardBlock(const BackwardItem& item, int head, std::int64_t query) {
+// ---- backward
+
+// p becomes (dropped) weights, dp becomes ds.
+void ScoresBackward(const BlockItem& item, const AttentionGradients& gradients, const Block& b) {
   const Place& place = item.place;
   const TrainingAttention& a = place.a;
-  const std::int64_t n = std::min(kQueries, a.n_tokens - query);
-  std::int64_t first = query;
-  for (std::int64_t r = 0; r < n; ++r) first = std::min(first, place.first_key(query + r));
-  const std::int64_t n_keys = query + n - first;
-
-  const MatrixView q{place.q(query, head), a.q_stride, 1};
-  const MatrixView k{a.k + place.kv_offset(first, a.k_stride), a.k_stride, 1};
-  const MatrixView v{a.v + place.kv_offset(first, a.v_stride), a.v_stride, 1};
-  const MatrixView dout{item.gradients.dout + place.out_offset(query, head), place.out_stride(), 1};
-  const auto multiply = [&](const ProductSize& size, const MatrixView& x, const MatrixView& y,
-                            ChainStart start, float* c, std::int64_t stride) {
-    ProductOnThread(size, x, y, start, c, stride, item.products, item.thread);
-  };
-  multiply({n, n_keys, a.head_dim}, q, k.Transposed(), ChainStart::kFromZero, item.p, n_keys);
-  multiply({n, n_keys, a.head_dim}, dout, v.Transposed(), ChainStart::kFromZero, item.dp, n_keys);
-  ScoresBackward(item, head, query, n, first, n_keys);
-  const MatrixView p{item.p, n_keys, 1}, ds{item.dp, n_keys, 1};
-  multiply({n, a.head_dim, n_keys}, ds, k, ChainStart::kFromZero,
-           item.gradients.dq + (place.q(query, head) - a.q), a.q_stride);
-  multiply({n_keys, a.head_dim, n}, ds.Transposed(), q, ChainStart::kFromOutput,
-           item.gradients.dk + place.kv_offset(first, a.k_stride), a.k_stride);
-  multiply({n_keys, a.head_dim, n}, p.Transposed(), dout, ChainStart::kFromOutput,
-           item.gradients.dv + place.kv_offset(first, a.v_stride), a.v_stride);
+  const TrainingKernels& kernels = ActiveTrainingKernels();
+  for (std::int64_t r = 0; r < b.n; ++r) {
+    float* const p = item.p + r * b.n_keys;
+    float* const dp = item.dp + r * b.n_keys;
+    const auto [lo, end] = PartOf(place, b, r);
+    const std::int64_t out = place.out_offset(b.query + r, b.head);
+    WeightsOfRow(item, b, r);
+    DropRow(item, b, r, dp);
+    const float d = kernels.dot(gradients.dout + out, item.output.out + out, a.head_dim);
+    kernels.softmax_backward(p + lo, d, a.scale, end - lo, dp + lo);
+    if (a.soft_cap != 0) {
+      for (std::int64_t i = lo; i < end; ++i) dp[i] *= item.slope[i];
+    }
+    DropRow(item, b, r, p);
+    for (float* row : {p, dp}) ClearUnseen(item, b, r, row);
+  }
 }
 
-void Backward(const BackwardItem& item) {
+void BackwardBlock(const BlockItem& item, const AttentionGradients& gradients, const Block& b) {
+  const Place& place = item.place;
+  const TrainingAttention& a = place.a;
+  const MatrixView q = Queries(place, b), k = Keys(place, b), v = Values(place, b);
+  const MatrixView dout{gradients.dout + place.out_offset(b.query, b.head), place.out_stride(), 1};
+  item.Multiply({b.n, b.n_keys, a.head_dim}, q, k.Transposed(), ChainStart::kFromZero, item.p,
+                b.n_keys);
+  item.Multiply({b.n, b.n_keys, a.head_dim}, dout, v.Transposed(), ChainStart::kFromZero, item.dp,
+                b.n_keys);
+  ScoresBackward(item, gradients, b);
+  const MatrixView p{item.p, b.n_keys, 1}, ds{item.dp, b.n_keys, 1};
+  item.Multiply({b.n, a.head_dim, b.n_keys}, ds, k, ChainStart::kFromZero,
+                gradients.dq + (place.q(b.query, b.head) - a.q), a.q_stride);
+  item.Multiply({b.n_keys, a.head_dim, b.n}, ds.Transposed(), q, ChainStart::kFromOutput,
+                gradients.dk + place.kv_offset(b.first, a.k_stride), a.k_stride);
+  item.Multiply({b.n_keys, a.head_dim, b.n}, p.Transposed(), dout, ChainStart::kFromOutput,
+                gradients.dv + place.kv_offset(b.first, a.v_stride), a.v_stride);
+}
+
+void Backward(const BlockItem& item, const AttentionGradients& gradients) {
   const Place& place = item.place;
   const TrainingAttention& a = place.a;
   for (std::int64_t token = 0; token < a.n_tokens; ++token) {
-    std::fill_n(item.gradients.dk + place.kv_offset(token, a.k_stride), a.head_dim, 0.0F);
-    std::fill_n(item.gradients.dv + place.kv_offset(token, a.v_stride), a.head_dim, 0.0F);
+    std::fill_n(gradients.dk + place.kv_offset(token, a.k_stride), a.head_dim, 0.0F);
+    std::fill_n(gradients.dv + place.kv_offset(token, a.v_stride), a.head_dim, 0.0F);
   }
   for (int i = 0; i < place.group(); ++i) {
     for (std::int64_t query = 0; query < a.n_tokens; query += kQueries) {
-      BackwardBlock(item, place.kv_head * place.group() + i, query);
+      BackwardBlock(item, gradients, BlockAt(place, place.kv_head * place.group() + i, query));
     }
   }
 }
@@ -266,8 +355,14 @@ void CausalAttention(const TrainingAttention& attention, const AttentionOutput& 
   state.Prepare(pool.n_threads());
   pool.For(attention.n_sequences * attention.n_kv_heads, [&](std::int64_t item, int thread) {
     Scratch scratch(state.threads[static_cast<std::size_t>(thread)]);
-    Attend({attention, item / attention.n_kv_heads, static_cast<int>(item % attention.n_kv_heads)},
-           output, scratch);
+    const Place place{attention, item / attention.n_kv_heads,
+                      static_cast<int>(item % attention.n_kv_heads)};
+    Attend(place, output, scratch);
+    if (attention.dropout.rate == 0) return;
+    scratch.Reserve((kQueries + 1) * attention.n_tokens);
+    float* const p = scratch.Take(kQueries * attention.n_tokens);
+    AttendDropped(
+        {place, output, state.products, thread, p, nullptr, scratch.Take(attention.n_tokens)});
   });
 }
 
@@ -279,12 +374,13 @@ void CausalAttentionBackward(const TrainingAttention& attention, const Attention
   state.Prepare(pool.n_threads());
   pool.For(attention.n_sequences * attention.n_kv_heads, [&](std::int64_t item, int thread) {
     Scratch scratch(state.threads[static_cast<std::size_t>(thread)]);
-    scratch.Reserve(2 * kQueries * attention.n_tokens);
+    scratch.Reserve((2 * kQueries + 1) * attention.n_tokens);
     const Place place{attention, item / attention.n_kv_heads,
                       static_cast<int>(item % attention.n_kv_heads)};
     float* const p = scratch.Take(kQueries * attention.n_tokens);
     float* const dp = scratch.Take(kQueries * attention.n_tokens);
-    Backward({place, output, gradients, state.products, thread, p, dp});
+    Backward({place, output, state.products, thread, p, dp, scratch.Take(attention.n_tokens)},
+             gradients);
   });
 }
 

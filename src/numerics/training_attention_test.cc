@@ -16,6 +16,9 @@ using test::TestValues;
 struct Case {
   int n_sequences, n_tokens, n_heads, n_kv_heads, head_dim;
   bool packed = false;  // several documents in a sequence
+  int window = 0;
+  float soft_cap = 0;
+  double dropout = 0;
 };
 
 struct Inputs {
@@ -45,8 +48,13 @@ struct Inputs {
             .q_stride = std::int64_t{shape.n_heads} * shape.head_dim,
             .k_stride = std::int64_t{shape.n_kv_heads} * shape.head_dim,
             .v_stride = std::int64_t{shape.n_kv_heads} * shape.head_dim,
-            .first_keys = shape.packed ? first_keys.data() : nullptr};
+            .first_keys = shape.packed ? first_keys.data() : nullptr,
+            .window = shape.window,
+            .soft_cap = shape.soft_cap,
+            .dropout = Key(),
+            .first_sequence = 2};
   }
+  DropoutKey Key() const { return {.seed = 9, .site = 4, .step = 7, .rate = shape.dropout}; }
   Case shape;
   std::vector<float> q, k, v, dout;
   std::vector<std::int32_t> first_keys;
@@ -80,13 +88,21 @@ std::vector<double> PlainForward(const Inputs& in, const std::vector<double>& q,
         const double* query = &q[(row * c.n_heads + h) * c.head_dim];
         double sum = 0;
         std::vector<double> total(c.head_dim);
-        for (int j = in.first_keys[row]; j <= t; ++j) {
+        const int first = c.window == 0 ? 0 : t - c.window + 1;
+        for (int j = std::max(in.first_keys[row], first); j <= t; ++j) {
           const int at = ((s * c.n_tokens + j) * c.n_kv_heads + h / group) * c.head_dim;
           double score = 0;
           for (int d = 0; d < c.head_dim; ++d) score += query[d] * k[at + d];
-          const double weight = std::exp(score * static_cast<double>(0.3F));
+          score *= static_cast<double>(0.3F);
+          if (c.soft_cap != 0) score = c.soft_cap * std::tanh(score / c.soft_cap);
+          const double weight = std::exp(score);
           sum += weight;
-          for (int d = 0; d < c.head_dim; ++d) total[d] += weight * v[at + d];
+          float kept = 1;  // what dropout makes of 1 at this place
+          Dropout(in.Key(),
+                  ((2U + static_cast<unsigned>(s)) * c.n_heads + h) * c.n_tokens * c.n_tokens +
+                      t * c.n_tokens + j,
+                  {&kept, 1});
+          for (int d = 0; d < c.head_dim; ++d) total[d] += kept * weight * v[at + d];
         }
         for (int d = 0; d < c.head_dim; ++d)
           out[(row * c.n_heads + h) * c.head_dim + d] = total[d] / sum;
@@ -100,7 +116,13 @@ std::vector<double> Wide(const std::vector<float>& x) {
   return {x.begin(), x.end()};
 }
 
-const std::vector<Case> kSmall = {{1, 1, 1, 1, 3}, {2, 5, 2, 2, 4}, {1, 9, 4, 2, 5, true}};
+const std::vector<Case> kSmall = {{1, 1, 1, 1, 3},
+                                  {2, 5, 2, 2, 4},
+                                  {1, 9, 4, 2, 5, true},
+                                  {2, 9, 2, 1, 5, true, 4},
+                                  {1, 7, 2, 1, 4, false, 3, 0.5F},
+                                  {2, 8, 2, 2, 4, true, 0, 0, 0.4},
+                                  {1, 9, 4, 2, 4, false, 5, 0.7F, 0.3}};
 
 TEST(CausalAttention, ForwardAndBackwardMeetF64) {
   for (const Case& c : kSmall) {
@@ -134,8 +156,12 @@ TEST(CausalAttention, ForwardAndBackwardMeetF64) {
 }
 
 TEST(CausalAttention, BitsDependOnNeitherSetNorThreads) {
-  const std::vector<Case> cases = {
-      {2, 5, 2, 2, 4}, {3, 64, 4, 2, 32}, {1, 150, 2, 1, 40, true}, {1, 129, 1, 1, 16}};
+  const std::vector<Case> cases = {{2, 5, 2, 2, 4},
+                                   {3, 64, 4, 2, 32},
+                                   {1, 150, 2, 1, 40, true},
+                                   {1, 129, 1, 1, 16},
+                                   {1, 150, 2, 1, 24, true, 70, 20.0F, 0.2},
+                                   {2, 70, 4, 2, 16, false, 9}};
   for (const Case& c : cases) {
     const Inputs in(c);
     const Isa before = ActiveIsa();
@@ -149,6 +175,17 @@ TEST(CausalAttention, BitsDependOnNeitherSetNorThreads) {
     }
     SetActiveIsa(before);
   }
+}
+
+TEST(CausalAttention, CutsOfABatchDropTheSameWeights) {
+  const Case both{2, 70, 2, 1, 8, false, 0, 0, 0.3};
+  Inputs in(both);
+  const std::vector<float> whole = Everything(in, 2);
+  in.shape.n_sequences = 1;
+  const std::vector<float> first = Everything(in, 1);
+  const std::size_t n = 70 * 2 * 8;
+  EXPECT_EQ(FirstDifference(std::span(whole).first(n), std::span(first).first(n)), "");
+  EXPECT_NE(FirstDifference(std::span(whole).first(n), std::span(whole).subspan(n, n)), "");
 }
 
 TEST(CausalAttention, ASecondDocumentIsAsIfAlone) {

@@ -41,6 +41,7 @@ struct TrainingRecipe {
   int context = 0;         // tokens of a sequence; 0: the model's
   int virtual_shards = 4;  // a power of two
   double dropout = 0;
+  double attention_dropout = 0;  // of the attention's weights
 };
 
 // How a run is watched and kept; none of it changes a weight.

@@ -1,7 +1,8 @@
 // A decoder that trains: all weights in one f32 array, the loss of a batch of sequences, and its
-// gradient. Families: gpt2, llama (also Mistral's and SmolLM2's form), qwen2. Names, shapes and
-// layouts are those of GGUF, so the weights with Metadata() are a model that Model::Load reads, and
-// its f32 path gives the same logits, bit for bit.
+// gradient. Families: gpt2, llama (also Mistral's and SmolLM2's form), qwen2, qwen3, gemma2,
+// gemma3. Names, shapes and layouts are those of GGUF (Gemma's norm weights include the published
+// "1 +"), so the weights with Keys() are a model that Model::Load reads, and its f32 path gives the
+// same logits, bit for bit.
 //
 // Gradients are sums over tokens, not means: chains over the tokens of successive calls, ascending.
 // Cutting a batch between sequences into several calls therefore changes no bit, neither of the
@@ -36,6 +37,13 @@ struct TrainableShape {
   double norm_eps = 1e-5;
   double rope_base = 10000;
   bool tied = true;  // the head is the embedding
+  int head_dim = 0;  // 0: n_embd / n_heads
+  // A token sees this many keys, itself included; 0: all. llama: in every layer. gemma2, gemma3: of
+  // every `window_period` layers (0: the family's 2 or 6) the last sees all.
+  int window = 0;
+  int window_period = 0;
+  double rope_base_window = 10000;      // of gemma3's layers with a window
+  double score_cap = 0, logit_cap = 0;  // gemma2's soft caps; 0: none
 };
 
 struct Parameter {
@@ -63,11 +71,14 @@ struct TrainingBatch {
   std::int64_t first_sequence = 0;
 };
 
-// After the embedding and after both blocks of each layer (numerics/training.h).
+// `rate` after the embedding and after both blocks of each layer, `attention_rate` of the
+// attention's weights (numerics/training.h). Below 2^43 places of a batch: sequences * heads *
+// tokens^2, and sequences * tokens * n_embd.
 struct TrainingDropout {
   double rate = 0;
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
+  double attention_rate = 0;
 };
 
 struct TrainableOptions {

@@ -8,6 +8,10 @@
 // ascending of fma(ds, q, .), dv of fma(p, do, .). A block's keys are those from the first that one
 // of its queries sees to its last query; keys that a query does not see count with weight +0.
 //
+// With a soft cap s = cap * tanh(s / cap) after the scale, and ds is multiplied by 1 - t * t, t = s
+// / cap of the capped score. With dropout (Dropout of training.h on p and on dp; ds keeps p itself)
+// the output is the chain over the block's keys ascending of fma(dropped p, v, .).
+//
 // Thread safety: free functions; a workspace belongs to one caller.
 #pragma once
 
@@ -16,6 +20,7 @@
 
 #include "tatara/base/thread_pool.h"
 #include "tatara/numerics/product.h"
+#include "tatara/numerics/training.h"
 
 namespace tatara::numerics {
 
@@ -35,6 +40,12 @@ struct TrainingAttention {
   // Where not null, the first key (position in its sequence) that each token sees, so that packed
   // documents stay apart: n_sequences x n_tokens, at most the token's own position.
   const std::int32_t* first_keys = nullptr;
+  int window = 0;      // a query at p sees keys p - window + 1 .. p; 0: all up to p
+  float soft_cap = 0;  // 0: none
+  // The place of the weight of key k for query i of head h of sequence s is (((first_sequence + s)
+  // * n_heads + h) * n_tokens + i) * n_tokens + k.
+  DropoutKey dropout;
+  std::int64_t first_sequence = 0;
 };
 
 // out: rows of n_heads * head_dim values without gaps. maxima, sums: n_sequences x n_heads x

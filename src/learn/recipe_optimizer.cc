@@ -1,0 +1,74 @@
+#include <algorithm>
+
+#include "recipe_sections.h"
+#include "tatara/numerics/functions.h"
+
+namespace tatara::learn {
+namespace {
+
+struct NamedSchedule {
+  std::string_view name;
+  Schedule schedule;
+};
+constexpr NamedSchedule kSchedules[] = {{"constant", Schedule::kConstant},
+                                        {"linear", Schedule::kLinear},
+                                        {"cosine", Schedule::kCosine},
+                                        {"wsd", Schedule::kWarmupStableDecay}};
+
+}  // namespace
+
+std::string_view ScheduleName(Schedule schedule) {
+  return kSchedules[static_cast<int>(schedule)].name;
+}
+
+Result<> TakeOptimizer(const toml::table& root, std::string_view path, OptimizerRecipe& o) {
+  Section s(root, path, "optimizer");
+  std::string schedule = "cosine";
+  s.Take("schedule", schedule);
+  s.Take("learning_rate", o.learning_rate, 0, 10);
+  s.Take("learning_rate_end", o.learning_rate_end, 0, 10);
+  s.Take("warmup_steps", o.warmup_steps, 0, kStepsMax);
+  s.Take("decay_steps", o.decay_steps, 0, kStepsMax);
+  s.Take("beta1", o.beta1, 0, 0.999999);
+  s.Take("beta2", o.beta2, 0, 0.999999);
+  s.Take("eps", o.eps, 1e-30, 1);
+  s.Take("weight_decay", o.weight_decay, 0, 10);
+  s.Take("clip", o.clip, 0, 1e9);
+  TATARA_RETURN_IF_ERROR(s.Finish());
+  for (const NamedSchedule& known : kSchedules) {
+    if (known.name != schedule) continue;
+    o.schedule = known.schedule;
+    return Ok{};
+  }
+  return Refuse("{0}: optimizer.schedule '{1}' is unknown; there are constant, linear, cosine, wsd",
+                path, schedule);
+}
+
+double LearningRate(const OptimizerRecipe& o, std::int64_t steps, std::int64_t step) {
+  if (step < o.warmup_steps) {
+    return o.learning_rate * static_cast<double>(step + 1) / static_cast<double>(o.warmup_steps);
+  }
+  const double range = o.learning_rate - o.learning_rate_end;
+  const auto part = [&](std::int64_t from, std::int64_t end) {
+    return end <= from
+               ? 0.0
+               : std::min(1.0, static_cast<double>(step - from) / static_cast<double>(end - from));
+  };
+  switch (o.schedule) {
+    case Schedule::kConstant:
+      return o.learning_rate;
+    case Schedule::kLinear:
+      return o.learning_rate - range * part(o.warmup_steps, steps);
+    case Schedule::kCosine: {
+      const double angle = part(o.warmup_steps, steps) * 0x1.921fb54442d18p+1;
+      return o.learning_rate_end + 0.5 * (1.0 + numerics::CosF64(angle)) * range;
+    }
+    case Schedule::kWarmupStableDecay: {
+      const std::int64_t from = steps - o.decay_steps;
+      return step < from ? o.learning_rate : o.learning_rate - range * part(from, steps);
+    }
+  }
+  return o.learning_rate;
+}
+
+}  // namespace tatara::learn

@@ -1,0 +1,76 @@
+// Reading a recipe, section by section; each section has a file of its own (recipe_<section>.cc).
+#pragma once
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tatara/base/error.h"
+#include "tatara/learn/recipe.h"
+
+namespace tatara::learn {
+
+constexpr std::int64_t kStepsMax = (1 << 24) - 1;  // dropout's key has 24 bits
+
+// One section: each Take names a key, reads it where it is there, and Finish refuses the others.
+class Section {
+ public:
+  Section(const toml::table& root, std::string_view path, std::string_view name);
+  void Take(std::string_view key, std::string& value);
+  void Take(std::string_view key, bool& value);
+  void Take(std::string_view key, double& value, double low, double high);
+  template <typename Integer>
+  void Take(std::string_view key, Integer& value, std::int64_t low, std::int64_t high) {
+    value = static_cast<Integer>(TakeWhole(key, static_cast<std::int64_t>(value), low, high));
+  }
+  Result<> Finish();
+
+ private:
+  std::int64_t TakeWhole(std::string_view key, std::int64_t value, std::int64_t low,
+                         std::int64_t high);
+  const toml::node* Find(std::string_view key);
+  void Wrong(std::string_view key, std::string_view expected);
+  std::string path_, name_;
+  const toml::table* table_ = nullptr;
+  std::vector<std::string_view> known_;  // literals
+  std::optional<Error> error_;
+};
+
+// What the weights depend on besides the first keys of CanonicalRecipe: only what differs from its
+// default is written, so that a new key leaves the digests of older recipes as they are.
+class CanonicalExtras {
+ public:
+  template <typename T>
+  void Add(std::string_view key, const T& value, const T& otherwise) {
+    if (value == otherwise) return;
+    text_ += fmt::format("{}\"{}\":", text_.empty() ? "" : ",", key);
+    if constexpr (std::is_convertible_v<T, std::string_view>) {
+      text_ += fmt::format("\"{}\"", value);
+    } else {
+      text_ += fmt::format("{}", value);
+    }
+  }
+  // Empty, or the last member of the object.
+  std::string Text() const {
+    return text_.empty() ? std::string() : fmt::format(",\"more\":{{{}}}", text_);
+  }
+
+ private:
+  std::string text_;
+};
+
+Result<> TakeModel(const toml::table& root, std::string_view path, model::TrainableShape& m);
+void AddModelExtras(const model::TrainableShape& m, CanonicalExtras& extras);
+
+Result<> TakeOptimizer(const toml::table& root, std::string_view path, OptimizerRecipe& o);
+std::string_view ScheduleName(Schedule schedule);
+
+Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRecipe& t);
+void AddTrainingExtras(const TrainingRecipe& t, CanonicalExtras& extras);
+Result<> TakeRun(const toml::table& root, std::string_view path, RunRecipe& r);
+
+}  // namespace tatara::learn

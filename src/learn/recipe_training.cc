@@ -1,0 +1,41 @@
+#include <limits>
+
+#include "recipe_sections.h"
+
+namespace tatara::learn {
+
+Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRecipe& t) {
+  Section s(root, path, "training");
+  s.Take("seed", t.seed, 0, std::numeric_limits<std::int64_t>::max());
+  s.Take("steps", t.steps, 1, kStepsMax);
+  s.Take("batch", t.batch, 1, 1 << 20);
+  s.Take("context", t.context, 1, 1 << 20);
+  s.Take("virtual_shards", t.virtual_shards, 1, 1024);
+  s.Take("dropout", t.dropout, 0, 0.99);
+  s.Take("attention_dropout", t.attention_dropout, 0, 0.99);
+  TATARA_RETURN_IF_ERROR(s.Finish());
+  if ((t.virtual_shards & (t.virtual_shards - 1)) != 0) {
+    return Refuse("{0}: training.virtual_shards is {1}; a power of two is expected", path,
+                  t.virtual_shards);
+  }
+  return Ok{};
+}
+
+void AddTrainingExtras(const TrainingRecipe& t, CanonicalExtras& extras) {
+  extras.Add("training.attention_dropout", t.attention_dropout, 0.0);
+}
+
+Result<> TakeRun(const toml::table& root, std::string_view path, RunRecipe& r) {
+  Section s(root, path, "run");
+  s.Take("micro_batch", r.micro_batch, 0, 1 << 20);
+  s.Take("recompute", r.recompute);
+  s.Take("validate_every", r.validate_every, 1, kStepsMax);
+  s.Take("validation_sequences", r.validation_sequences, 1, 1 << 24);
+  s.Take("checkpoint_every", r.checkpoint_every, 1, kStepsMax);
+  s.Take("checkpoints_kept", r.checkpoints_kept, 1, 1000);
+  s.Take("sample_every", r.sample_every, 1, kStepsMax);
+  s.Take("sample_tokens", r.sample_tokens, 0, 10000);
+  return s.Finish();
+}
+
+}  // namespace tatara::learn

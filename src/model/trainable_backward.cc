@@ -1,0 +1,240 @@
+// The head with its losses, and the way back.
+#include <algorithm>
+
+#include "tatara/base/check.h"
+#include "trainable_decoder.h"
+
+namespace tatara::model {
+namespace {
+
+constexpr std::int64_t kHeadFloats = 1 << 22;  // of logits at a time
+
+}  // namespace
+
+// ---- parts
+
+// Adds to dx, and to the gradients of the norm's weight and bias.
+void TrainableDecoder::NormBackward(const Call& call, const NormPart& norm, const Floats& x,
+                                    const Floats& dy, const std::vector<NormStatistics>& at,
+                                    Floats& dx) {
+  const std::int64_t n = shape_.n_embd;
+  const std::span<const float> weight(call.weights + norm.weight, static_cast<std::size_t>(n));
+  ForRows(call, [&](std::int64_t row) {
+    numerics::NormBackward(layout_.norm, Row(x, row, n), weight, Row(dy, row, n),
+                           at[static_cast<std::size_t>(row)], Row(dx, row, n));
+  });
+  ForColumns(call, n, [&](std::int64_t first, std::int64_t end) {
+    const auto size = static_cast<std::size_t>(end - first);
+    for (std::int64_t row = 0; row < call.n_rows; ++row) {
+      const std::span<const float> d(dy.data() + row * n + first, size);
+      numerics::NormWeightGradient({x.data() + row * n + first, size}, d,
+                                   at[static_cast<std::size_t>(row)],
+                                   {call.gradient + norm.weight + first, size});
+      if (norm.bias != kNone) numerics::Add(d, {call.gradient + norm.bias + first, size});
+    }
+  });
+}
+
+// dx from +0 or going on; the gradients of weight and bias go on.
+void TrainableDecoder::LinearBackward(const Call& call, const LinearPart& part, const Floats& x,
+                                      std::int64_t n_inputs, const Floats& dy,
+                                      std::int64_t n_columns, ChainStart start, Floats& dx) {
+  const numerics::MatrixView d{dy.data() + part.column, n_columns, 1};
+  numerics::Product({call.n_rows, n_inputs, part.n_outputs}, d,
+                    {call.weights + part.weight, n_inputs, 1}, start, dx.data(), n_inputs,
+                    products_, call.pool);
+  numerics::Product({part.n_outputs, n_inputs, call.n_rows}, d.Transposed(),
+                    {x.data(), n_inputs, 1}, ChainStart::kFromOutput, call.gradient + part.weight,
+                    n_inputs, products_, call.pool);
+  if (part.bias == kNone) return;
+  ForColumns(call, part.n_outputs, [&](std::int64_t first, std::int64_t end) {
+    const auto size = static_cast<std::size_t>(end - first);
+    for (std::int64_t row = 0; row < call.n_rows; ++row) {
+      numerics::Add({dy.data() + row * n_columns + part.column + first, size},
+                    {call.gradient + part.bias + first, size});
+    }
+  });
+}
+
+void TrainableDecoder::BlockGradient(const Call& call, std::uint32_t site, const NormPart& norm,
+                                     const Floats& block, const std::vector<NormStatistics>& at) {
+  std::copy(dx_.begin(), dx_.end(), block_.begin());
+  Drop(call, site, block_);
+  if (norm.weight == kNone) return;
+  std::fill(dblock_.begin(), dblock_.end(), 0.0F);
+  NormBackward(call, norm, block, block_, at, dblock_);
+  std::swap(block_, dblock_);
+}
+
+// The queries' and keys' part of dqkv. Gradients of the weights are chains over tokens ascending,
+// inside a token over heads.
+void TrainableDecoder::NormHeadsBackward(const Call& call, const LayerParts& w, const LayerState& s,
+                                         Floats& dqkv) {
+  if (!layout_.qk_norms) return;
+  const std::int64_t d = layout_.head_dim, n_raw = layout_.n_q() + layout_.n_kv();
+  const int n_heads = shape_.n_heads + shape_.n_kv_heads;
+  const auto part_of = [&](int head) { return head < shape_.n_heads ? w.q_norm : w.k_norm; };
+  const auto raw = [&](std::int64_t row, int head) {
+    return Row(s.qk_raw, row * n_heads + head, d);
+  };
+  const auto at = [&](std::int64_t row, int head) {
+    return s.qk_at[static_cast<std::size_t>(row * n_heads + head)];
+  };
+  ForColumns(call, d, [&](std::int64_t first, std::int64_t end) {
+    const auto from = static_cast<std::size_t>(first), size = static_cast<std::size_t>(end - first);
+    for (std::int64_t row = 0; row < call.n_rows; ++row) {
+      for (int head = 0; head < n_heads; ++head) {
+        const std::span<const float> dy(dqkv.data() + row * layout_.n_qkv() + head * d + first,
+                                        size);
+        numerics::NormWeightGradient(raw(row, head).subspan(from, size), dy, at(row, head),
+                                     {call.gradient + part_of(head).weight + first, size});
+      }
+    }
+  });
+  std::fill(dqk_raw_.begin(), dqk_raw_.end(), 0.0F);
+  ForRows(call, [&](std::int64_t row) {
+    const std::span<float> dqk =
+        Row(dqkv, row, layout_.n_qkv()).first(static_cast<std::size_t>(n_raw));
+    for (int head = 0; head < n_heads; ++head) {
+      const auto size = static_cast<std::size_t>(d);
+      numerics::NormBackward(NormKind::kRms, raw(row, head),
+                             {call.weights + part_of(head).weight, size},
+                             dqk.subspan(static_cast<std::size_t>(head) * size, size),
+                             at(row, head), Row(dqk_raw_, row * n_heads + head, d));
+    }
+    const std::span<const float> back = Row(std::as_const(dqk_raw_), row, n_raw);
+    std::copy(back.begin(), back.end(), dqk.begin());
+  });
+}
+
+// ---- the head
+
+void TrainableDecoder::CapLogits(const Call& call, std::int64_t n_rows, std::span<float> logits) {
+  if (shape_.logit_cap == 0) return;
+  const auto n = static_cast<std::size_t>(shape_.n_vocab);
+  call.pool.For(n_rows, [&](std::int64_t row, int) {
+    numerics::SoftCap(static_cast<float>(shape_.logit_cap),
+                      logits.subspan(static_cast<std::size_t>(row) * n, n));
+  });
+}
+
+// Some rows at a time, ascending: logits, losses, and with dx the gradient of the normed stream
+// into it and that of the head onto its array.
+void TrainableDecoder::HeadForwardAndBackward(const Call& call, double& loss, Floats* dx) {
+  const std::int64_t n = shape_.n_embd, n_vocab = shape_.n_vocab;
+  const std::int64_t n_rows_max = std::max<std::int64_t>(kRowsOfAnItem, kHeadFloats / n_vocab);
+  const float* const w = call.weights + layout_.head;
+  const auto cap = static_cast<float>(shape_.logit_cap);
+  float* const dw = call.gradient == nullptr
+                        ? nullptr
+                        : call.gradient + (shape_.tied ? layout_.n_values : layout_.head);
+  for (std::int64_t first = 0; first < call.n_rows; first += n_rows_max) {
+    const std::int64_t n_rows = std::min(n_rows_max, call.n_rows - first);
+    const float* const x = final_normed_.data() + first * n;
+    logits_.resize(static_cast<std::size_t>(n_rows * n_vocab));
+    losses_.assign(static_cast<std::size_t>(n_rows), 0.0);
+    numerics::LinearForward({n_rows, n, n_vocab}, x, w, logits_.data(), products_, call.pool);
+    CapLogits(call, n_rows, logits_);
+    if (cap != 0) capped_ = logits_;
+    call.pool.For(n_rows, [&](std::int64_t row, int) {
+      const std::int32_t target = call.batch.targets[static_cast<std::size_t>(first + row)];
+      const std::span<float> logits = Row(logits_, row, n_vocab);
+      double& here = losses_[static_cast<std::size_t>(row)];
+      if (target < 0) {
+        std::fill(logits.begin(), logits.end(), 0.0F);
+      } else {
+        TATARA_CHECK(target < n_vocab);
+        here = dx == nullptr ? numerics::CrossEntropyLoss(logits, target)
+                             : numerics::CrossEntropy(logits, target);
+        if (cap == 0) return;
+        const std::span<const float> capped = Row(std::as_const(capped_), row, n_vocab);
+        for (std::size_t i = 0; i < logits.size(); ++i) {
+          const float t = capped[i] / cap;
+          logits[i] *= 1.0F - t * t;
+        }
+      }
+    });
+    for (const double here : losses_) loss += here;
+    if (dx == nullptr) continue;
+    numerics::LinearBackward({n_rows, n, n_vocab}, logits_.data(), w, ChainStart::kFromZero,
+                             dx->data() + first * n, products_, call.pool);
+    numerics::LinearWeightGradient({n_rows, n, n_vocab}, logits_.data(), x, dw, products_,
+                                   call.pool);
+  }
+}
+
+// ---- backward: dx_ is the gradient of the stream
+
+void TrainableDecoder::ActivateBackward(const Call& call, const LayerState& s) {
+  ForRows(call, [&](std::int64_t row) {
+    const std::span<const float> inner = Row(s.inner, row, layout_.n_inner());
+    const std::span<const float> dy = Row(std::as_const(dactivated_), row, shape_.n_ff);
+    const std::span<float> dinner = Row(dinner_, row, layout_.n_inner());
+    if (layout_.gated) {
+      numerics::GateBackward(layout_.activation, inner.first(dy.size()), inner.last(dy.size()), dy,
+                             dinner.first(dy.size()), dinner.last(dy.size()));
+    } else {
+      numerics::ActivationBackward(layout_.activation, inner, dy, dinner);
+    }
+  });
+}
+
+void TrainableDecoder::LayerBackward(const Call& call, int layer, const Floats& in,
+                                     const LayerState& s) {
+  const LayerParts& w = layout_.layers[static_cast<std::size_t>(layer)];
+  const std::int64_t n = shape_.n_embd;
+  BlockGradient(call, static_cast<std::uint32_t>(2 * layer + 2), w.ffn_post_norm, s.ffn_block,
+                s.ffn_post_at);
+  LinearBackward(call, w.down, s.activated, shape_.n_ff, block_, n, ChainStart::kFromZero,
+                 dactivated_);
+  ActivateBackward(call, s);
+  ChainStart start = ChainStart::kFromZero;
+  for (const LinearPart& part : w.inner) {
+    LinearBackward(call, part, s.ffn_normed, n, dinner_, layout_.n_inner(), start, dnormed_);
+    start = ChainStart::kFromOutput;
+  }
+  NormBackward(call, w.ffn_norm, s.middle, dnormed_, s.ffn_at, dx_);
+  AttentionBackward(call, layer, in, s);
+}
+
+void TrainableDecoder::AttentionBackward(const Call& call, int layer, const Floats& in,
+                                         const LayerState& s) {
+  const LayerParts& w = layout_.layers[static_cast<std::size_t>(layer)];
+  const std::int64_t n = shape_.n_embd, n_q = layout_.n_q(), n_kv = layout_.n_kv();
+  BlockGradient(call, static_cast<std::uint32_t>(2 * layer + 1), w.attn_post_norm, s.attn_block,
+                s.attn_post_at);
+  LinearBackward(call, w.output, s.attended, n_q, block_, n, ChainStart::kFromZero, dattended_);
+  numerics::AttentionOutput output{const_cast<float*>(s.attended.data()),
+                                   const_cast<float*>(s.maxima.data()),
+                                   const_cast<float*>(s.sums.data())};
+  numerics::CausalAttentionBackward(
+      AttentionOf(call, layer, s), output,
+      {dattended_.data(), dqkv_.data(), dqkv_.data() + n_q, dqkv_.data() + n_q + n_kv}, attention_,
+      call.pool);
+  Rotate(call, layer, dqkv_, true);
+  NormHeadsBackward(call, w, s, dqkv_);
+  ChainStart start = ChainStart::kFromZero;
+  for (const LinearPart& part : w.qkv) {
+    LinearBackward(call, part, s.normed, n, dqkv_, layout_.n_qkv(), start, dnormed_);
+    start = ChainStart::kFromOutput;
+  }
+  NormBackward(call, w.attn_norm, in, dnormed_, s.attn_at, dx_);
+}
+
+void TrainableDecoder::EmbedBackward(const Call& call) {
+  Drop(call, 0, dx_);
+  if (layout_.embedding_scale != 1) ScaleRows(call, layout_.embedding_scale, dx_);
+  ForColumns(call, shape_.n_embd, [&](std::int64_t first, std::int64_t end) {
+    const auto size = static_cast<std::size_t>(end - first);
+    for (std::int64_t row = 0; row < call.n_rows; ++row) {
+      const std::span<const float> d(dx_.data() + row * shape_.n_embd + first, size);
+      const std::int64_t token = call.batch.tokens[static_cast<std::size_t>(row)];
+      numerics::Add(d, {call.gradient + layout_.embedding + token * shape_.n_embd + first, size});
+      if (layout_.positions == kNone) continue;
+      const std::int64_t at = layout_.positions + Position(call, row) * shape_.n_embd + first;
+      numerics::Add(d, {call.gradient + at, size});
+    }
+  });
+}
+
+}  // namespace tatara::model

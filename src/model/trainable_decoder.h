@@ -1,0 +1,179 @@
+// The decoder of trainable.h: forward and backward over a batch, layer by layer, as the published
+// equations read.
+//
+// Shapes: R rows (tokens of the batch), E n_embd, Q columns of q, k and v together, H n_heads *
+// head size, K n_kv_heads * head size, F inner size, V vocabulary.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "tatara/model/trainable.h"
+#include "tatara/numerics/product.h"
+#include "tatara/numerics/training_attention.h"
+#include "trainable_layout.h"
+
+namespace tatara::model {
+
+using numerics::ChainStart;
+using numerics::NormKind;
+using numerics::NormStatistics;
+using Floats = std::vector<float>;
+
+constexpr std::int64_t kRowsOfAnItem = 8;      // rows are dealt out to threads in such pieces
+constexpr std::int64_t kColumnsOfAnItem = 64;  // and columns of sums over rows in these
+
+// What a layer's backward pass needs of its forward pass. Empty where the family has no such part.
+struct LayerState {
+  Floats normed;                                // (R, E) input of qkv
+  Floats qk_raw;                                // (R, H + K) before the norms of heads
+  Floats qkv;                                   // (R, Q) after the rotation
+  Floats attended;                              // (R, H)
+  Floats maxima, sums;                          // of the attention's rows
+  Floats attn_block, ffn_block;                 // (R, E) before the norms after the blocks
+  Floats middle;                                // (R, E) the stream between the blocks
+  Floats ffn_normed;                            // (R, E)
+  Floats inner;                                 // (R, F or 2F)
+  Floats activated;                             // (R, F)
+  std::vector<NormStatistics> attn_at, ffn_at;  // (R)
+  std::vector<NormStatistics> qk_at;            // (R, heads of queries and keys)
+  std::vector<NormStatistics> attn_post_at, ffn_post_at;  // (R)
+};
+
+class TrainableDecoder final : public Trainable {
+ public:
+  TrainableDecoder(TrainableLayout layout, const TrainableOptions& options)
+      : layout_(std::move(layout)), options_(options), shape_(layout_.shape) {
+    for (const double base : layout_.rope_bases) {
+      Rotation& rotation = rotations_.emplace_back();
+      rotation.frequencies.resize(static_cast<std::size_t>(layout_.head_dim / 2));
+      numerics::RopeInverseFrequencies(base, layout_.head_dim, {}, 1, rotation.frequencies);
+    }
+  }
+
+  const TrainableShape& shape() const override { return shape_; }
+  const std::vector<Parameter>& parameters() const override { return layout_.parameters; }
+  std::int64_t n_values() const override { return layout_.n_values; }
+  std::int64_t n_parameters() const override {
+    std::int64_t n = 0;
+    for (const Parameter& p : layout_.parameters) n += p.size();
+    return n;
+  }
+  std::int64_t n_gradient_values() const override {
+    return layout_.n_values + (shape_.tied ? std::int64_t{shape_.n_vocab} * shape_.n_embd : 0);
+  }
+
+  void LossAndGradient(const TrainingBatch& batch, std::span<const float> weights,
+                       const TrainingDropout& dropout, std::span<float> gradient, double& loss,
+                       ThreadPool& pool) override;
+  void Loss(const TrainingBatch& batch, std::span<const float> weights, double& loss,
+            ThreadPool& pool) override;
+  void FinishGradient(std::span<float> gradient) const override;
+  void Logits(const TrainingBatch& batch, std::span<const float> weights, std::span<float> logits,
+              ThreadPool& pool) override;
+
+ private:
+  // One call's views; the class keeps the memory.
+  struct Call {
+    const TrainingBatch& batch;
+    const float* weights;
+    const TrainingDropout& dropout;
+    float* gradient;  // null: forward only
+    ThreadPool& pool;
+    std::int64_t n_rows;
+  };
+
+  void Prepare(const Call& call);
+  void PrepareLayers(const Call& call);
+  void PrepareRotations(const Call& call);
+  std::int64_t Position(const Call& call, std::int64_t row) const;
+  LayerState& StateOf(const Call& call, int layer);
+
+  void Forward(const Call& call);
+  void Embed(const Call& call, Floats& x);
+  void LayerForward(const Call& call, int layer, const Floats& in, LayerState& s, Floats* out);
+  void AttentionForward(const Call& call, int layer, const Floats& in, LayerState& s);
+  void Activate(const Call& call, LayerState& s);
+  void CapLogits(const Call& call, std::int64_t n_rows, std::span<float> logits);
+  void HeadForwardAndBackward(const Call& call, double& loss, Floats* dx);
+  void LayerBackward(const Call& call, int layer, const Floats& in, const LayerState& s);
+  void AttentionBackward(const Call& call, int layer, const Floats& in, const LayerState& s);
+  void ActivateBackward(const Call& call, const LayerState& s);
+  void EmbedBackward(const Call& call);
+
+  void NormForward(const Call& call, const NormPart& norm, const Floats& x,
+                   std::vector<NormStatistics>& at, Floats& y);
+  void NormBackward(const Call& call, const NormPart& norm, const Floats& x, const Floats& dy,
+                    const std::vector<NormStatistics>& at, Floats& dx);
+  void LinearForward(const Call& call, const LinearPart& part, const Floats& x,
+                     std::int64_t n_inputs, Floats& y, std::int64_t n_columns);
+  void LinearBackward(const Call& call, const LinearPart& part, const Floats& x,
+                      std::int64_t n_inputs, const Floats& dy, std::int64_t n_columns,
+                      ChainStart start, Floats& dx);
+  void NormHeads(const Call& call, const LayerParts& w, LayerState& s);
+  void NormHeadsBackward(const Call& call, const LayerParts& w, const LayerState& s, Floats& dqkv);
+  void Rotate(const Call& call, int layer, Floats& qkv, bool back);
+  numerics::TrainingAttention AttentionOf(const Call& call, int layer, const LayerState& s) const;
+  void Drop(const Call& call, std::uint32_t site, Floats& x);
+  void AddRows(const Call& call, const Floats& x, Floats& y);
+  void ScaleRows(const Call& call, float factor, Floats& x);
+  // The block's output in block_ is normed where the family does so, dropped and added onto
+  // `stream`.
+  void AddBlock(const Call& call, std::uint32_t site, const NormPart& norm, const Floats& block,
+                std::vector<NormStatistics>& at, Floats& stream);
+  // dx_ back through the same, into block_.
+  void BlockGradient(const Call& call, std::uint32_t site, const NormPart& norm,
+                     const Floats& block, const std::vector<NormStatistics>& at);
+  // Where a block's output goes that is to be normed.
+  Floats& BlockOf(const NormPart& norm, Floats& kept) {
+    return norm.weight == kNone ? block_ : kept;
+  }
+
+  // body(row) for every row.
+  template <typename F>
+  static void ForRows(const Call& call, F body) {
+    const std::int64_t n_items = (call.n_rows + kRowsOfAnItem - 1) / kRowsOfAnItem;
+    call.pool.For(n_items, [&](std::int64_t item, int) {
+      const std::int64_t end = std::min(call.n_rows, (item + 1) * kRowsOfAnItem);
+      for (std::int64_t row = item * kRowsOfAnItem; row < end; ++row) body(row);
+    });
+  }
+  // body(first, end) for pieces of n columns; inside, rows go ascending: chains over tokens.
+  template <typename F>
+  static void ForColumns(const Call& call, std::int64_t n, F body) {
+    const std::int64_t n_items = (n + kColumnsOfAnItem - 1) / kColumnsOfAnItem;
+    call.pool.For(n_items, [&](std::int64_t item, int) {
+      body(item * kColumnsOfAnItem, std::min(n, (item + 1) * kColumnsOfAnItem));
+    });
+  }
+  static std::span<const float> Row(const Floats& x, std::int64_t row, std::int64_t n) {
+    return {x.data() + row * n, static_cast<std::size_t>(n)};
+  }
+  static std::span<float> Row(Floats& x, std::int64_t row, std::int64_t n) {
+    return {x.data() + row * n, static_cast<std::size_t>(n)};
+  }
+
+  struct Rotation {
+    std::vector<double> frequencies;
+    Floats cosines, sines, back_sines;  // (R, head size / 2)
+  };
+
+  TrainableLayout layout_;
+  TrainableOptions options_;
+  const TrainableShape& shape_;
+  std::vector<Rotation> rotations_;  // as layout_.rope_bases
+
+  std::vector<Floats> streams_;  // n_layers + 1 of (R, E): each layer's input, and the last output
+  std::vector<LayerState> states_;
+  Floats final_normed_, logits_, capped_, block_;
+  Floats dx_, dnormed_, dqkv_, dattended_, dinner_, dactivated_, dblock_, dqk_raw_;
+  std::vector<NormStatistics> final_at_;
+  std::vector<double> losses_;
+  numerics::ProductWorkspace products_;
+  numerics::AttentionWorkspace attention_;
+};
+
+}  // namespace tatara::model
