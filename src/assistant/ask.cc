@@ -11,6 +11,7 @@
 #include "tatara/documents/document.h"
 #include "tatara/generate/run_record.h"
 #include "tatara/search/index.h"
+#include "tatara/text/encoding.h"
 
 namespace tatara::assistant {
 namespace {
@@ -209,7 +210,7 @@ Result<> CheckQuestion(std::string_view question) {
     return Refuse("the question has {0} bytes; the most is {1}", question.size(),
                   kQuestionBytesMax);
   }
-  if (documents::FirstInvalidUtf8(question)) return Refuse("the question is not UTF-8");
+  if (text::FirstInvalidUtf8(question)) return Refuse("the question is not UTF-8");
   if (question.find_first_not_of(" \t\r\n") == std::string_view::npos)
     return Refuse("the question is empty");
   return Ok{};

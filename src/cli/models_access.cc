@@ -10,7 +10,7 @@
 
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
-#include "tatara/documents/encoding.h"
+#include "tatara/text/encoding.h"
 #include "tatara/weights/model_store.h"
 #include "terminal.h"
 
@@ -122,7 +122,7 @@ Result<std::unique_ptr<generate::Embedder>> OpenEmbedder(const EmbedderModelOpti
 
 void RemarkBrokenText(std::string_view text) {
   static bool said = false;
-  if (said || !documents::FirstInvalidUtf8(text)) return;
+  if (said || !text::FirstInvalidUtf8(text)) return;
   said = true;
   Remark(
       Tr("the input is not valid UTF-8 throughout; what is broken is read as U+FFFD, or byte by "

@@ -67,7 +67,7 @@ Result<Document> ParseDocument(std::string_view name, ByteSpan bytes, Format for
     return Refuse("{0}: {1} bytes, more than the {2} that a document may have", name, bytes.size(),
                   kFileBytesMax);
   }
-  TATARA_TRY(DecodedText decoded, DecodeText(name, bytes));
+  TATARA_TRY(text::DecodedText decoded, text::DecodeText(name, bytes));
   Document document{.encoding = decoded.encoding, .format = format};
   document.text = WithLineFeeds(std::move(decoded.text));
   const std::vector<Line> lines = LinesOf(document.text);

@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const Format format : {Format::kMarkdown, Format::kPlainText}) {
     const auto document = ParseDocument("fuzz", bytes, format);
     if (!document.ok()) continue;
-    TATARA_CHECK(!FirstInvalidUtf8(document->text));
+    TATARA_CHECK(!tatara::text::FirstInvalidUtf8(document->text));
     std::size_t end = 0;
     int line = 1;
     for (const Chunk& chunk : document->chunks) {
@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       line = chunk.line_last;
       TATARA_CHECK(line <= document->lines);
       TATARA_CHECK(CellsOf(document->TextOf(chunk)) <= kChunkCellsMax);
-      TATARA_CHECK(!FirstInvalidUtf8(document->TextOf(chunk)));
+      TATARA_CHECK(!tatara::text::FirstInvalidUtf8(document->TextOf(chunk)));
       TATARA_CHECK(chunk.heading_path.size() <= static_cast<std::size_t>(kHeadingLevels));
     }
   }

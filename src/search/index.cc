@@ -10,6 +10,7 @@
 #include "tatara/base/sha256.h"
 #include "tatara/documents/document.h"
 #include "tatara/search/fold.h"
+#include "tatara/text/encoding.h"
 #include "walk.h"
 
 namespace tatara::search {
@@ -27,7 +28,7 @@ fs::path FolderOf(const fs::path& home) {
 
 // What is printed must be UTF-8; a name on a file system is bytes.
 std::string Printable(std::string bytes) {
-  while (const auto at = documents::FirstInvalidUtf8(bytes)) bytes[*at] = '?';
+  while (const auto at = text::FirstInvalidUtf8(bytes)) bytes[*at] = '?';
   return bytes;
 }
 
@@ -114,7 +115,7 @@ Result<AddReport> LexicalIndex::Add(std::span<const fs::path> paths, ProgressSin
 }
 
 Result<FileReport> LexicalIndex::AddFile(const FoundFile& file) {
-  if (documents::FirstInvalidUtf8(file.path)) {
+  if (text::FirstInvalidUtf8(file.path)) {
     return FileReport{.path = Printable(file.path),
                       .document = Printable(file.name),
                       .status = FileStatus::kRefused,
@@ -141,7 +142,7 @@ Result<FileReport> LexicalIndex::AddFile(const FoundFile& file) {
 
   DocumentInfo info{.path = file.path,
                     .title = document->title,
-                    .encoding = std::string(documents::EncodingName(document->encoding)),
+                    .encoding = std::string(text::EncodingName(document->encoding)),
                     .sha256 = sha256,
                     .bytes = bytes->size(),
                     .n_chunks = static_cast<int>(document->chunks.size()),

@@ -11,9 +11,10 @@ namespace tatara {
 enum class RandomPurpose : std::uint32_t {
   kSample = 1,
   kTest = 2,
-  kDropout = 3,     // position: step and place in the batch
-  kInitialise = 4,  // choice: tensor; position: element
-  kDataOrder = 5,   // position: index of the example
+  kDropout = 3,      // position: step and place in the batch
+  kInitialise = 4,   // choice: tensor; position: element
+  kDataOrder = 5,    // position: index of the example
+  kPermutation = 6,  // choice and position: epoch, round, half (corpus/permutation.h)
 };
 
 std::array<std::uint32_t, 4> Philox4x32(std::array<std::uint32_t, 4> counter,
@@ -32,8 +33,8 @@ std::array<std::uint32_t, 4> RandomWords(const RandomKey& key);
 // In [0, 1): the top 24 bits of the first word times 2^-24; exact in f32 and f64.
 double RandomUnit(const RandomKey& key);
 
-// In [0, n), each as likely to within 2^-64 * n: the first two words as a fraction of 2^64, times n,
-// rounded down. n is above 0.
+// In [0, n), each as likely to within 2^-64 * n: the first two words as a fraction of 2^64, times
+// n, rounded down. n is above 0.
 std::uint64_t RandomBelow(const RandomKey& key, std::uint64_t n);
 
 // A seed from the system's entropy, for requests that name none. Never 0.

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "tatara/base/error.h"
-#include "tatara/documents/encoding.h"
+#include "tatara/text/encoding.h"
 
 namespace tatara::documents {
 
@@ -49,7 +49,7 @@ struct Document {
   std::string text;   // UTF-8; line ends are "\n" whatever the file has (CRLF, LF, CR), lines keep
                       // their numbers
   std::string title;  // of the front matter, else the first heading of level 1, else empty
-  Encoding encoding = Encoding::kUtf8;
+  text::Encoding encoding = text::Encoding::kUtf8;
   Format format = Format::kMarkdown;
   int lines = 0;
   std::vector<Chunk> chunks;

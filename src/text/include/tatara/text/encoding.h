@@ -22,7 +22,7 @@
 #include "tatara/base/bytes.h"
 #include "tatara/base/error.h"
 
-namespace tatara::documents {
+namespace tatara::text {
 
 enum class Encoding { kUtf8, kUtf8Bom, kShiftJis, kEucJp };
 std::string_view EncodingName(
@@ -40,4 +40,4 @@ Result<DecodedText> DecodeText(std::string_view name, ByteSpan bytes);
 // forms).
 std::optional<std::size_t> FirstInvalidUtf8(std::string_view bytes);
 
-}  // namespace tatara::documents
+}  // namespace tatara::text

@@ -1,4 +1,4 @@
-#include "tatara/documents/encoding.h"
+#include "tatara/text/encoding.h"
 
 #include <unicode/ucnv.h>
 #include <unicode/ustring.h>
@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-namespace tatara::documents {
+namespace tatara::text {
 namespace {
 
 struct CloseConverter {
@@ -197,4 +197,4 @@ Result<DecodedText> DecodeText(std::string_view name, ByteSpan bytes) {
   return DecodedText{ToUtf8(cp932.text), Encoding::kShiftJis};
 }
 
-}  // namespace tatara::documents
+}  // namespace tatara::text

@@ -1,8 +1,8 @@
-#include "tatara/documents/encoding.h"
+#include "tatara/text/encoding.h"
 
 #include <gtest/gtest.h>
 
-namespace tatara::documents {
+namespace tatara::text {
 namespace {
 
 using namespace std::string_view_literals;
@@ -120,4 +120,4 @@ TEST(Encoding, Utf8IsStrict) {
 }
 
 }  // namespace
-}  // namespace tatara::documents
+}  // namespace tatara::text

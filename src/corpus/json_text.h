@@ -1,0 +1,21 @@
+// JSON of files: parsed with a depth limit and without exceptions, keys in their order.
+// Thread safety: free functions.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tatara::corpus {
+
+using Json = nlohmann::ordered_json;
+
+// Nothing where it is not JSON or nests deeper than base's bound; `why` says which, in English.
+std::optional<Json> ParseJson(std::string_view text, std::string* why = nullptr);
+
+// Without blanks; invalid UTF-8 becomes U+FFFD.
+std::string DumpJson(const Json& value);
+
+}  // namespace tatara::corpus
