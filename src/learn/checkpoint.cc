@@ -128,10 +128,16 @@ std::string InfoText(const CheckpointInfo& info, const std::string& weights,
 }
 
 std::vector<Part> WeightParts(const TrainerState& s) {
-  return {{"", s.weights}};
+  return {{"", s.result()}};
 }
+// With an average, the weights that training goes on from are here.
 std::vector<Part> OptimizerParts(const TrainerState& s) {
-  return {{"first.", s.first_moment}, {"second.", s.second_moment}};
+  std::vector<Part> parts = {{"first.", s.first_moment}, {"second.", s.second_moment}};
+  if (!s.average.empty()) parts.push_back({"weights.", s.weights});
+  for (std::size_t i = 0; i < s.copies.size(); ++i) {
+    parts.push_back({fmt::format("copy.{}.", i), s.copies[i]});
+  }
+  return parts;
 }
 
 Error SystemError(const fs::path& path, const std::error_code& code) {
@@ -180,11 +186,16 @@ Result<CheckpointInfo> LoadCheckpoint(const fs::path& path, const CheckpointInfo
   }
   TrainerState& state = trainer.state();
   const std::vector<Parameter>& parameters = trainer.trainable().parameters();
+  state.copies.resize(static_cast<std::size_t>(trainer.CopiesAt(stored.info.step)),
+                      std::vector<float>(state.weights.size()));
+  std::vector<float>& result = state.average.empty() ? state.weights : state.average;
+  std::vector<std::vector<float>*> into = {&state.first_moment, &state.second_moment};
+  if (!state.average.empty()) into.push_back(&state.weights);
+  for (std::vector<float>& copy : state.copies) into.push_back(&copy);
   TATARA_RETURN_IF_ERROR(ReadFile(path / "weights.safetensors", stored.weights_sha256, parameters,
-                                  WeightParts(state), {&state.weights}));
+                                  WeightParts(state), {&result}));
   TATARA_RETURN_IF_ERROR(ReadFile(path / "optimizer.safetensors", stored.optimizer_sha256,
-                                  parameters, OptimizerParts(state),
-                                  {&state.first_moment, &state.second_moment}));
+                                  parameters, OptimizerParts(state), into));
   state.step = stored.info.step;
   return stored.info;
 }

@@ -131,6 +131,7 @@ std::string CanonicalRecipe(const Recipe& r) {
   const TrainingRecipe& t = r.training;
   CanonicalExtras extras;
   AddModelExtras(m, extras);
+  AddOptimizerExtras(o, extras);
   AddTrainingExtras(t, extras);
   // fmt prints the shortest text that reads back as the same double.
   return fmt::format(

@@ -15,7 +15,31 @@ constexpr NamedSchedule kSchedules[] = {{"constant", Schedule::kConstant},
                                         {"cosine", Schedule::kCosine},
                                         {"wsd", Schedule::kWarmupStableDecay}};
 
+constexpr Choice<OptimizerKind> kKinds[] = {{"adamw", OptimizerKind::kAdamW},
+                                            {"muon", OptimizerKind::kMuon}};
+constexpr Choice<Average> kAverages[] = {
+    {"none", Average::kNone}, {"ema", Average::kEma}, {"lawa", Average::kLawa}};
+
 }  // namespace
+
+void AddOptimizerExtras(const OptimizerRecipe& o, CanonicalExtras& extras) {
+  const OptimizerRecipe none;
+  const auto name = [](const auto& choices, auto value) {
+    return choices[static_cast<int>(value)].name;
+  };
+  extras.Add("optimizer.kind", name(kKinds, o.kind), name(kKinds, none.kind));
+  if (o.kind == OptimizerKind::kMuon) {
+    extras.Add("optimizer.muon_learning_rate", o.muon_learning_rate, none.muon_learning_rate);
+    extras.Add("optimizer.muon_momentum", o.muon_momentum, none.muon_momentum);
+  }
+  extras.Add("optimizer.average", name(kAverages, o.average), name(kAverages, none.average));
+  if (o.average == Average::kEma) {
+    extras.Add("optimizer.average_decay", o.average_decay, none.average_decay);
+  } else if (o.average == Average::kLawa) {
+    extras.Add("optimizer.average_every", o.average_every, none.average_every);
+    extras.Add("optimizer.average_count", o.average_count, none.average_count);
+  }
+}
 
 std::string_view ScheduleName(Schedule schedule) {
   return kSchedules[static_cast<int>(schedule)].name;
@@ -34,7 +58,17 @@ Result<> TakeOptimizer(const toml::table& root, std::string_view path, Optimizer
   s.Take("eps", o.eps, 1e-30, 1);
   s.Take("weight_decay", o.weight_decay, 0, 10);
   s.Take("clip", o.clip, 0, 1e9);
+  std::string kind = "adamw", average = "none";
+  s.Take("kind", kind);
+  s.Take("muon_learning_rate", o.muon_learning_rate, 0, 10);
+  s.Take("muon_momentum", o.muon_momentum, 0, 0.999999);
+  s.Take("average", average);
+  s.Take("average_decay", o.average_decay, 0, 0.9999999);
+  s.Take("average_every", o.average_every, 1, kStepsMax);
+  s.Take("average_count", o.average_count, 1, 64);
   TATARA_RETURN_IF_ERROR(s.Finish());
+  TATARA_TRY(o.kind, (Choose<OptimizerKind, 2>(path, "optimizer.kind", kind, kKinds)));
+  TATARA_TRY(o.average, (Choose<Average, 3>(path, "optimizer.average", average, kAverages)));
   for (const NamedSchedule& known : kSchedules) {
     if (known.name != schedule) continue;
     o.schedule = known.schedule;

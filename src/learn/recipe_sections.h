@@ -66,7 +66,25 @@ class CanonicalExtras {
 Result<> TakeModel(const toml::table& root, std::string_view path, model::TrainableShape& m);
 void AddModelExtras(const model::TrainableShape& m, CanonicalExtras& extras);
 
+// A text that names one of a few things.
+template <typename T>
+struct Choice {
+  std::string_view name;
+  T value;
+};
+template <typename T, std::size_t n>
+Result<T> Choose(std::string_view path, std::string_view key, std::string_view name,
+                 const Choice<T> (&choices)[n]) {
+  std::string known;
+  for (const Choice<T>& choice : choices) {
+    if (choice.name == name) return choice.value;
+    known += (known.empty() ? "" : ", ") + std::string(choice.name);
+  }
+  return Refuse("{0}: {1} '{2}' is unknown; there are {3}", path, key, name, known);
+}
+
 Result<> TakeOptimizer(const toml::table& root, std::string_view path, OptimizerRecipe& o);
+void AddOptimizerExtras(const OptimizerRecipe& o, CanonicalExtras& extras);
 std::string_view ScheduleName(Schedule schedule);
 
 Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRecipe& t);

@@ -49,6 +49,8 @@ TEST(Recipe, WhatItDoesNotKnowIsRefusedByName) {
   EXPECT_THAT(Refusal({"training.virtual_shards=3"}), HasSubstr("power of two"));
   EXPECT_THAT(Refusal({"training.context=17"}), HasSubstr("longer"));
   EXPECT_THAT(Refusal({"optimizer.schedule=steep"}), HasSubstr("'steep'"));
+  EXPECT_THAT(Refusal({"optimizer.kind=sgd"}), HasSubstr("adamw, muon"));
+  EXPECT_THAT(Refusal({"optimizer.average=mean"}), HasSubstr("ema"));
   EXPECT_THAT(Refusal({"optimizer.learning_rate=nan"}), HasSubstr("learning_rate"));
   EXPECT_THAT(Refusal({"data.kind=parquet"}), HasSubstr("'parquet'"));
   EXPECT_THAT(Refusal({"name=../up"}), HasSubstr("'../up'"));
@@ -64,12 +66,13 @@ TEST(Recipe, ItsDigestHoldsWhatWeightsDependOnAndNothingElse) {
                 {"run.micro_batch=2", "run.recompute=true", "name=y", "run.checkpoint_every=3"})),
             base);
   for (const char* change :
-       {"training.seed=9", "training.batch=3", "training.dropout=0.1", "optimizer.clip=2",
-        "optimizer.schedule=linear", "model.n_ff=9", "model.tied=false", "data.validation=0.2",
-        "training.virtual_shards=2", "optimizer.beta2=0.9", "model.architecture=llama",
-        "model.head_dim=6", "model.window=4", "model.window_period=2",
-        "model.rope_base_window=5000.0", "model.score_cap=50.0", "model.logit_cap=30.0",
-        "training.attention_dropout=0.1"}) {
+       {"training.seed=9",      "training.batch=3",          "training.dropout=0.1",
+        "optimizer.clip=2",     "optimizer.schedule=linear", "model.n_ff=9",
+        "model.tied=false",     "data.validation=0.2",       "training.virtual_shards=2",
+        "optimizer.beta2=0.9",  "model.architecture=llama",  "model.head_dim=6",
+        "model.window=4",       "model.window_period=2",     "model.rope_base_window=5000.0",
+        "model.score_cap=50.0", "model.logit_cap=30.0",      "training.attention_dropout=0.1",
+        "optimizer.kind=muon",  "optimizer.average=ema",     "optimizer.average=lawa"}) {
     EXPECT_NE(RecipeDigest(*With({change})), base) << change;
   }
 }

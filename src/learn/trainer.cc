@@ -6,6 +6,8 @@
 #include <bit>
 #include <cmath>
 
+#include "optimizer.h"
+#include "pieces.h"
 #include "tatara/base/philox.h"
 #include "tatara/numerics/digest.h"
 #include "tatara/numerics/ops.h"
@@ -14,16 +16,7 @@
 namespace tatara::learn {
 namespace {
 
-constexpr std::int64_t kPiece = 1 << 16;  // values of an item of elementwise work
 constexpr double kSampleTemperature = 0.8;
-
-template <typename F>
-void ForPieces(std::int64_t n, ThreadPool& pool, F body) {
-  pool.For((n + kPiece - 1) / kPiece, [&](std::int64_t item, int) {
-    const std::int64_t first = item * kPiece;
-    body(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(kPiece, n - first)));
-  });
-}
 
 // Weights, two moments and the stack of gradients; activations of the largest pass; the batch.
 double MemoryBytes(const Recipe& recipe, const model::Trainable& trainable) {
@@ -33,7 +26,11 @@ double MemoryBytes(const Recipe& recipe, const model::Trainable& trainable) {
       std::floor((static_cast<double>(t.batch) + t.virtual_shards - 1) / t.virtual_shards);
   const double sequences =
       recipe.run.micro_batch == 0 ? shard : std::min<double>(shard, recipe.run.micro_batch);
-  return 12.0 * static_cast<double>(trainable.n_values()) +
+  const OptimizerRecipe& o = recipe.optimizer;
+  const double averages = o.average == Average::kNone  ? 0
+                          : o.average == Average::kEma ? 1
+                                                       : 1.0 + o.average_count;
+  return (12.0 + 4.0 * averages) * static_cast<double>(trainable.n_values()) +
          4.0 * n_gradients * static_cast<double>(trainable.n_gradient_values()) +
          trainable.ActivationBytes(sequences * t.context, recipe.run.recompute) +
          8.0 * t.batch * t.context;
@@ -55,7 +52,18 @@ double MachineBytes() {
   return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
+void DigestOf(const std::vector<model::Parameter>& parameters, const std::vector<float>& values,
+              Sha256& digest) {
+  for (const model::Parameter& p : parameters) {
+    numerics::UpdateWithF32(digest, {values.data() + p.offset, static_cast<std::size_t>(p.size())});
+  }
+}
+
 }  // namespace
+
+Trainer::Trainer(const Recipe& recipe, const corpus::TrainingSet& data)
+    : recipe_(recipe), data_(data), optimizer_(std::make_unique<Optimizer>()) {}
+Trainer::~Trainer() = default;
 
 Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
                                                const corpus::TrainingSet& data, ThreadPool& pool) {
@@ -80,7 +88,14 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
   trainer->state_.first_moment.resize(n);
   trainer->state_.second_moment.resize(n);
   trainer->trainable_->Initialise(recipe.training.seed, trainer->state_.weights, pool);
+  if (recipe.optimizer.average != Average::kNone) trainer->state_.average = trainer->state_.weights;
   return trainer;
+}
+
+std::int64_t Trainer::CopiesAt(std::int64_t step) const {
+  const OptimizerRecipe& o = recipe_.optimizer;
+  if (o.average != Average::kLawa) return 0;
+  return std::min<std::int64_t>(o.average_count, step / o.average_every);
 }
 
 Result<> Trainer::DrawBatch() {
@@ -181,26 +196,6 @@ Result<> Trainer::CheckFinite(double loss, double norm) const {
                 loss, state_.step);
 }
 
-void Trainer::Update(double gradient_scale, double learning_rate, ThreadPool& pool) {
-  const OptimizerRecipe& o = recipe_.optimizer;
-  for (const model::Parameter& p : trainable_->parameters()) {
-    const numerics::AdamWStep step{.step = state_.step + 1,
-                                   .learning_rate = learning_rate,
-                                   .beta1 = o.beta1,
-                                   .beta2 = o.beta2,
-                                   .eps = o.eps,
-                                   .weight_decay = p.decays ? o.weight_decay : 0,
-                                   .gradient_scale = static_cast<float>(gradient_scale)};
-    ForPieces(p.size(), pool, [&](std::size_t first, std::size_t size) {
-      const std::size_t at = static_cast<std::size_t>(p.offset) + first;
-      numerics::AdamW(step, std::span(gradients_[0]).subspan(at, size),
-                      std::span(state_.weights).subspan(at, size),
-                      std::span(state_.first_moment).subspan(at, size),
-                      std::span(state_.second_moment).subspan(at, size));
-    });
-  }
-}
-
 Result<StepReport> Trainer::Step(ThreadPool& pool) {
   TATARA_RETURN_IF_ERROR(DrawBatch());
   const double loss_sum = Gradient(pool);
@@ -216,8 +211,12 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
   TATARA_RETURN_IF_ERROR(CheckFinite(report.loss, report.gradient_norm));
   const double clip = recipe_.optimizer.clip;
   const double scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
-  Update(scale, report.learning_rate, pool);
+  optimizer_->Update(
+      recipe_.optimizer, *trainable_,
+      {.step = state_.step + 1, .rate = report.learning_rate, .gradient_scale = scale},
+      gradients_[0], state_, pool);
   ++state_.step;
+  UpdateAverage(recipe_.optimizer, state_.step, state_, pool);
   return report;
 }
 
@@ -238,7 +237,7 @@ Result<double> Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool) {
                       .tokens = tokens,
                       .targets = targets,
                       .first_keys = first_keys},
-                     state_.weights, loss, pool);
+                     state_.result(), loss, pool);
   }
   return n_targets == 0 ? 0 : loss / static_cast<double>(n_targets);
 }
@@ -255,7 +254,7 @@ std::vector<std::int32_t> Trainer::Sample(std::vector<std::int32_t> text, int n,
     trainable_->Logits({.n_sequences = 1,
                         .n_tokens = static_cast<std::int64_t>(seen),
                         .tokens = std::span(text).last(seen)},
-                       state_.weights, logits, pool);
+                       state_.result(), logits, pool);
     const std::span<const float> last = std::span<const float>(logits).last(n_vocab);
     const auto max = static_cast<double>(numerics::Max(last));
     for (std::size_t j = 0; j < n_vocab; ++j) weights[j] = (last[j] - max) / kSampleTemperature;
@@ -276,10 +275,8 @@ std::vector<std::int32_t> Trainer::Sample(std::vector<std::int32_t> text, int n,
 
 std::string Trainer::Digest() const {
   Sha256 digest;
-  for (const model::Parameter& p : trainable_->parameters()) {
-    numerics::UpdateWithF32(digest,
-                            {state_.weights.data() + p.offset, static_cast<std::size_t>(p.size())});
-  }
+  DigestOf(trainable_->parameters(), state_.result(), digest);
+  if (!state_.average.empty()) DigestOf(trainable_->parameters(), state_.weights, digest);
   return ToHex(digest.Finish());
 }
 

@@ -139,6 +139,29 @@ TEST_F(TrainingTest, StoppedAnywhereItGoesOnToTheSameBits) {
   }
 }
 
+// What the options of the optimiser add to a run's state is kept, too.
+TEST_F(TrainingTest, MuonAndAveragesGoOnToTheSameBits) {
+  int i = 0;
+  const numerics::Isa before = numerics::ActiveIsa();
+  for (const char* average : {"ema", "lawa"}) {
+    const std::vector<std::string> changes = {
+        "optimizer.kind=muon", "optimizer.average_every=4", "optimizer.average_count=3",
+        "optimizer.average_decay=0.8", std::string("optimizer.average=") + average};
+    const auto want = Train("whole" + std::to_string(i), changes);
+    ASSERT_TRUE(want.ok()) << want.error().text();
+    EXPECT_LT(watcher_->losses.back(), watcher_->losses.front() - 0.3);
+    const std::string out = "cut" + std::to_string(i++);
+    numerics::SetActiveIsa(numerics::Isa::kScalar);
+    ASSERT_FALSE(Train(out, changes, 3, false, 7)->finished);
+    numerics::SetActiveIsa(before);
+    ASSERT_FALSE(Train(out, changes, 1, true, 10)->finished);
+    const auto got = Train(out, changes, 2, true);
+    ASSERT_TRUE(got.ok()) << got.error().text();
+    EXPECT_EQ(got->digest, want->digest);
+    EXPECT_EQ(got->validation_loss, want->validation_loss);
+  }
+}
+
 // As after kill -9: the folder holds a checkpoint, later lines of metrics and half-written things.
 TEST_F(TrainingTest, WhatAKilledRunLeavesIsTidiedUp) {
   const auto want = Train("base");

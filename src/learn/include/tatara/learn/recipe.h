@@ -23,7 +23,13 @@ struct DataRecipe {
 
 enum class Schedule { kConstant, kLinear, kCosine, kWarmupStableDecay };
 
+// kMuon: matrices inside layers by Muon (muon.h), everything else by AdamW.
+enum class OptimizerKind { kAdamW, kMuon };
+// What is validated, sampled and kept as the run's weights besides the last ones: see optimizer.h.
+enum class Average { kNone, kEma, kLawa };
+
 struct OptimizerRecipe {
+  OptimizerKind kind = OptimizerKind::kAdamW;
   Schedule schedule = Schedule::kCosine;
   double learning_rate = 1e-3;
   double learning_rate_end = 1e-4;
@@ -31,7 +37,13 @@ struct OptimizerRecipe {
   std::int64_t decay_steps = 0;  // of warmup-stable-decay: the last steps, linear
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
   double weight_decay = 0.1;
-  double clip = 1.0;  // of the gradient's norm; 0: none
+  double clip = 1.0;                 // of the gradient's norm; 0: none
+  double muon_learning_rate = 0.02;  // at its highest; follows the schedule
+  double muon_momentum = 0.95;
+  Average average = Average::kNone;
+  double average_decay = 0.999;     // of EMA
+  std::int64_t average_every = 50;  // steps between the copies of LAWA
+  int average_count = 5;            // of copies
 };
 
 struct TrainingRecipe {

@@ -34,10 +34,20 @@ struct StepReport {
 struct TrainerState {
   std::int64_t step = 0;  // steps done
   std::vector<float> weights, first_moment, second_moment;
+  // Where the recipe asks for it (optimizer.average): the averaged weights, and of LAWA the copies
+  // that it is made of, oldest first.
+  std::vector<float> average;
+  std::vector<std::vector<float>> copies;
+
+  // What is validated, sampled and taken away.
+  const std::vector<float>& result() const { return average.empty() ? weights : average; }
 };
+
+class Optimizer;
 
 class Trainer {
  public:
+  ~Trainer();
   // Starting weights by the seed. Refuses data of more tokens than the model's vocabulary has, and
   // of no sequence as long as the context. `data` outlives the trainer.
   static Result<std::unique_ptr<Trainer>> Make(const Recipe& recipe,
@@ -46,6 +56,9 @@ class Trainer {
   const model::Trainable& trainable() const { return *trainable_; }
   const TrainerState& state() const { return state_; }
   TrainerState& state() { return state_; }
+
+  // Copies that LAWA holds after that step.
+  std::int64_t CopiesAt(std::int64_t step) const;
 
   // Refused, naming the step and the first parameter, where loss or gradient is not finite; the
   // weights are then those before the step.
@@ -58,17 +71,17 @@ class Trainer {
   // Continues `prompt` by n tokens at temperature 0.8, drawn by (seed, step, place).
   std::vector<std::int32_t> Sample(std::vector<std::int32_t> prompt, int n, ThreadPool& pool);
 
-  // SHA-256 over all weights, tensor after tensor, as the contract writes them.
+  // SHA-256 over all weights, tensor after tensor, as the contract writes them; where weights are
+  // averaged, of the averaged ones and then the others.
   std::string Digest() const;
 
  private:
-  Trainer(const Recipe& recipe, const corpus::TrainingSet& data) : recipe_(recipe), data_(data) {}
+  Trainer(const Recipe& recipe, const corpus::TrainingSet& data);
   Result<> DrawBatch();
   void Shard(std::int64_t shard, std::span<float> gradient, double& loss, ThreadPool& pool);
   double Gradient(ThreadPool& pool);  // into gradients_[0]; returns the summed loss
   Result<> CheckFinite(double loss, double norm) const;
   double GradientNorm(ThreadPool& pool);
-  void Update(double gradient_scale, double learning_rate, ThreadPool& pool);
 
   Recipe recipe_;
   const corpus::TrainingSet& data_;
@@ -78,6 +91,7 @@ class Trainer {
   std::int64_t n_targets_ = 0;                 // that count, of this step
   std::vector<std::vector<float>> gradients_;  // a stack of partial sums of the tree
   std::vector<double> norms_;
+  std::unique_ptr<Optimizer> optimizer_;
 };
 
 }  // namespace tatara::learn

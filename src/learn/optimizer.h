@@ -1,0 +1,44 @@
+// One step of a recipe's optimiser on all parameters, and the averages of weights. Thread safety:
+// one caller.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "muon.h"
+#include "tatara/learn/recipe.h"
+#include "tatara/learn/trainer.h"
+#include "tatara/model/trainable.h"
+
+namespace tatara::learn {
+
+// Matrices inside layers; embeddings, positions and the head take AdamW, as vectors do.
+bool TakesMuon(const model::Parameter& parameter);
+
+// `step` counts from 1; `rate` is that of the schedule.
+struct OptimizerStep {
+  std::int64_t step = 1;
+  double rate = 0;
+  double gradient_scale = 1;
+};
+
+class Optimizer {
+ public:
+  void Update(const OptimizerRecipe& recipe, const model::Trainable& trainable,
+              const OptimizerStep& step, std::span<const float> gradient, TrainerState& state,
+              ThreadPool& pool);
+
+ private:
+  Muon muon_;
+};
+
+// After a step's update. EMA: average = average + float(1 - decay) * (w - average), each operation
+// rounded, from the starting weights on. LAWA (arXiv:2209.14981): the mean of the last
+// `average_count` copies, one taken every `average_every` steps: their sum, oldest first, then one
+// division; before the first copy the weights themselves.
+void UpdateAverage(const OptimizerRecipe& recipe, std::int64_t step, TrainerState& state,
+                   ThreadPool& pool);
+
+void MeanOfCopies(TrainerState& state, ThreadPool& pool);
+
+}  // namespace tatara::learn
