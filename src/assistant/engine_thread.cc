@@ -4,25 +4,19 @@
 
 namespace tatara::assistant {
 
-EngineThread::EngineThread(std::unique_ptr<generate::Engine> engine, Limits limits,
+EngineThread::EngineThread(std::unique_ptr<generate::Engine> engine, QueueShares::Limits limits,
                            const Clock& clock)
     : engine_(std::move(engine)),
-      limits_(limits),
       clock_(clock),
       counters_(engine_->counters()),
+      shares_(limits),
       thread_([this] { Loop(); }) {}
 
 Result<> EngineThread::Post(std::shared_ptr<EngineJob> job) {
   const int n = static_cast<int>(job->requests.size());
   const std::lock_guard lock(mutex_);
   if (stop_) return MakeError(ErrorKind::kUnavailable, "the service is stopping");
-  if (outstanding_ + n > limits_.requests_max) {
-    return MakeError(ErrorKind::kUnavailable,
-                     "{0} requests run or wait for this model, {1} more would pass the limit of "
-                     "{2}; try again later",
-                     outstanding_, n, limits_.requests_max);
-  }
-  outstanding_ += n;
+  TATARA_RETURN_IF_ERROR(shares_.Enter(job->key, n));
   posted_.push_back(std::move(job));
   wake_.notify_one();
   return Ok{};
@@ -44,7 +38,7 @@ generate::EngineCounters EngineThread::counters() const {
 
 int EngineThread::outstanding() const {
   const std::lock_guard lock(mutex_);
-  return outstanding_;
+  return shares_.taken();
 }
 
 void EngineThread::Run(const std::function<void(generate::Engine& engine)>& task) {
@@ -144,7 +138,7 @@ void EngineThread::End(Active& active, std::size_t request, Result<generate::Com
   --active.left;
   {
     const std::lock_guard lock(mutex_);
-    --outstanding_;
+    shares_.Leave(active.job->key, 1);
   }
   active.job->on_done(request, std::move(result));
 }

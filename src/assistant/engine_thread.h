@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "queue_shares.h"
 #include "tatara/assistant/service.h"
 #include "tatara/base/clock.h"
 #include "tatara/generate/engine.h"
@@ -18,6 +19,7 @@ namespace tatara::assistant {
 
 struct EngineJob {
   std::shared_ptr<RunningCall> call;
+  std::string key;  // Caller::key, whose share of the queue it takes
   std::vector<generate::Request> requests;
   std::int64_t deadline_ns = 0;  // of the clock's monotonic time
   std::function<void(std::size_t request, std::string_view text)> on_text;
@@ -29,13 +31,12 @@ struct EngineJob {
 
 class EngineThread {
  public:
-  struct Limits {
-    int requests_max = 272;  // in the engine and on the way to it
-  };
-  EngineThread(std::unique_ptr<generate::Engine> engine, Limits limits, const Clock& clock);
+  // `limits` of requests in the engine and on the way to it.
+  EngineThread(std::unique_ptr<generate::Engine> engine, QueueShares::Limits limits,
+               const Clock& clock);
   ~EngineThread() { Stop(); }
 
-  // kUnavailable where requests_max would be passed, and after Stop.
+  // kUnavailable where the queue has no places for this key, and after Stop.
   Result<> Post(std::shared_ptr<EngineJob> job);
   // Runs `task` on the owner thread between two steps, and returns when it is done. After Stop, at
   // once.
@@ -63,7 +64,6 @@ class EngineThread {
   void End(Active& active, std::size_t request, Result<generate::Completion> result);
 
   const std::unique_ptr<generate::Engine> engine_;
-  const Limits limits_;
   const Clock& clock_;
   std::vector<std::shared_ptr<Active>> active_;  // the owner thread's
 
@@ -75,7 +75,7 @@ class EngineThread {
   std::uint64_t n_tasks_ = 0, n_tasks_done_ = 0;
   bool ended_ = false;  // the thread
   generate::EngineCounters counters_;
-  int outstanding_ = 0;
+  QueueShares shares_;
   bool stop_ = false;
   std::thread thread_;
 };

@@ -113,8 +113,8 @@ class EngineThreadTest : public ::testing::Test {
     auto engine = std::make_unique<SteppedEngine>();
     engine_ = engine.get();
     clock_ = std::make_unique<EngineClock>(*engine_);
-    thread_ = std::make_unique<EngineThread>(std::move(engine),
-                                             EngineThread::Limits{.requests_max = 4}, *clock_);
+    thread_ = std::make_unique<EngineThread>(
+        std::move(engine), QueueShares::Limits{.places = 4, .together = 4}, *clock_);
   }
   ~EngineThreadTest() override { thread_->Stop(); }
   SteppedEngine* engine_;
@@ -176,7 +176,7 @@ TEST_F(EngineThreadTest, TasksRunBetweenStepsAndAfterTheEnd) {
   EXPECT_EQ(ran, 21);
 }
 
-TEST_F(EngineThreadTest, MoreThanTheLimitAreTurnedAway) {
+TEST_F(EngineThreadTest, MoreThanTheLimitAreTurnedAwayButNoOtherKeysFirst) {
   std::vector<std::unique_ptr<Posted>> all;
   for (int i = 0; i < 4; ++i) {
     all.push_back(std::make_unique<Posted>(1'000'000, kNever));
@@ -186,6 +186,11 @@ TEST_F(EngineThreadTest, MoreThanTheLimitAreTurnedAway) {
   const auto refused = thread_->Post(more.job);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind(), ErrorKind::kUnavailable);
+  Posted other(1, kNever);
+  other.job->key = "another";
+  ASSERT_TRUE(thread_->Post(other.job).ok());
+  EXPECT_EQ(other.ended.get_future().get().finish_reason, generate::FinishReason::kLength);
+  EXPECT_EQ(thread_->outstanding(), 4);
   thread_->Stop();
   for (const auto& posted : all) posted->ended.get_future().get();
 }

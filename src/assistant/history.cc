@@ -15,10 +15,10 @@ class HistoryFolder final : public History {
   explicit HistoryFolder(HistoryOptions options)
       : options_(std::move(options)),
         clock_(options_.clock != nullptr ? *options_.clock : SystemClock()),
-        thread_(static_cast<std::size_t>(options_.tasks_max)) {}
+        thread_(options_.tasks_max) {}
 
-  Result<> Post(std::function<void()> function) override {
-    return thread_.Post(std::move(function));
+  Result<> Post(std::string key, std::function<void()> function) override {
+    return thread_.Post(std::move(key), std::move(function));
   }
   Result<ConversationHead> Create(std::string_view tenant, std::string_view title) override {
     const std::lock_guard lock(mutex_);
@@ -76,7 +76,7 @@ class HistoryFolder final : public History {
   // A step between other work, and the next one after it. Where it can not be posted, or fails,
   // opening the file goes on with it.
   void PostScrub(std::string tenant) {
-    const Result<> posted = thread_.Post([this, tenant] {
+    const Result<> posted = thread_.Post(Caller{}.key, [this, tenant] {
       const std::lock_guard lock(mutex_);
       const Result<HistoryFile*> file = FileOf(tenant);
       if (!file.ok() || !(*file)->needs_scrub() || !(*file)->ScrubStep().ok()) return;

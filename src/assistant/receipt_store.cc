@@ -78,6 +78,7 @@ bool WriteWhole(const fs::path& path, std::string_view content) {
 ReceiptStore::ReceiptStore(ReceiptStoreOptions options) : options_(std::move(options)) {
   Scan();
   KeepWithinBounds();
+  if (keeps()) sync_ = std::make_unique<DiskSync>(options_.root.parent_path(), options_.sync);
 }
 
 void ReceiptStore::Scan() {
@@ -163,10 +164,11 @@ bool ReceiptStore::Keep(std::string_view tenant, std::string_view id, std::strin
     ::mkdir((tenant_path / name).c_str(), 0700);
   }
   auto& [name, folder] = *entry.folders.rbegin();
-  const bool kept =
-      content.size() <= kReceiptBytesMax && WriteWhole(tenant_path / name / FileName(id), content);
+  fs::path path = tenant_path / name / FileName(id);
+  const bool kept = content.size() <= kReceiptBytesMax && WriteWhole(path, content);
   ++(kept ? counts_.kept : counts_.lost);
   if (kept) {
+    sync_->Add(std::move(path));
     const auto bytes = static_cast<std::int64_t>(content.size());
     folder.bytes += bytes;
     entry.bytes += bytes;
@@ -227,7 +229,12 @@ void ReceiptStore::DeleteAll(std::string_view tenant) {
 
 ReceiptCounts ReceiptStore::counts() const {
   const std::lock_guard lock(mutex_);
-  return counts_;
+  ReceiptCounts counts = counts_;
+  if (sync_) {
+    counts.durable = sync_->counts().durable;
+    counts.not_durable = sync_->counts().failed;
+  }
+  return counts;
 }
 
 }  // namespace tatara::assistant

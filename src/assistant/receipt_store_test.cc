@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <thread>
 
 #include "test_support.h"
 
@@ -154,6 +156,23 @@ TEST_F(ReceiptStoreTest, AFolderThatCannotBeMadeIsCounted) {
   EXPECT_FALSE(store.Find("a", "1").ok());
 }
 
+TEST_F(ReceiptStoreTest, WhatWasKeptIsOnTheDiskSoonAndAtTheEnd) {
+  std::atomic<int> synced = 0;
+  ReceiptStoreOptions options = Options();
+  options.sync.sync_one = [&](const fs::path& path) {
+    synced += path.extension() == ".json";
+    return true;
+  };
+  {
+    ReceiptStore store(options);
+    store.Keep("a", "1", "x");
+    while (store.counts().durable < 1) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_EQ(store.counts().durable, store.counts().kept);
+    store.Keep("a", "2", "y");
+  }
+  EXPECT_EQ(synced, 2);
+}
+
 // The figure of README.md.
 TEST_F(ReceiptStoreTest, DISABLED_TimesOfKeeping) {
   ReceiptStore store(Options(86400, 1 << 30));
@@ -166,7 +185,8 @@ TEST_F(ReceiptStoreTest, DISABLED_TimesOfKeeping) {
     best_us = std::min(best_us, took.count());
     sum_us += took.count();
   }
-  std::printf("a receipt of 8 KiB: best %.0f us, mean %.0f us\n", best_us, sum_us / kRounds);
+  std::printf("a receipt of 8 KiB: best %.0f us, mean %.0f us, durable so far %lld of %d\n",
+              best_us, sum_us / kRounds, static_cast<long long>(store.counts().durable), kRounds);
 }
 
 }  // namespace

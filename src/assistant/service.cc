@@ -8,6 +8,12 @@
 
 namespace tatara::assistant {
 
+namespace {
+
+constexpr int kWorkingThreads = 2;
+
+}  // namespace
+
 void Histogram::Add(double value) {
   const auto bucket = std::lower_bound(kBounds.begin(), kBounds.end(), value) - kBounds.begin();
   ++counts[static_cast<std::size_t>(bucket)];
@@ -16,8 +22,8 @@ void Histogram::Add(double value) {
 
 Service::Service(ServiceOptions options) : options_(std::move(options)) {
   if (options_.clock == nullptr) options_.clock = &SystemClock();
-  asking_ = std::make_unique<TaskThread>(static_cast<std::size_t>(options_.queue_max),
-                                         options_.asks_together);
+  asking_ = std::make_unique<TaskThread>(options_.queue_max, options_.asks_together);
+  working_ = std::make_unique<TaskThread>(options_.queue_max, kWorkingThreads);
   receipts_ = std::make_unique<ReceiptStore>(ReceiptStoreOptions{
       .root = options_.home / "receipts",
       // Without a folder there is nowhere to keep them.
@@ -36,6 +42,11 @@ void Service::Stop() {
     if (model->tasks) model->tasks->Stop();
   }
   asking_->Stop();
+  working_->Stop();
+}
+
+Result<> Service::Post(const Caller& caller, std::function<void()> work) {
+  return working_->Post(caller.key, std::move(work));
 }
 
 Result<> Service::Add(ModelInfo info, std::string sha256, const StartModel& start) {
@@ -64,7 +75,8 @@ Result<> Service::AddEngine(std::string name, std::string sha256,
   return Add(std::move(info), std::move(sha256), [&](Model& model) {
     model.engine = std::make_unique<EngineThread>(
         std::move(engine),
-        EngineThread::Limits{.requests_max = options_.sequences_max + options_.queue_max},
+        QueueShares::Limits{.places = options_.sequences_max + options_.queue_max,
+                            .together = options_.sequences_max},
         *options_.clock);
   });
 }
@@ -81,7 +93,7 @@ Result<> Service::AddEmbedder(std::string name, std::string sha256,
                  .n_embd = facts.n_embd};
   return Add(std::move(info), std::move(sha256), [&](Model& model) {
     model.embedder = std::move(embedder);
-    model.tasks = std::make_unique<TaskThread>(static_cast<std::size_t>(options_.queue_max));
+    model.tasks = std::make_unique<TaskThread>(options_.queue_max);
   });
 }
 

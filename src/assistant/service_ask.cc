@@ -42,6 +42,7 @@ Result<std::shared_ptr<RunningCall>> Service::Ask(AskCall call,
   auto running = std::make_shared<RunningCall>();
   const std::int64_t deadline_ns = options_.clock->MonotonicNanoseconds() +
                                    static_cast<std::int64_t>(options_.deadline_seconds * 1e9);
+  std::string key = call.caller.key;
   auto task = [this, owner, running, deadline_ns, info, call = std::move(call),
                on_text = std::move(on_text), done = std::move(done)] {
     const AskOptions options{.answer_tokens_max = call.answer_tokens_max,
@@ -54,7 +55,7 @@ Result<std::shared_ptr<RunningCall>> Service::Ask(AskCall call,
     if (answer.ok()) KeepAskReceipt(call, *answer);
     done(std::move(answer));
   };
-  TATARA_RETURN_IF_ERROR(asking_->Post(std::move(task)));
+  TATARA_RETURN_IF_ERROR(asking_->Post(std::move(key), std::move(task)));
   return running;
 }
 

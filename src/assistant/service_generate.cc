@@ -139,6 +139,7 @@ Result<std::shared_ptr<RunningCall>> Service::Generate(GenerateCall call,
   };
   auto answer = std::make_shared<GenerateJob>(std::move(parts));
   job->call = running;
+  job->key = call.caller.key;
   job->deadline_ns = options_.clock->MonotonicNanoseconds() +
                      static_cast<std::int64_t>(options_.deadline_seconds * 1e9);
   job->on_text = [answer](std::size_t i, std::string_view text) { answer->OnText(i, text); };

@@ -71,7 +71,11 @@ void Service::DeleteReceipts(const Caller& caller) {
 
 ReceiptState Service::Receipts() const {
   const ReceiptCounts counts = receipts_->counts();
-  return {.kept = counts.kept, .lost = counts.lost, .bytes = counts.bytes};
+  return {.kept = counts.kept,
+          .durable = counts.durable,
+          .lost = counts.lost,
+          .not_durable = counts.not_durable,
+          .bytes = counts.bytes};
 }
 
 void Service::ForgetTenant(const Caller& caller) {
@@ -83,7 +87,8 @@ void Service::ForgetTenant(const Caller& caller) {
 }
 
 Result<> Service::ForgetTenant(Caller caller, std::function<void()> done) {
-  return asking_->Post([this, caller = std::move(caller), done = std::move(done)] {
+  std::string key = caller.key;
+  return asking_->Post(std::move(key), [this, caller = std::move(caller), done = std::move(done)] {
     ForgetTenant(caller);
     done();
   });

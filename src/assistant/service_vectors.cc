@@ -44,8 +44,9 @@ Result<std::shared_ptr<RunningCall>> Service::Embed(EmbedCall call,
   TATARA_TRY(const ModelInfo info, Find(call.model, ModelKind::kEmbeds));
   TATARA_TRY(Model* const model, FindModel(info.name));
   auto running = std::make_shared<RunningCall>();
-  auto posted =
-      model->tasks->Post([model, running, call = std::move(call), done = std::move(done)] {
+  std::string key = call.caller.key;
+  auto posted = model->tasks->Post(
+      std::move(key), [model, running, call = std::move(call), done = std::move(done)] {
         if (running->cancelled()) {
           return done(MakeError(ErrorKind::kCancelled, "the caller cancelled the request"));
         }
@@ -67,8 +68,9 @@ Result<std::shared_ptr<RunningCall>> Service::Rerank(
   TATARA_TRY(const ModelInfo info, Find(call.model, ModelKind::kEmbeds));
   TATARA_TRY(Model* const model, FindModel(info.name));
   auto running = std::make_shared<RunningCall>();
-  auto posted =
-      model->tasks->Post([model, running, call = std::move(call), done = std::move(done)] {
+  std::string key = call.caller.key;
+  auto posted = model->tasks->Post(
+      std::move(key), [model, running, call = std::move(call), done = std::move(done)] {
         if (running->cancelled()) {
           return done(MakeError(ErrorKind::kCancelled, "the caller cancelled the request"));
         }

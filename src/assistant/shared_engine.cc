@@ -11,6 +11,7 @@ Result<generate::RequestId> SharedEngine::Submit(generate::Request request,
   request.cache_scope = caller_.tenant;
   request.fair_key = caller_.key;
   auto job = std::make_shared<EngineJob>();
+  job->key = caller_.key;
   // Of its own, since a text callback that says no ends this request and not the whole call.
   job->call = std::make_shared<RunningCall>();
   job->call->part_of = call_;

@@ -2,18 +2,16 @@
 
 namespace tatara::assistant {
 
-TaskThread::TaskThread(std::size_t tasks_max, int n_threads) : tasks_max_(tasks_max) {
+TaskThread::TaskThread(int tasks_max, int n_threads)
+    : shares_({.places = tasks_max, .together = n_threads}) {
   for (int i = 0; i < n_threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
-Result<> TaskThread::Post(std::function<void()> task) {
+Result<> TaskThread::Post(std::string key, std::function<void()> task) {
   const std::lock_guard lock(mutex_);
   if (stop_) return MakeError(ErrorKind::kUnavailable, "the service is stopping");
-  if (tasks_.size() >= tasks_max_) {
-    return MakeError(ErrorKind::kUnavailable, "{0} requests wait for this model; try again later",
-                     tasks_.size());
-  }
-  tasks_.push_back(std::move(task));
+  TATARA_RETURN_IF_ERROR(shares_.Enter(key, 1));
+  tasks_.push_back({std::move(key), std::move(task)});
   wake_.notify_one();
   return Ok{};
 }
@@ -41,7 +39,8 @@ void TaskThread::Run() {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return stop_ || !tasks_.empty(); });
       if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
+      task = std::move(tasks_.front().run);
+      shares_.Leave(tasks_.front().key, 1);
       tasks_.pop_front();
     }
     task();

@@ -6,28 +6,34 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "queue_shares.h"
 #include "tatara/base/error.h"
 
 namespace tatara::assistant {
 
 class TaskThread {
  public:
-  explicit TaskThread(std::size_t tasks_max, int n_threads = 1);
+  explicit TaskThread(int tasks_max, int n_threads = 1);
   ~TaskThread() { Stop(); }
-  // kUnavailable where the queue is full, and after Stop.
-  Result<> Post(std::function<void()> task);
+  // `key` as Caller::key. kUnavailable where the queue has no place for it, and after Stop.
+  Result<> Post(std::string key, std::function<void()> task);
   void Stop();  // runs what is queued first
   std::size_t waiting() const;
 
  private:
+  struct Task {
+    std::string key;
+    std::function<void()> run;
+  };
   void Run();
-  const std::size_t tasks_max_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::function<void()>> tasks_;
+  QueueShares shares_;
+  std::deque<Task> tasks_;
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

@@ -60,7 +60,7 @@ void OnHistory(ApiCall call, Work work) {
   if (history == nullptr) {
     return call.Fail({.status = 404, .message = "this server keeps no history"});
   }
-  const auto posted = history->Post([history, call, work = std::move(work)] {
+  const auto posted = history->Post(call.caller.key, [history, call, work = std::move(work)] {
     try {
       work(*history, call);
     } catch (const std::exception&) {  // memory, mostly

@@ -75,8 +75,9 @@ class History {
   static Result<std::unique_ptr<History>> Open(HistoryOptions options);
   virtual ~History() = default;
 
-  // Runs a function on the history's own thread; kUnavailable where too many wait.
-  virtual Result<> Post(std::function<void()> function) = 0;
+  // Runs a function on the history's own thread; kUnavailable where too many wait, of this key
+  // (Caller::key) or of all.
+  virtual Result<> Post(std::string key, std::function<void()> function) = 0;
 
   virtual Result<ConversationHead> Create(std::string_view tenant, std::string_view title) = 0;
   struct ListWish {

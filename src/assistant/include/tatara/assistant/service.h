@@ -37,8 +37,10 @@ class TaskThread;
 inline constexpr int kCallChoicesMax = 128;  // prompts x choices of one call
 
 struct ServiceOptions {
-  int sequences_max = 16;         // of the engines: how many run together
-  int queue_max = 256;            // waiting for one model, over that many; then kUnavailable
+  int sequences_max = 16;  // of the engines: how many run together
+  // Waiting for one model, over that many; then kUnavailable. No key fills it for the others: see
+  // queue_shares.h.
+  int queue_max = 256;
   double deadline_seconds = 600;  // from the call to its end
   int asks_together = 4;          // questions to documents that are worked on at once
   std::filesystem::path home;     // of receipts, their signing key, and the collections
@@ -234,8 +236,10 @@ struct ModelState {
 };
 
 struct ReceiptState {
-  std::int64_t kept = 0;  // since the start
-  std::int64_t lost = 0;  // could not be written
+  std::int64_t kept = 0;         // since the start
+  std::int64_t durable = 0;      // of them, on the disk for sure
+  std::int64_t lost = 0;         // could not be written
+  std::int64_t not_durable = 0;  // the disk did not confirm them
   std::int64_t bytes = 0;
 };
 
@@ -276,6 +280,11 @@ class Service {
   Result<std::shared_ptr<RunningCall>> Ask(AskCall call,
                                            std::function<void(std::string_view)> on_text,
                                            std::function<void(Result<AskAnswer>)> done);
+
+  // Runs `work` on one of the service's threads: what takes long without a model, such as a prompt
+  // to be rendered. kUnavailable where too much waits, of this caller or of all. What waits when
+  // the service stops is run first.
+  Result<> Post(const Caller& caller, std::function<void()> work);
 
   struct TokenizeWish {
     bool add_special = true;  // the start token where the model asks for one
@@ -325,6 +334,7 @@ class Service {
   std::unique_ptr<ReceiptStore> receipts_;
   std::vector<std::unique_ptr<Model>> models_;
   std::unique_ptr<TaskThread> asking_;
+  std::unique_ptr<TaskThread> working_;
 };
 
 }  // namespace tatara::assistant
