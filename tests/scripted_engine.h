@@ -16,7 +16,7 @@
 
 namespace tatara::test {
 
-class ScriptedEngine final : public generate::Engine {
+class ScriptedEngine : public generate::Engine {
  public:
   ScriptedEngine(std::unique_ptr<text::Tokenizer> tokenizer, std::string template_source,
                  std::vector<std::int32_t> answer)

@@ -203,6 +203,7 @@ Result<int> Serve(const ServeOptions& options) {
     log.Request(facts);
     if (tracer) tracer->Request(facts);
   };
+  if (tracer) config.server.span_counts = [&tracer] { return tracer->counts(); };
   config.service.home = TataraHome();
   if (config.server.history_bytes_max > 0) {
     config.server.history_folder = TataraHome() / "history";

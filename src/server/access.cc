@@ -136,6 +136,14 @@ bool HostIsOurs(const ServerOptions& options, std::string_view host_header) {
   return IsAddress(host_header, name) || (!name.empty() && name == MachineName());
 }
 
+Headers HstsHeaders(const ServerOptions& options, const HttpRequest& request) {
+  if (options.tls_certificate.empty() || options.hsts_seconds <= 0) return {};
+  const std::string_view host = request.Header("host");
+  const std::string name = HostName(host);
+  if (name.empty() || IsLoopback(name) || IsAddress(host, name)) return {};
+  return {{"Strict-Transport-Security", fmt::format("max-age={}", options.hsts_seconds)}};
+}
+
 OriginKind KindOfOrigin(const ServerOptions& options, const HttpRequest& request) {
   const std::string_view origin = request.Header("origin");
   if (origin.empty()) return OriginKind::kNone;

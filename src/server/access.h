@@ -78,6 +78,11 @@ std::string_view GivenKey(const HttpRequest& request);
 std::optional<assistant::Caller> Admit(const ServerOptions& options, Sessions& sessions,
                                        const HttpRequest& request, OriginKind origin);
 
+// Strict-Transport-Security (RFC 6797) where this server speaks TLS, is asked for by a name beyond
+// loopback and hsts_seconds says so; else nothing. For addresses browsers do not heed it, and on
+// loopback it would turn them away from other programs' ports.
+Headers HstsHeaders(const ServerOptions& options, const HttpRequest& request);
+
 // Answers to pages of allowed origins.
 Headers CorsHeaders(const HttpRequest& request);
 HttpResponse PreflightAnswer(const HttpRequest& request);

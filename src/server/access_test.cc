@@ -166,6 +166,23 @@ TEST_F(Access, ACookieServesOnlyThisServersOwnPage) {
   EXPECT_EQ(post("Sec-Fetch-Site: same-origin\r\n"), 404);
 }
 
+TEST(AccessHeaders, BrowsersAreToldToComeByTlsWhereAName) {
+  ServerOptions options{.tls_certificate = "a.pem", .hsts_seconds = 60};
+  const auto headers = [&](std::string host) {
+    return HstsHeaders(options, {.headers = {{"host", std::move(host)}}});
+  };
+  EXPECT_EQ(headers("tatara.factory.example:8443"),
+            (Headers{{"Strict-Transport-Security", "max-age=60"}}));
+  for (const char* host :
+       {"localhost:8080", "127.0.0.1:8080", "192.0.2.7", "[2001:db8::1]:8080", ""}) {
+    EXPECT_TRUE(headers(host).empty()) << host;
+  }
+  options.hsts_seconds = 0;
+  EXPECT_TRUE(headers("tatara.factory.example").empty());
+  options = {};
+  EXPECT_TRUE(headers("tatara.factory.example").empty()) << "without TLS";
+}
+
 TEST_F(Access, PagesOfAllowedOriginsMayCallWithAKeyAndNobodyElses) {
   Start({.require_key = true, .cors_origins = {"https://app.example"}});
   const auto preflight = [&](const std::string& origin) {

@@ -124,8 +124,10 @@ void AnswerWriter::Done(Result<assistant::Usage> usage) {
   exchange.EndStream();
 }
 
-void Generate(const ApiCall& call, assistant::GenerateCall request,
-              std::shared_ptr<AnswerWriter> writer) {
+namespace {
+
+void GenerateHere(const ApiCall& call, assistant::GenerateCall request,
+                  const std::shared_ptr<AnswerWriter>& writer) {
   RequestFacts& facts = *call.facts;
   facts.answer_id = request.id;
   facts.samples = true;
@@ -137,6 +139,16 @@ void Generate(const ApiCall& call, assistant::GenerateCall request,
   if (!running.ok()) return call.Fail(ApiErrorOf(running.error()));
   writer->seed = (*running)->seed;
   call.exchange->OnGone([running = *running] { running->Cancel(); });
+}
+
+}  // namespace
+
+void Generate(const ApiCall& call, assistant::GenerateCall request,
+              std::shared_ptr<AnswerWriter> writer) {
+  auto held = std::make_shared<assistant::GenerateCall>(std::move(request));
+  call.HandOver([call, held = std::move(held), writer = std::move(writer)] {
+    GenerateHere(call, std::move(*held), writer);
+  });
 }
 
 }  // namespace tatara::server

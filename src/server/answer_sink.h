@@ -52,7 +52,8 @@ class AnswerWriter {
   std::vector<assistant::Choice> choices_;
 };
 
-// Hands the call to the service; the writer answers, the client's leaving cancels.
+// Hands the call to the service, from another thread, since rendering and tokenizing may take long;
+// the writer answers, the client's leaving cancels.
 void Generate(const ApiCall& call, assistant::GenerateCall request,
               std::shared_ptr<AnswerWriter> writer);
 

@@ -14,6 +14,9 @@ namespace tatara::server {
 namespace {
 
 constexpr std::size_t kIgnoredNamesMax = 32;
+// A larger one is read on another thread: at some hundred megabytes a second this takes as long as
+// a few short requests.
+constexpr std::size_t kBodyBytesInPlace = 32U << 10;
 constexpr std::string_view kTooManyOfKey = "too_many_requests_of_key";
 
 struct RouteRow {
@@ -150,6 +153,33 @@ bool ApiCall::Check(const Fields& fields) {
 
 namespace {
 
+// Memory, mostly; the next request may be smaller.
+template <typename Work>
+void Guarded(const ApiCall& call, const Work& work) {
+  try {
+    work();
+  } catch (const std::exception&) {
+    call.Fail({.status = 500, .message = "the request could not be handled"});
+  }
+}
+
+}  // namespace
+
+void ApiCall::HandOver(std::function<void()> work) const {
+  if (!context->hands_over) return work();
+  watched->OnGone([] {});  // whether the client has left is asked before it is worked for
+  if (!watched->GiveAway()) return work();
+  const auto posted = context->service->Post(caller, [call = *this, work = std::move(work)] {
+    if (!call.watched->left()) Guarded(call, work);
+    call.watched->TakeBack();
+  });
+  if (posted.ok()) return;
+  watched->TakeBack();
+  Fail(ApiErrorOf(posted.error()));
+}
+
+namespace {
+
 struct Found {
   const RouteRow* route = nullptr;
   std::string allowed;  // methods of this path
@@ -172,14 +202,15 @@ Found FindRoute(const HttpRequest& request) {
 void CallEndpoint(const RouteRow& route, ApiCall& call) {
   const HttpRequest& request = call.exchange->request();
   if (route.path.ends_with('/')) call.rest = request.path.substr(route.path.size());
-  if (route.method == "POST" || route.method == "PUT" || route.method == "PATCH") {
-    if (const auto error = ReadBody(request, call.body)) return call.Fail(*error);
-  }
-  try {
-    route.endpoint(call);
-  } catch (const std::exception&) {  // memory, mostly; the next request may be smaller
-    call.Fail({.status = 500, .message = "the request could not be handled"});
-  }
+  if (route.method != "POST") return Guarded(call, [&] { route.endpoint(call); });
+  const auto run = [&route](ApiCall posted) {
+    if (const auto error = ReadBody(posted.exchange->request(), posted.body)) {
+      return posted.Fail(*error);
+    }
+    route.endpoint(posted);
+  };
+  if (request.body.size() <= kBodyBytesInPlace) return Guarded(call, [&] { run(call); });
+  call.HandOver([run, call] { run(call); });
 }
 
 }  // namespace
@@ -221,6 +252,7 @@ void Route(ApiCall& call) {
                       .message = "this server is not known by the name that Host gives; names are "
                                  "set in its configuration (hosts)"});
   }
+  for (auto& header : HstsHeaders(options, request)) call.headers.push_back(std::move(header));
   call.origin = KindOfOrigin(options, request);
   if (call.origin == OriginKind::kForeign) {
     return call.Fail({.status = 403, .message = "requests of other sites' pages are refused"});
@@ -258,6 +290,7 @@ void HandleRequest(std::shared_ptr<const ApiContext> context, std::shared_ptr<Ex
         if (context->options->on_request) context->options->on_request(facts);
       });
   ApiCall call{.exchange = watched,
+               .watched = watched,
                .context = context,
                .body = Json::object(),
                .facts = watched->facts,

@@ -30,15 +30,20 @@ struct ApiContext {
   assistant::Service* service = nullptr;
   assistant::History* history = nullptr;  // null: none is kept
   bool strict = false;
+  // Work that takes long is done on the service's threads (ApiCall::HandOver); false: in place.
+  bool hands_over = false;
   std::shared_ptr<const ServerOptions> options = std::make_shared<const ServerOptions>();
   std::shared_ptr<Sessions> sessions = std::make_shared<Sessions>();
   std::shared_ptr<ServerStats> stats = std::make_shared<ServerStats>();
   std::shared_ptr<const HttpCounts> http = std::make_shared<const HttpCounts>();
 };
 
+class WatchedExchange;
+
 // A request on its way through an endpoint.
 struct ApiCall {
   std::shared_ptr<Exchange> exchange;
+  std::shared_ptr<WatchedExchange> watched;  // the same
   std::shared_ptr<const ApiContext> context;
   assistant::Caller caller;
   OriginKind origin = OriginKind::kNone;
@@ -54,6 +59,10 @@ struct ApiCall {
   // False, and answered, where a field was wrong or (strict) unknown. Else names the ignored ones
   // in the answer's headers and lets go of the body.
   bool Check(const Fields& fields);
+  // Goes on in `work` on another thread, which has the exchange's turn until `work` returns: for
+  // templates, long texts and large bodies, so that no connection waits for another's. Answered
+  // with 429 where too much waits. The last that a function does.
+  void HandOver(std::function<void()> work) const;
 };
 
 // Checks Host, Origin, key, method and content type, reads the body and calls the endpoint.

@@ -110,6 +110,25 @@ TEST_F(Api, WrongFieldsAreNamedByTheirPath) {
   EXPECT_EQ(Param("/detokenize", R"({"tokens":[1,99999999999]})"), "tokens[1]");
 }
 
+TEST_F(Api, ImagesAndOtherPartsThatAreNotOfferedAreRefusedByNameAndPath) {
+  Start();
+  for (const std::string part :
+       {R"({"type":"image_url","image_url":{"url":"http://127.0.0.1:9/x.png"}})",
+        R"({"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}})",
+        R"({"type":"file","file":{"file_id":"f"}})"}) {
+    const std::string name = Json::parse(part)["type"];
+    const HttpAnswer answer =
+        Post("/v1/chat/completions",
+             R"({"messages":[{"role":"user","content":"a"},{"role":"user","content":[)"
+             R"({"type":"text","text":"what is this?"},)" +
+                 part + "]}]}");
+    EXPECT_EQ(answer.status, 400);
+    const Json error = Json::parse(answer.body)["error"];
+    EXPECT_EQ(error["param"], "messages[1].content[1].type");
+    EXPECT_NE(error["message"].get<std::string>().find("'" + name + "'"), std::string::npos);
+  }
+}
+
 TEST_F(Api, NumbersBeyondSenseAreRefusedByTheirPath) {
   Start();
   const std::string body_start = R"({"messages":[{"role":"user","content":"x"}],)";

@@ -179,6 +179,13 @@ void AddOperation(Config& c, std::vector<Setting>& table) {
   add({.key = "tls.key",
        .value = &c.server.tls_key,
        .help = MarkText("File with its private key, as PEM, not readable by others.")});
+  add({.key = "tls.hsts_seconds",
+       .value = &c.server.hsts_seconds,
+       .help = MarkText("Browsers that came once by a name, not by an address or on loopback, come "
+                        "by https only for so long, to all ports of that name. 0: this is not "
+                        "said to them."),
+       .live = true,
+       .most = kKeepSecondsMax});
   add({.key = "log.level",
        .value = &c.log.level,
        .help = MarkText("Least of what is logged."),

@@ -59,6 +59,20 @@ TEST_F(MetricsTest, EveryMetricOfTheDashboardIsServed) {
   for (const std::string& name : used) EXPECT_TRUE(served.contains(Base(name))) << name;
 }
 
+TEST_F(MetricsTest, SpansAndReceiptsAreCounted) {
+  EXPECT_NE(Metrics().find("tatara_trace_spans_total{result=\"failed\"} 0\n"), std::string::npos);
+  EXPECT_NE(Metrics().find("tatara_receipts_durable_total 0\n"), std::string::npos);
+  auto started = Server::Start(service_, {.port = 0, .span_counts = [] {
+                                            return SpanCounts{.sent = 7, .dropped = 2, .failed = 1};
+                                          }});
+  ASSERT_TRUE(started.ok()) << started.error().text();
+  server_ = std::move(started).value();
+  for (const char* line :
+       {"{result=\"sent\"} 7\n", "{result=\"dropped\"} 2\n", "{result=\"failed\"} 1\n"}) {
+    EXPECT_NE(Metrics().find("tatara_trace_spans_total" + std::string(line)), std::string::npos);
+  }
+}
+
 TEST_F(MetricsTest, RequestsAreCountedByRouteAndStatusNotByPath) {
   HttpClient client(server_->port());
   client.AskGet("/health");

@@ -42,6 +42,7 @@ class ServerImpl final : public Server {
     next.tls_certificate = options_.tls_certificate;
     next.tls_key = options_.tls_key;
     next.on_request = options_.on_request;
+    next.span_counts = options_.span_counts;
     next.history_folder = options_.history_folder;
     next.history_bytes_max = options_.history_bytes_max;
     TATARA_RETURN_IF_ERROR(http_->Reload(next));
@@ -65,6 +66,7 @@ class ServerImpl final : public Server {
         ApiContext{.service = &service_,
                    .history = history_.get(),
                    .strict = options_.strict,
+                   .hands_over = true,
                    .options = std::make_shared<const ServerOptions>(options_),
                    .sessions = sessions_,
                    .stats = stats_,

@@ -89,6 +89,38 @@ std::string ConnectionsText(const HttpCounts& http) {
       http.connections(), http.connections_refused());
 }
 
+std::string ReceiptsText(const assistant::ReceiptState& receipts) {
+  std::string text;
+  const auto add = [&](std::string_view type, std::string_view name, std::string_view help,
+                       std::int64_t value) {
+    text += fmt::format("# HELP tatara_{0} {1}\n# TYPE tatara_{0} {2}\ntatara_{0} {3}\n", name,
+                        help, type, value);
+  };
+  add("counter", "receipts_kept_total", "Receipts written.", receipts.kept);
+  add("counter", "receipts_durable_total", "Of them, those that the disk has confirmed.",
+      receipts.durable);
+  add("counter", "receipts_lost_total", "Receipts that could not be written.", receipts.lost);
+  add("counter", "receipts_not_durable_total", "Receipts that the disk did not confirm.",
+      receipts.not_durable);
+  add("gauge", "receipts_bytes", "Bytes of all receipts kept.", receipts.bytes);
+  return text;
+}
+
+std::string SpansText(const ServerOptions& options) {
+  const SpanCounts counts = options.span_counts ? options.span_counts() : SpanCounts{};
+  std::string text =
+      "# HELP tatara_trace_spans_total Spans of requests by what became of them; dropped: the "
+      "queue "
+      "was full; failed: the collector did not take them.\n"
+      "# TYPE tatara_trace_spans_total counter\n";
+  for (const auto& [result, n] :
+       {std::pair("sent", counts.sent), std::pair("dropped", counts.dropped),
+        std::pair("failed", counts.failed)}) {
+    text += fmt::format("tatara_trace_spans_total{{result=\"{}\"}} {}\n", result, n);
+  }
+  return text;
+}
+
 }  // namespace
 
 void Health(ApiCall call) {
@@ -183,10 +215,11 @@ void Metrics(ApiCall call) {
               &State::queue_time);
   text.Spread("e2e_request_latency_seconds", "From the queue to the last token.",
               &State::whole_time);
-  call.exchange->Send(
-      {.content_type = "text/plain; version=0.0.4; charset=utf-8",
-       .headers = call.headers,
-       .body = text.Take() + call.context->stats->Text() + ConnectionsText(*call.context->http)});
+  call.exchange->Send({.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                       .headers = call.headers,
+                       .body = text.Take() + ReceiptsText(call.context->service->Receipts()) +
+                               call.context->stats->Text() + ConnectionsText(*call.context->http) +
+                               SpansText(*call.context->options)});
 }
 
 }  // namespace tatara::server

@@ -1,9 +1,36 @@
 // POST /tokenize, /detokenize, /apply-template
+#include <fmt/format.h>
+
+#include <iterator>
+
 #include "api.h"
 #include "request_fields.h"
 #include "token_fields.h"
 
 namespace tatara::server {
+
+namespace {
+
+void AnswerTokens(const ApiCall& call, const std::string& model, bool pieces,
+                  const Result<std::vector<std::int32_t>>& ids) {
+  if (!ids.ok()) return call.Fail(ApiErrorOf(ids.error()));
+  if (!pieces) {
+    // As Dump would write it; this endpoint is called often, and a number is soon written.
+    std::string body = "{\"tokens\":[";
+    for (const std::int32_t id : *ids) fmt::format_to(std::back_inserter(body), "{},", id);
+    if (!ids->empty()) body.pop_back();
+    fmt::format_to(std::back_inserter(body), "],\"count\":{}}}", ids->size());
+    return call.exchange->Send({.headers = call.headers, .body = std::move(body)});
+  }
+  Json texts = Json::array();
+  for (const std::int32_t id : *ids) {
+    const auto piece = call.context->service->Detokenize(model, {id});
+    texts.push_back(piece.ok() ? *piece : "");
+  }
+  call.Answer({{"tokens", *ids}, {"count", ids->size()}, {"token_strs", std::move(texts)}});
+}
+
+}  // namespace
 
 void Tokenize(ApiCall call) {
   Fields fields(call.body);
@@ -20,20 +47,13 @@ void Tokenize(ApiCall call) {
   const bool parse = fields.Flag(kParseSpecial);
   const bool pieces = fields.Flag(kWithPieces) | fields.Flag(kReturnTokenStrs);
   if (!call.Check(fields)) return;
-  const auto ids =
-      chat ? service.TokenizeChat(model, *chat)
-           : service.Tokenize(model, text, {.add_special = special, .parse_special = parse});
-  if (!ids.ok()) return call.Fail(ApiErrorOf(ids.error()));
-  Json answer = {{"tokens", *ids}, {"count", ids->size()}};
-  if (pieces) {
-    Json texts = Json::array();
-    for (const std::int32_t id : *ids) {
-      const auto piece = service.Detokenize(model, {id});
-      texts.push_back(piece.ok() ? *piece : "");
-    }
-    answer["token_strs"] = std::move(texts);
+  if (chat) {
+    return call.HandOver([call, model, pieces, chat = std::move(*chat)] {
+      AnswerTokens(call, model, pieces, call.context->service->TokenizeChat(model, chat));
+    });
   }
-  call.Answer(answer);
+  AnswerTokens(call, model, pieces,
+               service.Tokenize(model, text, {.add_special = special, .parse_special = parse}));
 }
 
 void Detokenize(ApiCall call) {
@@ -59,9 +79,11 @@ void ApplyTemplate(ApiCall call) {
   const std::string model = fields.Text(kModel);
   const assistant::Conversation chat = ReadConversation(fields);
   if (!call.Check(fields)) return;
-  const auto prompt = call.context->service->ApplyTemplate(model, chat);
-  if (!prompt.ok()) return call.Fail(ApiErrorOf(prompt.error()));
-  call.Answer({{"prompt", *prompt}});
+  call.HandOver([call, model, chat] {
+    const auto prompt = call.context->service->ApplyTemplate(model, chat);
+    if (!prompt.ok()) return call.Fail(ApiErrorOf(prompt.error()));
+    call.Answer({{"prompt", *prompt}});
+  });
 }
 
 }  // namespace tatara::server

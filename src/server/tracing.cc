@@ -141,7 +141,7 @@ struct Tracer::State {
   mutable std::mutex mutex;
   std::condition_variable wake;
   std::deque<RequestFacts> waiting;
-  Counts counts;
+  SpanCounts counts;
   bool stop = false;
   CURL* curl = nullptr;
   curl_slist* headers = nullptr;
@@ -212,7 +212,7 @@ struct Tracer::State {
       }
       const bool sent = Send(batch);
       const std::lock_guard lock(mutex);
-      (sent ? counts.sent : counts.dropped) += batch.size();
+      (sent ? counts.sent : counts.failed) += batch.size();
       if (stop && !sent) return;
     }
   }
@@ -270,7 +270,7 @@ void Tracer::Request(const RequestFacts& facts) {
   state_->wake.notify_one();
 }
 
-Tracer::Counts Tracer::counts() const {
+SpanCounts Tracer::counts() const {
   const std::lock_guard lock(state_->mutex);
   return state_->counts;
 }

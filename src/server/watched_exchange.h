@@ -1,12 +1,16 @@
 // An exchange that notes how its request went, and tells of it once when the answer is whole or the
-// client has left. Thread safety: as Exchange; `facts` within the exchange's turn.
+// client has left. Its turn can be given to another thread for a while.
+// Thread safety: as Exchange; `facts` within the exchange's turn.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "http.h"
 #include "tatara/base/clock.h"
@@ -46,12 +50,40 @@ class WatchedExchange final : public Exchange,
     inner_->EndStream();
   }
   void OnGone(std::function<void()> gone) override {
-    inner_->OnGone([weak = weak_from_this(), gone = std::move(gone)] {
-      if (const auto self = weak.lock()) self->End(kStatusLeft);
-      gone();
+    inner_->OnGone([weak = weak_from_this(), gone = std::move(gone)]() mutable {
+      const auto self = weak.lock();
+      if (self == nullptr) return gone();
+      self->left_ = true;
+      self->InTurn([self = self.get(), gone = std::move(gone)] {
+        self->End(kStatusLeft);
+        gone();
+      });
     });
   }
-  void Post(std::function<void()> function) override { inner_->Post(std::move(function)); }
+  void Post(std::function<void()> function) override {
+    const std::lock_guard lock(mutex_);
+    if (away_) {
+      kept_.push_back(std::move(function));
+    } else {
+      inner_->Post(std::move(function));
+    }
+  }
+
+  // From here to TakeBack the turn is that of the thread that calls TakeBack: what is posted, and
+  // the client's leaving, wait for it. False where it was given away before.
+  bool GiveAway() {
+    const std::lock_guard lock(mutex_);
+    if (away_) return false;
+    away_ = true;
+    return true;
+  }
+  void TakeBack() {
+    const std::lock_guard lock(mutex_);
+    away_ = false;
+    for (auto& function : kept_) inner_->Post(std::move(function));
+    kept_.clear();
+  }
+  bool left() const { return left_; }
 
   const std::shared_ptr<RequestFacts> facts = std::make_shared<RequestFacts>();
 
@@ -64,6 +96,14 @@ class WatchedExchange final : public Exchange,
   }
   double Seconds() const {
     return static_cast<double>(SystemClock().MonotonicNanoseconds() - begun_ns_) / 1e9;
+  }
+  // Runs what came in the connection's turn, now or after TakeBack.
+  void InTurn(std::function<void()> function) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (away_) return kept_.push_back([self = shared_from_this(), function] { function(); });
+    }
+    function();
   }
   void FirstByte() {
     if (facts->first_byte_seconds < 0) facts->first_byte_seconds = Seconds();
@@ -80,6 +120,10 @@ class WatchedExchange final : public Exchange,
   std::int64_t begun_ns_ = 0;
   bool streaming_ = false;
   std::atomic<bool> over_{false};
+  std::atomic<bool> left_{false};
+  std::mutex mutex_;
+  bool away_ = false;
+  std::vector<std::function<void()>> kept_;  // while it is away
 };
 
 }  // namespace tatara::server

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,13 @@ class KeyCheck {
   virtual std::optional<assistant::Caller> Check(std::string_view secret) = 0;
   // Whether the key with this id (Caller::key) is still valid: a session ends with its key.
   virtual bool StillValid(std::string_view id) = 0;
+};
+
+// What became of the spans of requests.
+struct SpanCounts {
+  std::uint64_t sent = 0;
+  std::uint64_t dropped = 0;  // the queue was full
+  std::uint64_t failed = 0;   // the collector did not take them
 };
 
 struct ServerOptions {
@@ -49,9 +57,13 @@ struct ServerOptions {
   // Both or none: PEM files of the certificate (with those above it) and its private key, which
   // others must not be able to read. TLS 1.2 and 1.3.
   std::string tls_certificate, tls_key;
+  // Under TLS: browsers that came once by a name come by https only, for so long (RFC 6797), also
+  // to other ports of that name. Addresses and loopback names are left out. 0: not said.
+  std::int64_t hsts_seconds = 24 * 3600;
 
   RequestObserver on_request;
-  bool log_bodies = false;  // RequestFacts::body is filled
+  std::function<SpanCounts()> span_counts;  // for /metrics; empty: none are made
+  bool log_bodies = false;                  // RequestFacts::body is filled
 
   int n_threads = 2;  // of the HTTP layer
   int connections_max = 2048;
@@ -77,9 +89,9 @@ class Server {
 
   virtual int port() const = 0;
   virtual std::string address() const = 0;  // "http://127.0.0.1:8080"
-  // From now on: strict, hosts, cors_origins, session_idle_seconds, log_bodies and the limits of
-  // `options`; and the TLS files are read again. All else stays. Refused, and nothing changed,
-  // where those files can not be used.
+  // From now on: strict, hosts, cors_origins, session_idle_seconds, hsts_seconds, log_bodies and
+  // the limits of `options`; and the TLS files are read again. All else stays. Refused, and nothing
+  // changed, where those files can not be used.
   virtual Result<> Reload(const ServerOptions& options) = 0;
   // No new connections; requests that run may end within drain_seconds; then all is closed.
   virtual void Stop() = 0;

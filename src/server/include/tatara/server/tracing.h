@@ -1,8 +1,8 @@
 // A span for each request, sent to the OpenTelemetry collector that the configuration names: OTLP
 // over HTTP in JSON (opentelemetry.io/docs/specs/otlp), attributes of the semantic conventions for
 // HTTP servers and for generative AI. No text of prompts or answers, no key.
-// A request never waits for the collector: spans queue up to a bound, and what is beyond it, or
-// could not be sent in kAttemptsMax attempts, is dropped and counted.
+// A request never waits for the collector: spans queue up to a bound; what is beyond it is
+// dropped, what could not be sent in kAttemptsMax attempts has failed, and both are counted.
 // Thread safety: every function from any thread.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "tatara/base/error.h"
 #include "tatara/server/config.h"
 #include "tatara/server/request_facts.h"
+#include "tatara/server/server.h"
 
 namespace tatara::server {
 
@@ -28,10 +29,7 @@ class Tracer {
   // Requests of the page's files, of health and of metrics make no span.
   void Request(const RequestFacts& facts);
 
-  struct Counts {
-    std::uint64_t sent = 0, dropped = 0;
-  };
-  Counts counts() const;
+  SpanCounts counts() const;
 
  private:
   struct State;
