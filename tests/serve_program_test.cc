@@ -44,6 +44,17 @@ class Running {
     return program_.Finish(child_);
   }
   void HangUp() const { kill(child_, SIGHUP); }
+  // Processor time of all its threads so far: what a start takes where nothing else runs, whatever
+  // else does (proc(5), fields 14 and 15 of stat).
+  double ProcessorSeconds() const {
+    const std::string stat = ReadFile("/proc/" + std::to_string(child_) + "/stat");
+    std::istringstream fields(stat.substr(stat.rfind(')') + 1));
+    std::string skipped;
+    for (int i = 3; i < 14; ++i) fields >> skipped;
+    double user = 0, system = 0;
+    fields >> user >> system;
+    return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  }
   fs::path Out() const { return program_.folder() / "out"; }
   int port = 0;
 
@@ -86,6 +97,21 @@ TEST_F(ServeProgram, AConfigurationIsCheckedWithoutStarting) {
   EXPECT_NE(example.out.find("\n# port = 8080\n"), std::string::npos);
   program_.environment()["LC_ALL"] = "ja_JP.UTF-8";
   EXPECT_NE(program_({"serve", "--print-config"}).out.find("待ち受けるポート"), std::string::npos);
+}
+
+TEST_F(ServeProgram, FromTheSecondStartItIsReadyWithinASecondOfProcessorTime) {
+  for (const char* name : {"smollm2-135m", "qwen2.5-coder-0.5b"}) {
+    TATARA_REQUIRE_MODEL(model, name);
+    for (int start = 0; start < 2; ++start) {  // the first makes the digest of the file
+      Running server(program_, {"--model", model.string()});
+      EXPECT_EQ(HttpClient(server.port).AskGet("/ready").status, 200);
+      const double seconds = server.ProcessorSeconds();
+      EXPECT_EQ(server.Stop().status, 0);
+      if (start == 0) continue;
+      EXPECT_GT(seconds, 0) << name;
+      EXPECT_LT(seconds, 1.0) << name;
+    }
+  }
 }
 
 TEST_F(ServeProgram, WhatWasAcknowledgedOutlivesAKillInMidStream) {
