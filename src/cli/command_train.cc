@@ -32,6 +32,11 @@ class Watcher final : public learn::RunSink {
   void Validated(std::int64_t step, double loss) override {
     Remark(Tr("step {0}: validation loss {1}", step, fmt::format("{:.4f}", loss)));
   }
+  void Suspect(const learn::StepReport& report, std::int64_t step) override {
+    Remark(Tr("step {0}: {1} is {2}, suspect ('{3}'); goes on from step {4} with other data",
+              report.step, report.spike.what, fmt::format("{:.4g}", report.spike.value),
+              report.spike.parameter, step));
+  }
   void Sampled(std::int64_t step, const std::string& text) override {
     if (quiet_) return;
     Remark(Tr("a sample after step {0}:", step) + "\n" + text);

@@ -1,6 +1,7 @@
 #include "tatara/learn/checkpoint.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 using model::Parameter;
 
 constexpr std::uint64_t kInfoBytesMax = 1 << 20;
+constexpr std::size_t kHistoryMax = 10000;
 constexpr std::string_view kPrefix = "step-";
 constexpr std::string_view kPartial = ".partial-";
 
@@ -86,6 +88,8 @@ Result<> ReadFile(const fs::path& path, const std::string& sha256,
 
 struct Stored {
   CheckpointInfo info;
+  std::int64_t n_sequences = 0;
+  SpikeHistory spikes;
   std::string weights_sha256, optimizer_sha256;
 };
 
@@ -114,17 +118,35 @@ Result<Stored> ReadInfo(const fs::path& path) {
                      json["best_loss"].is_number();
   if (!whole) return Refuse("{0}: not the record of a checkpoint", path.string());
   stored.info.best_loss = json["best_loss"].get<double>();
+  const auto take_numbers = [&](const char* key, std::vector<double>& values) {
+    const auto it = json.find(key);
+    if (it == json.end() || !it->is_array() || it->size() > kHistoryMax) return false;
+    for (const auto& value : *it) {
+      if (!value.is_number()) return false;
+      values.push_back(value.get<double>());
+    }
+    return true;
+  };
+  if (!take_whole("sequences", stored.n_sequences) ||
+      !take_whole("events", stored.spikes.n_events) ||
+      !take_whole("metrics_lines", stored.info.metrics_lines) ||
+      !take_numbers("losses", stored.spikes.losses) ||
+      !take_numbers("gradient_norms", stored.spikes.norms)) {
+    return Refuse("{0}: not the record of a checkpoint", path.string());
+  }
   return stored;
 }
 
-std::string InfoText(const CheckpointInfo& info, const std::string& weights,
-                     const std::string& optimizer) {
+std::string InfoText(const CheckpointInfo& info, const TrainerState& state,
+                     const std::string& weights, const std::string& optimizer) {
   return fmt::format(
       "{{\"format\":1,\"contract\":1,\"step\":{},\"recipe\":\"{}\",\"data\":\"{}\","
       "\"weights.safetensors\":\"{}\",\"optimizer.safetensors\":\"{}\",\"best_step\":{},"
-      "\"best_loss\":{}}}\n",
+      "\"best_loss\":{},\"metrics_lines\":{},\"sequences\":{},\"events\":{},\"losses\":[{}],"
+      "\"gradient_norms\":[{}]}}\n",
       info.step, info.recipe_digest, info.data_digest, weights, optimizer, info.best_step,
-      info.best_loss);
+      info.best_loss, info.metrics_lines, state.n_sequences, state.spikes.n_events,
+      fmt::join(state.spikes.losses, ","), fmt::join(state.spikes.norms, ","));
 }
 
 std::vector<Part> WeightParts(const TrainerState& s) {
@@ -168,8 +190,8 @@ Result<> SaveCheckpoint(const fs::path& out, const CheckpointInfo& info, const T
     digests[i++] = Sha256Hex(file);
     TATARA_RETURN_IF_ERROR(WriteFileAtomically(partial / name, file));
   }
-  TATARA_RETURN_IF_ERROR(
-      WriteFileAtomically(partial / "checkpoint.json", InfoText(info, digests[0], digests[1])));
+  TATARA_RETURN_IF_ERROR(WriteFileAtomically(
+      partial / "checkpoint.json", InfoText(info, trainer.state(), digests[0], digests[1])));
   fs::rename(partial, final, code);
   if (code) return SystemError(final, code);
   return SyncFolder(final.parent_path());
@@ -197,8 +219,36 @@ Result<CheckpointInfo> LoadCheckpoint(const fs::path& path, const CheckpointInfo
   TATARA_RETURN_IF_ERROR(ReadFile(path / "optimizer.safetensors", stored.optimizer_sha256,
                                   parameters, OptimizerParts(state), into));
   state.step = stored.info.step;
+  state.n_sequences = stored.n_sequences;
+  state.spikes = stored.spikes;
   return stored.info;
 }
+
+namespace {
+
+// Away from its name first, so that what a stop leaves is never taken for a checkpoint.
+Result<> Remove(const fs::path& path) {
+  std::error_code code;
+  const fs::path away = path.parent_path() / (std::string(kPartial) + path.filename().string());
+  fs::rename(path, away, code);
+  if (code) return SystemError(path, code);
+  fs::remove_all(away, code);
+  if (code) return SystemError(away, code);
+  return Ok{};
+}
+
+std::uint64_t BytesOf(const fs::path& folder) {
+  std::uint64_t bytes = 0;
+  std::error_code code;
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code)) {
+    std::error_code ignored;
+    const std::uintmax_t size = it->file_size(ignored);
+    if (!ignored) bytes += size;
+  }
+  return bytes;
+}
+
+}  // namespace
 
 std::vector<std::int64_t> ListCheckpoints(const fs::path& out) {
   std::vector<std::int64_t> steps;
@@ -214,20 +264,59 @@ std::vector<std::int64_t> ListCheckpoints(const fs::path& out) {
   return steps;
 }
 
-Result<> RemoveOldCheckpoints(const fs::path& out, int n_kept, std::int64_t best_step) {
-  std::vector<std::int64_t> steps = ListCheckpoints(out);
-  std::error_code code;
-  for (std::size_t i = 0; i + static_cast<std::size_t>(n_kept) < steps.size(); ++i) {
-    if (steps[i] == best_step) continue;
-    // Away from its name first, so that what a stop leaves is never taken for a checkpoint.
+Result<> RemoveOldCheckpoints(const fs::path& out, const KeptCheckpoints& kept) {
+  const std::vector<std::int64_t> steps = ListCheckpoints(out);
+  std::uint64_t bytes = kept.bytes_next;
+  for (const std::int64_t step : steps) bytes += BytesOf(CheckpointPath(out, step));
+  for (std::size_t i = 0; i + 1 < steps.size(); ++i) {
+    const bool old = i + static_cast<std::size_t>(kept.n_kept) < steps.size();
+    const bool too_much = kept.bytes_max > 0 && bytes > kept.bytes_max;
+    if (!(old || too_much) || std::ranges::find(kept.besides, steps[i]) != kept.besides.end()) {
+      continue;
+    }
     const fs::path path = CheckpointPath(out, steps[i]);
-    const fs::path away = path.parent_path() / (std::string(kPartial) + path.filename().string());
-    fs::rename(path, away, code);
-    if (code) return SystemError(path, code);
-    fs::remove_all(away, code);
-    if (code) return SystemError(away, code);
+    bytes -= std::min(bytes, BytesOf(path));
+    TATARA_RETURN_IF_ERROR(Remove(path));
   }
   return Ok{};
+}
+
+Result<> RemoveCheckpointsAfter(const fs::path& out, std::int64_t step) {
+  std::vector<std::int64_t> steps = ListCheckpoints(out);
+  for (auto it = steps.rbegin(); it != steps.rend() && *it > step; ++it) {
+    TATARA_RETURN_IF_ERROR(Remove(CheckpointPath(out, *it)));
+  }
+  return Ok{};
+}
+
+std::uint64_t CheckpointBytes(const Trainer& trainer) {
+  constexpr std::uint64_t kInfoBytes = 1 << 16;
+  std::uint64_t bytes = kInfoBytes;
+  const std::vector<Parameter>& parameters = trainer.trainable().parameters();
+  for (const auto& parts : {WeightParts(trainer.state()), OptimizerParts(trainer.state())}) {
+    bytes += HeaderOf(parameters, parts).size() +
+             parts.size() * static_cast<std::uint64_t>(trainer.trainable().n_parameters()) * 4;
+  }
+  // The copies of an average come one by one.
+  return bytes +
+         static_cast<std::uint64_t>(trainer.CopiesMax() - std::ssize(trainer.state().copies)) *
+             static_cast<std::uint64_t>(trainer.trainable().n_parameters()) * 4;
+}
+
+Result<CheckpointInfo> RollBack(const fs::path& out, const CheckpointInfo& expected,
+                                std::int64_t checkpoint_every, Trainer& trainer, ThreadPool& pool) {
+  const std::int64_t n_sequences = trainer.state().n_sequences;
+  const std::int64_t n_events = trainer.state().spikes.n_events;
+  const std::int64_t target = trainer.state().step / checkpoint_every * checkpoint_every;
+  CheckpointInfo info{.recipe_digest = expected.recipe_digest, .data_digest = expected.data_digest};
+  if (target == 0) {
+    trainer.Restart(pool);
+  } else {
+    TATARA_TRY(info, LoadCheckpoint(CheckpointPath(out, target), expected, trainer));
+  }
+  trainer.state().n_sequences = n_sequences;
+  trainer.state().spikes.n_events = n_events;
+  return info;
 }
 
 }  // namespace tatara::learn

@@ -133,6 +133,7 @@ std::string CanonicalRecipe(const Recipe& r) {
   AddModelExtras(m, extras);
   AddOptimizerExtras(o, extras);
   AddTrainingExtras(t, extras);
+  AddRunExtras(r.run, extras);
   // fmt prints the shortest text that reads back as the same double.
   return fmt::format(
       "{{\"contract\":1,\"model\":[\"{}\",{},{},{},{},{},{},{},{},{},{}],"

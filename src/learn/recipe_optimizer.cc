@@ -67,8 +67,8 @@ Result<> TakeOptimizer(const toml::table& root, std::string_view path, Optimizer
   s.Take("average_every", o.average_every, 1, kStepsMax);
   s.Take("average_count", o.average_count, 1, 64);
   TATARA_RETURN_IF_ERROR(s.Finish());
-  TATARA_TRY(o.kind, (Choose<OptimizerKind, 2>(path, "optimizer.kind", kind, kKinds)));
-  TATARA_TRY(o.average, (Choose<Average, 3>(path, "optimizer.average", average, kAverages)));
+  TATARA_TRY(o.kind, Choose(path, "optimizer.kind", kind, kKinds));
+  TATARA_TRY(o.average, Choose(path, "optimizer.average", average, kAverages));
   for (const NamedSchedule& known : kSchedules) {
     if (known.name != schedule) continue;
     o.schedule = known.schedule;

@@ -90,5 +90,6 @@ std::string_view ScheduleName(Schedule schedule);
 Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRecipe& t);
 void AddTrainingExtras(const TrainingRecipe& t, CanonicalExtras& extras);
 Result<> TakeRun(const toml::table& root, std::string_view path, RunRecipe& r);
+void AddRunExtras(const RunRecipe& r, CanonicalExtras& extras);
 
 }  // namespace tatara::learn

@@ -72,7 +72,8 @@ TEST(Recipe, ItsDigestHoldsWhatWeightsDependOnAndNothingElse) {
         "optimizer.beta2=0.9",  "model.architecture=llama",  "model.head_dim=6",
         "model.window=4",       "model.window_period=2",     "model.rope_base_window=5000.0",
         "model.score_cap=50.0", "model.logit_cap=30.0",      "training.attention_dropout=0.1",
-        "optimizer.kind=muon",  "optimizer.average=ema",     "optimizer.average=lawa"}) {
+        "optimizer.kind=muon",  "optimizer.average=ema",     "optimizer.average=lawa",
+        "run.on_spike=skip",    "run.on_spike=rollback"}) {
     EXPECT_NE(RecipeDigest(*With({change})), base) << change;
   }
 }

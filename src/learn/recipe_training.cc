@@ -3,6 +3,12 @@
 #include "recipe_sections.h"
 
 namespace tatara::learn {
+namespace {
+
+constexpr Choice<OnSpike> kOnSpike[] = {
+    {"stop", OnSpike::kStop}, {"skip", OnSpike::kSkip}, {"rollback", OnSpike::kRollBack}};
+
+}  // namespace
 
 Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRecipe& t) {
   Section s(root, path, "training");
@@ -35,7 +41,29 @@ Result<> TakeRun(const toml::table& root, std::string_view path, RunRecipe& r) {
   s.Take("checkpoints_kept", r.checkpoints_kept, 1, 1000);
   s.Take("sample_every", r.sample_every, 1, kStepsMax);
   s.Take("sample_tokens", r.sample_tokens, 0, 10000);
-  return s.Finish();
+  s.Take("checkpoint_bytes_max", r.checkpoint_bytes_max, 0,
+         std::numeric_limits<std::int64_t>::max());
+  std::string on_spike = "stop";
+  s.Take("on_spike", on_spike);
+  s.Take("spike_sigma", r.spikes.sigma, 0, 1e6);
+  s.Take("spike_window", r.spikes.window, 2, 10000);
+  s.Take("spikes_max", r.spikes.events_max, 0, 1 << 20);
+  TATARA_RETURN_IF_ERROR(s.Finish());
+  TATARA_TRY(r.spikes.on_spike, Choose(path, "run.on_spike", on_spike, kOnSpike));
+  return Ok{};
+}
+
+// What stops a run changes no weight; what goes on does, and rolling back by where checkpoints are.
+void AddRunExtras(const RunRecipe& r, CanonicalExtras& extras) {
+  const SpikeRecipe none;
+  if (r.spikes.on_spike == OnSpike::kStop) return;
+  extras.Add("run.on_spike", kOnSpike[static_cast<int>(r.spikes.on_spike)].name, kOnSpike[0].name);
+  extras.Add("run.spike_sigma", r.spikes.sigma, none.sigma);
+  extras.Add("run.spike_window", r.spikes.window, none.window);
+  extras.Add("run.spikes_max", r.spikes.events_max, none.events_max);
+  if (r.spikes.on_spike == OnSpike::kRollBack) {
+    extras.Add<std::int64_t>("run.checkpoint_every", r.checkpoint_every, 0);
+  }
 }
 
 }  // namespace tatara::learn

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <optional>
@@ -18,34 +18,31 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMetricsBytesMax = std::uint64_t{1} << 32;
 
-// The step of a line of metrics; -1 where there is none.
-std::int64_t StepOfLine(std::string_view line) {
-  constexpr std::string_view kStart = "{\"step\":";
-  if (!line.starts_with(kStart)) return -1;
-  std::int64_t step = -1;
-  std::from_chars(line.data() + kStart.size(), line.data() + line.size(), step);
-  return step;
-}
-
 // Lines appended in order; a crash can leave lines after the last checkpoint, and half a line.
 class Metrics {
  public:
-  static Result<Metrics> Open(const fs::path& path, std::int64_t last_step) {
+  // Goes on after the first n_lines.
+  static Result<Metrics> Open(const fs::path& path, std::int64_t n_lines) {
     std::string kept;
     std::error_code ignored;
-    if (last_step > 0 && fs::exists(path, ignored)) {
-      TATARA_TRY(const std::string text, ReadWholeFile(path, kMetricsBytesMax));
-      for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos;
-           at = end + 1) {
-        const std::string_view line = std::string_view(text).substr(at, end + 1 - at);
-        const std::int64_t step = StepOfLine(line);
-        if (step >= 0 && step <= last_step) kept += line;
+    if (n_lines > 0 && fs::exists(path, ignored)) {
+      TATARA_TRY(kept, ReadWholeFile(path, kMetricsBytesMax));
+      std::size_t at = 0;
+      for (std::int64_t i = 0; i < n_lines && at != std::string::npos; ++i) {
+        at = kept.find('\n', at);
+        if (at != std::string::npos) ++at;
       }
+      if (at == std::string::npos) {
+        return Refuse("{0}: shorter than the checkpoint says ({1} lines)", path.string(), n_lines);
+      }
+      kept.resize(at);
     }
     TATARA_RETURN_IF_ERROR(WriteFileAtomically(path, kept));
-    return Metrics(path);
+    return Metrics(path, n_lines);
   }
+  std::int64_t n_lines() const { return n_lines_; }
   Result<> Write(const std::string& line) {
+    ++n_lines_;
     file_ << line << "\n";
     file_.flush();
     if (!file_) return MakeError(ErrorKind::kIo, "{0}: the metrics can not be written", name_);
@@ -53,7 +50,9 @@ class Metrics {
   }
 
  private:
-  explicit Metrics(const fs::path& path) : name_(path.string()), file_(path, std::ios::app) {}
+  Metrics(const fs::path& path, std::int64_t n_lines)
+      : n_lines_(n_lines), name_(path.string()), file_(path, std::ios::app) {}
+  std::int64_t n_lines_;
   std::string name_;
   std::ofstream file_;
 };
@@ -73,19 +72,38 @@ class Run {
     TATARA_RETURN_IF_ERROR(Prepare());
     const std::int64_t steps = recipe_.training.steps;
     while (trainer_->state().step < steps) {
-      if (options_.stop != nullptr && options_.stop->IsSet()) break;
+      TATARA_TRY(const bool stops, Stops());
+      if (stops) break;
       TATARA_RETURN_IF_ERROR(Step());
     }
     return Finish();
   }
 
  private:
+  // Whether one of the processes was asked to stop.
+  Result<bool> Stops() {
+    std::byte stops{options_.stop != nullptr && options_.stop->IsSet()};
+    Workers* const workers = options_.workers;
+    for (int bit = 1; workers != nullptr && bit < workers->count(); bit *= 2) {
+      std::byte theirs{};
+      TATARA_RETURN_IF_ERROR(
+          workers->Exchange(workers->rank() ^ bit, std::span(&stops, 1), std::span(&theirs, 1)));
+      stops |= theirs;
+    }
+    return stops != std::byte{};
+  }
   Result<> Prepare();
   Result<> Resume();
   Result<> Step();
+  Result<> Suspect(const StepReport& report);
+  Result<> Write(const std::string& line);
+  // Whether this process writes the folder.
+  bool IsFirst() const { return options_.workers == nullptr || options_.workers->rank() == 0; }
   Result<> Validate();
   Result<> Sample();
   Result<> Checkpoint();
+  KeptCheckpoints Kept() const;
+  Result<> CheckBytes() const;
   Result<RunResult> Finish();
   double Seconds() const {
     return static_cast<double>(clock_.MonotonicNanoseconds() - started_) * 1e-9;
@@ -113,21 +131,25 @@ Result<> Run::Prepare() {
   if (code) {
     return MakeError(ErrorKind::kIo, "{0}: {1}", options_.out.string(), code.message());
   }
-  TATARA_TRY(FileLock lock, FileLock::Acquire(options_.out / "lock", 0));
-  lock_.emplace(std::move(lock));
-  if (!options_.resume && fs::exists(options_.out / "recipe.json", code)) {
-    return Refuse("{0}: there is a run already; go on with it by --resume, or choose another --out",
-                  options_.out.string());
+  if (IsFirst()) {
+    TATARA_TRY(FileLock lock, FileLock::Acquire(options_.out / "lock", 0));
+    lock_.emplace(std::move(lock));
+    if (!options_.resume && fs::exists(options_.out / "recipe.json", code)) {
+      return Refuse(
+          "{0}: there is a run already; go on with it by --resume, or choose another --out",
+          options_.out.string());
+    }
   }
-  TATARA_TRY(trainer_, Trainer::Make(recipe_, *data_, pool_));
+  TATARA_TRY(trainer_, Trainer::Make(recipe_, *data_, pool_, options_.workers));
   info_.recipe_digest = RecipeDigest(recipe_);
   info_.data_digest = data_->digest();
+  TATARA_RETURN_IF_ERROR(CheckBytes());
   TATARA_RETURN_IF_ERROR(Resume());
+  if (!IsFirst()) return Ok{};
   TATARA_RETURN_IF_ERROR(
       WriteFileAtomically(options_.out / "recipe.json", CanonicalRecipe(recipe_) + "\n"));
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(options_.out / "data.json", data_->manifest() + "\n"));
-  TATARA_TRY(Metrics metrics,
-             Metrics::Open(options_.out / "metrics.jsonl", trainer_->state().step));
+  TATARA_TRY(Metrics metrics, Metrics::Open(options_.out / "metrics.jsonl", info_.metrics_lines));
   metrics_.emplace(std::move(metrics));
   return Ok{};
 }
@@ -141,11 +163,36 @@ Result<> Run::Resume() {
   return Ok{};
 }
 
+// A number as JSON has it; what is not finite as a text.
+std::string Number(double value) {
+  return std::isfinite(value) ? fmt::format("{}", value) : fmt::format("\"{}\"", value);
+}
+
+Result<> Run::Suspect(const StepReport& report) {
+  const std::int64_t before = trainer_->state().step;
+  std::string action = "skip";
+  if (report.event == StepReport::Event::kRollBack) {
+    TATARA_TRY(info_,
+               RollBack(options_.out, info_, recipe_.run.checkpoint_every, *trainer_, pool_));
+    if (IsFirst()) {
+      TATARA_RETURN_IF_ERROR(RemoveCheckpointsAfter(options_.out, trainer_->state().step));
+    }
+    action = "rollback";
+  }
+  sink_.Suspect(report, trainer_->state().step);
+  return Write(fmt::format(
+      "{{\"step\":{},\"event\":\"{}\",\"what\":\"{}\",\"value\":{},\"limit\":{},"
+      "\"parameter\":\"{}\",\"from_step\":{},\"sequences\":{}}}",
+      report.step, action, report.spike.what, Number(report.spike.value), report.spike.limit,
+      report.spike.parameter, before, trainer_->state().n_sequences));
+}
+
 Result<> Run::Step() {
   TATARA_TRY(const StepReport report, trainer_->Step(pool_));
+  if (report.event != StepReport::Event::kNone) return Suspect(report);
   training_loss_ = report.loss;
   sink_.Step(report, recipe_.training.steps);
-  TATARA_RETURN_IF_ERROR(metrics_->Write(fmt::format(
+  TATARA_RETURN_IF_ERROR(Write(fmt::format(
       "{{\"step\":{},\"loss\":{},\"gradient_norm\":{},\"learning_rate\":{},\"tokens\":{},"
       "\"seconds\":{:.3f}}}",
       report.step, report.loss, report.gradient_norm, report.learning_rate,
@@ -161,19 +208,19 @@ Result<> Run::Step() {
 
 Result<> Run::Validate() {
   const std::int64_t step = trainer_->state().step;
-  if (data_->n_validation(recipe_.training.context) == 0) return Ok{};
+  if (!IsFirst() || data_->n_validation(recipe_.training.context) == 0) return Ok{};
   TATARA_TRY(const double loss, trainer_->Validate(recipe_.run.validation_sequences, pool_));
   sink_.Validated(step, loss);
   if (info_.best_step == 0 || loss < info_.best_loss) {
     info_.best_step = step;
     info_.best_loss = loss;
   }
-  return metrics_->Write(fmt::format("{{\"step\":{},\"validation_loss\":{}}}", step, loss));
+  return Write(fmt::format("{{\"step\":{},\"validation_loss\":{}}}", step, loss));
 }
 
 Result<> Run::Sample() {
   const std::int64_t step = trainer_->state().step;
-  if (recipe_.run.sample_tokens == 0) return Ok{};
+  if (!IsFirst() || recipe_.run.sample_tokens == 0) return Ok{};
   const std::string text = data_->Decode(trainer_->Sample({}, recipe_.run.sample_tokens, pool_));
   sink_.Sampled(step, text);
   std::error_code code;
@@ -181,10 +228,40 @@ Result<> Run::Sample() {
   return WriteFileAtomically(options_.out / "samples" / fmt::format("step-{:08}.txt", step), text);
 }
 
+Result<> Run::Write(const std::string& line) {
+  return IsFirst() ? metrics_->Write(line) : Ok{};
+}
+
+// The best, and what a rollback would go to.
+KeptCheckpoints Run::Kept() const {
+  const RunRecipe& r = recipe_.run;
+  KeptCheckpoints kept{.n_kept = r.checkpoints_kept, .besides = {info_.best_step}};
+  if (r.spikes.on_spike == OnSpike::kRollBack) {
+    kept.besides.push_back(trainer_->state().step / r.checkpoint_every * r.checkpoint_every);
+  }
+  kept.bytes_max = r.checkpoint_bytes_max;
+  return kept;
+}
+
+// The last one, the next one while it is written, and those that stay for a reason.
+Result<> Run::CheckBytes() const {
+  const std::uint64_t max = recipe_.run.checkpoint_bytes_max;
+  const std::uint64_t needed = (2 + Kept().besides.size()) * CheckpointBytes(*trainer_);
+  if (max == 0 || needed <= max) return Ok{};
+  return Refuse("run.checkpoint_bytes_max is {0}; this run's checkpoints need at least {1}", max,
+                needed);
+}
+
 Result<> Run::Checkpoint() {
+  if (!IsFirst()) return Ok{};
   info_.step = trainer_->state().step;
+  info_.metrics_lines = metrics_->n_lines();
+  KeptCheckpoints kept = Kept();
+  kept.bytes_next = CheckpointBytes(*trainer_);
+  if (kept.bytes_max > 0) TATARA_RETURN_IF_ERROR(RemoveOldCheckpoints(options_.out, kept));
   TATARA_RETURN_IF_ERROR(SaveCheckpoint(options_.out, info_, *trainer_));
-  return RemoveOldCheckpoints(options_.out, recipe_.run.checkpoints_kept, info_.best_step);
+  kept.bytes_next = 0;
+  return RemoveOldCheckpoints(options_.out, kept);
 }
 
 Result<RunResult> Run::Finish() {
@@ -202,12 +279,12 @@ Result<RunResult> Run::Finish() {
                    .n_parameters = trainer_->trainable().n_parameters()};
   result.flops_per_step =
       n_tokens * trainer_->trainable().FlopsPerToken((recipe_.training.context + 1) / 2.0);
-  if (result.finished) {
+  if (result.finished && IsFirst()) {
     TATARA_TRY(result.validation_loss,
                trainer_->Validate(std::numeric_limits<std::int64_t>::max(), pool_));
   }
   result.seconds = Seconds();
-  if (result.finished) {
+  if (result.finished && IsFirst()) {
     TATARA_RETURN_IF_ERROR(
         WriteFileAtomically(options_.out / "result.json", ResultJson(result) + "\n"));
   }

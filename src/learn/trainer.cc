@@ -66,7 +66,8 @@ Trainer::Trainer(const Recipe& recipe, const corpus::TrainingSet& data)
 Trainer::~Trainer() = default;
 
 Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
-                                               const corpus::TrainingSet& data, ThreadPool& pool) {
+                                               const corpus::TrainingSet& data, ThreadPool& pool,
+                                               Workers* workers) {
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, data));
   TATARA_TRY(trainer->trainable_,
              model::Trainable::Make(recipe.model, {.recompute = recipe.run.recompute}));
@@ -83,19 +84,34 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
     return Refuse("the data's vocabulary has {0} tokens, the model's {1}", data.n_vocab(),
                   recipe.model.n_vocab);
   }
-  const auto n = static_cast<std::size_t>(trainer->trainable_->n_values());
-  trainer->state_.weights.resize(n);
-  trainer->state_.first_moment.resize(n);
-  trainer->state_.second_moment.resize(n);
-  trainer->trainable_->Initialise(recipe.training.seed, trainer->state_.weights, pool);
-  if (recipe.optimizer.average != Average::kNone) trainer->state_.average = trainer->state_.weights;
+  if (workers != nullptr && workers->count() > recipe.training.virtual_shards) {
+    return Refuse("{0} processes can not divide {1} virtual shards (training.virtual_shards)",
+                  workers->count(), recipe.training.virtual_shards);
+  }
+  trainer->workers_ = workers;
+  trainer->Restart(pool);
   return trainer;
+}
+
+void Trainer::Restart(ThreadPool& pool) {
+  const auto n = static_cast<std::size_t>(trainable_->n_values());
+  state_ = {};
+  state_.weights.resize(n);
+  state_.first_moment.resize(n);
+  state_.second_moment.resize(n);
+  trainable_->Initialise(recipe_.training.seed, state_.weights, pool);
+  if (recipe_.optimizer.average != Average::kNone) state_.average = state_.weights;
 }
 
 std::int64_t Trainer::CopiesAt(std::int64_t step) const {
   const OptimizerRecipe& o = recipe_.optimizer;
   if (o.average != Average::kLawa) return 0;
   return std::min<std::int64_t>(o.average_count, step / o.average_every);
+}
+
+std::int64_t Trainer::CopiesMax() const {
+  const OptimizerRecipe& o = recipe_.optimizer;
+  return o.average == Average::kLawa ? o.average_count : 0;
 }
 
 Result<> Trainer::DrawBatch() {
@@ -108,7 +124,7 @@ Result<> Trainer::DrawBatch() {
       return std::span(values).subspan(i * context, context);
     };
     TATARA_RETURN_IF_ERROR(data_.Training(t.seed,
-                                          static_cast<std::uint64_t>(state_.step) * batch + i,
+                                          static_cast<std::uint64_t>(state_.n_sequences) + i,
                                           {part(tokens_), part(targets_), part(first_keys_)}));
   }
   n_targets_ = std::ranges::count_if(targets_, [](std::int32_t target) { return target >= 0; });
@@ -147,26 +163,52 @@ void Trainer::Shard(std::int64_t shard, std::span<float> gradient, double& loss,
 }
 
 // The tree over neighbours, by a stack: after shard i as many partial sums are merged as i + 1 has
-// trailing zeros. Losses go the same way.
-double Trainer::Gradient(ThreadPool& pool) {
+// trailing zeros. Losses go the same way. A worker's shards are a whole branch of the tree.
+Result<double> Trainer::Gradient(ThreadPool& pool) {
   const auto n = static_cast<std::size_t>(trainable_->n_gradient_values());
+  const int n_workers = workers_ == nullptr ? 1 : workers_->count();
+  const int n_shards = recipe_.training.virtual_shards / n_workers;
+  const int first_shard = workers_ == nullptr ? 0 : workers_->rank() * n_shards;
   std::vector<double> losses;
-  for (int shard = 0; shard < recipe_.training.virtual_shards; ++shard) {
+  for (int shard = 0; shard < n_shards; ++shard) {
     if (gradients_.size() == losses.size()) gradients_.emplace_back(n);
     double loss = 0;
-    Shard(shard, gradients_[losses.size()], loss, pool);
+    Shard(first_shard + shard, gradients_[losses.size()], loss, pool);
     losses.push_back(loss);
     for (int merges = std::countr_zero(static_cast<unsigned>(shard) + 1); merges > 0; --merges) {
-      std::vector<float>& into = gradients_[losses.size() - 2];
-      const std::vector<float>& from = gradients_[losses.size() - 1];
-      ForPieces(trainable_->n_values(), pool, [&](std::size_t first, std::size_t size) {
-        numerics::Add(std::span(from).subspan(first, size), std::span(into).subspan(first, size));
-      });
+      Merge(gradients_[losses.size() - 1], gradients_[losses.size() - 2], pool);
       losses[losses.size() - 2] += losses.back();
       losses.pop_back();
     }
   }
+  TATARA_RETURN_IF_ERROR(AddOthers(losses.front(), pool));
   return losses.front();
+}
+
+void Trainer::Merge(const std::vector<float>& from, std::vector<float>& into, ThreadPool& pool) {
+  ForPieces(trainable_->n_values(), pool, [&](std::size_t first, std::size_t size) {
+    numerics::Add(std::span(from).subspan(first, size), std::span(into).subspan(first, size));
+  });
+}
+
+// The rest of the tree: in round i workers whose numbers differ in bit i exchange the sums of their
+// branches. An addition's two sides may be swapped without changing its bits, so all end with one
+// sum.
+Result<> Trainer::AddOthers(double& loss, ThreadPool& pool) {
+  if (workers_ == nullptr) return Ok{};
+  const std::size_t n = gradients_[0].size();
+  received_.resize(n);
+  for (int bit = 1; bit < workers_->count(); bit *= 2) {
+    const int other = workers_->rank() ^ bit;
+    double their_loss = 0;
+    TATARA_RETURN_IF_ERROR(workers_->Exchange(other, std::as_bytes(std::span(&loss, 1)),
+                                              std::as_writable_bytes(std::span(&their_loss, 1))));
+    TATARA_RETURN_IF_ERROR(workers_->Exchange(other, std::as_bytes(std::span(gradients_[0])),
+                                              std::as_writable_bytes(std::span(received_))));
+    loss += their_loss;
+    Merge(received_, gradients_[0], pool);
+  }
+  return Ok{};
 }
 
 double Trainer::GradientNorm(ThreadPool& pool) {
@@ -182,23 +224,53 @@ double Trainer::GradientNorm(ThreadPool& pool) {
   return std::sqrt(sum);
 }
 
-Result<> Trainer::CheckFinite(double loss, double norm) const {
-  if (std::isfinite(loss) && std::isfinite(norm)) return Ok{};
-  for (std::size_t i = 0; i < norms_.size(); ++i) {
-    if (!std::isfinite(norms_[i])) {
-      return Refuse(
-          "step {0}: the gradient of '{1}' is not finite (loss {2}); the weights of step "
-          "{3} are kept",
-          state_.step + 1, trainable_->parameters()[i].name, loss, state_.step);
-    }
+// On the way forward the first layer that gave something not finite; on the way back, which runs
+// from the last parameter to the first, the last one whose gradient is not finite; else the
+// parameter with the largest gradient.
+void Trainer::Locate(Spike& spike, ThreadPool& pool) {
+  const std::vector<model::Parameter>& parameters = trainable_->parameters();
+  if (spike.what == "loss" && !std::isfinite(spike.value)) {
+    spike.parameter = trainable_->FirstNotFinite({.n_sequences = recipe_.training.batch,
+                                                  .n_tokens = recipe_.training.context,
+                                                  .tokens = tokens_,
+                                                  .targets = targets_,
+                                                  .first_keys = first_keys_},
+                                                 state_.weights, pool);
+    if (!spike.parameter.empty()) return;
   }
-  return Refuse("step {0}: the loss is {1}; the weights of step {2} are kept", state_.step + 1,
-                loss, state_.step);
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < norms_.size(); ++i) {
+    if (!std::isfinite(norms_[i]) || (std::isfinite(norms_[at]) && norms_[i] > norms_[at])) at = i;
+  }
+  spike.parameter = parameters[at].name;
+}
+
+Result<StepReport> Trainer::HandleSpike(StepReport report) {
+  const SpikeRecipe& policy = recipe_.run.spikes;
+  const Spike& spike = report.spike;
+  if (policy.on_spike == OnSpike::kStop || state_.spikes.n_events >= policy.events_max) {
+    if (!std::isfinite(spike.value)) {
+      return Refuse("step {0}: {1} is not finite, first in '{2}'; the weights of step {3} are kept",
+                    report.step, spike.what, spike.parameter, state_.step);
+    }
+    return Refuse(
+        "step {0}: {1} is {2}, above {3}, most of it in '{4}'; the weights of step {5} are kept",
+        report.step, spike.what, spike.value, spike.limit, spike.parameter, state_.step);
+  }
+  ++state_.spikes.n_events;
+  state_.n_sequences += recipe_.training.batch;
+  if (policy.on_spike == OnSpike::kSkip) {
+    ++state_.step;
+    report.event = StepReport::Event::kSkipped;
+  } else {
+    report.event = StepReport::Event::kRollBack;
+  }
+  return report;
 }
 
 Result<StepReport> Trainer::Step(ThreadPool& pool) {
   TATARA_RETURN_IF_ERROR(DrawBatch());
-  const double loss_sum = Gradient(pool);
+  TATARA_TRY(const double loss_sum, Gradient(pool));
   const auto n_targets = static_cast<double>(n_targets_);
   ForPieces(trainable_->n_values(), pool, [&](std::size_t first, std::size_t size) {
     numerics::Divide(static_cast<float>(n_targets), std::span(gradients_[0]).subspan(first, size));
@@ -208,7 +280,13 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
       .loss = loss_sum / n_targets,
       .gradient_norm = GradientNorm(pool),
       .learning_rate = LearningRate(recipe_.optimizer, recipe_.training.steps, state_.step)};
-  TATARA_RETURN_IF_ERROR(CheckFinite(report.loss, report.gradient_norm));
+  const SpikeRecipe& spikes = recipe_.run.spikes;
+  if (auto spike = FindSpike(spikes, state_.spikes, report.loss, report.gradient_norm)) {
+    Locate(*spike, pool);
+    report.spike = std::move(*spike);
+    return HandleSpike(std::move(report));
+  }
+  Remember(spikes, report.loss, report.gradient_norm, state_.spikes);
   const double clip = recipe_.optimizer.clip;
   const double scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
   optimizer_->Update(
@@ -216,6 +294,7 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
       {.step = state_.step + 1, .rate = report.learning_rate, .gradient_scale = scale},
       gradients_[0], state_, pool);
   ++state_.step;
+  state_.n_sequences += recipe_.training.batch;
   UpdateAverage(recipe_.optimizer, state_.step, state_, pool);
   return report;
 }

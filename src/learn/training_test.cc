@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <fstream>
+#include <mutex>
+#include <thread>
 
 #include "tatara/base/files.h"
 #include "tatara/learn/checkpoint.h"
@@ -64,6 +67,49 @@ class Watcher final : public RunSink {
 
  private:
   int left_;
+};
+
+// Letters between threads: each worker puts one down and takes the other's.
+class Post {
+ public:
+  explicit Post(int n) : n_(n), letters_(static_cast<std::size_t>(n * n)) {}
+  void Exchange(int from, int to, std::span<const std::byte> mine, std::span<std::byte> theirs) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return Letter(from, to).empty(); });
+    Letter(from, to).assign(mine.begin(), mine.end());
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return !Letter(to, from).empty(); });
+    ASSERT_EQ(Letter(to, from).size(), theirs.size());
+    std::ranges::copy(Letter(to, from), theirs.begin());
+    Letter(to, from).clear();
+    changed_.notify_all();
+  }
+  int n() const { return n_; }
+
+ private:
+  std::vector<std::byte>& Letter(int from, int to) {
+    return letters_[static_cast<std::size_t>(from * n_ + to)];
+  }
+  int n_;
+  std::vector<std::vector<std::byte>> letters_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+class PostWorker final : public Workers {
+ public:
+  PostWorker(Post& post, int rank) : post_(post), rank_(rank) {}
+  int count() const override { return post_.n(); }
+  int rank() const override { return rank_; }
+  Result<> Exchange(int other, std::span<const std::byte> mine,
+                    std::span<std::byte> theirs) override {
+    post_.Exchange(rank_, other, mine, theirs);
+    return Ok{};
+  }
+
+ private:
+  Post& post_;
+  int rank_;
 };
 
 class TrainingTest : public testing::Test {
@@ -229,6 +275,77 @@ TEST_F(TrainingTest, DivergenceIsNamedAndTheCheckpointStays) {
   ASSERT_FALSE(result.ok());
   EXPECT_THAT(result.error().text(), HasSubstr("step"));
   EXPECT_FALSE(ListCheckpoints(dir_.path() / "wild").empty());
+}
+
+// Spikes that are none but for a very small sigma, so that there are many.
+TEST_F(TrainingTest, SuspectStepsAreHandledTheSameWayWhereverARunStops) {
+  for (const std::string policy : {"skip", "rollback"}) {
+    const std::vector<std::string> changes = {"run.on_spike=" + policy, "run.spike_sigma=2.5",
+                                              "run.spike_window=4",     "run.checkpoint_every=4",
+                                              "training.steps=40",      "run.spikes_max=100"};
+    const auto want = Train("whole-" + policy, changes);
+    ASSERT_TRUE(want.ok()) << want.error().text();
+    EXPECT_THAT(Metrics("whole-" + policy), HasSubstr("\"event\":\"" + policy + "\""));
+    EXPECT_THAT(Metrics("whole-" + policy), HasSubstr("\"parameter\":\""));
+    const auto plain = Train("plain-" + policy, {"training.steps=40"});
+    EXPECT_NE(plain->digest, want->digest);
+    const std::string out = "cut-" + policy;
+    for (int i = 0; i < 4; ++i) {
+      const auto part = Train(out, changes, 2, i > 0, 7);
+      ASSERT_TRUE(part.ok()) << part.error().text();
+    }
+    const auto got = Train(out, changes, 1, true);
+    ASSERT_TRUE(got.ok()) << got.error().text();
+    EXPECT_EQ(got->digest, want->digest) << policy;
+    EXPECT_EQ(Metrics(out), Metrics("whole-" + policy));
+  }
+}
+
+TEST_F(TrainingTest, TooManySuspectStepsStopARun) {
+  const auto result = Train("spikes", {"run.on_spike=skip", "run.spike_sigma=0.1",
+                                       "run.spike_window=2", "run.spikes_max=1"});
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.error().text(), HasSubstr("above"));
+}
+
+TEST_F(TrainingTest, CheckpointsStayBelowTheirBound) {
+  constexpr std::uint64_t kBound = 700000;
+  const auto bound = "run.checkpoint_bytes_max=" + std::to_string(kBound);
+  ASSERT_TRUE(Train("small", {bound, "run.checkpoint_every=1", "run.checkpoints_kept=50"}).ok());
+  std::uint64_t bytes = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(dir_.path() / "small/checkpoints")) {
+    if (entry.is_regular_file()) bytes += entry.file_size();
+  }
+  EXPECT_LE(bytes, kBound);
+  EXPECT_GT(ListCheckpoints(dir_.path() / "small").size(), 3U);
+  EXPECT_THAT(Train("tiny", {"run.checkpoint_bytes_max=1000"}).error().text(),
+              HasSubstr("need at least"));
+}
+
+// Four processes, here four threads that each believe to be one.
+TEST_F(TrainingTest, WorkersGiveTheDigestOfOne) {
+  const auto want = Train("base", {"training.steps=8"});
+  ASSERT_TRUE(want.ok());
+  for (const int n : {2, 4}) {
+    Post post(n);
+    std::vector<std::string> digests(static_cast<std::size_t>(n));
+    std::vector<std::jthread> threads;
+    for (int rank = 0; rank < n; ++rank) {
+      threads.emplace_back([&, rank] {
+        Watcher watcher;
+        auto recipe = ParseRecipe(kTwin, "twin.toml", {"training.steps=8"});
+        recipe->folder = dir_.path();
+        PostWorker worker(post, rank);
+        const auto result = RunTraining(
+            *recipe, {.out = dir_.path() / ("workers" + std::to_string(n)), .workers = &worker},
+            watcher);
+        if (result.ok()) digests[static_cast<std::size_t>(rank)] = result->digest;
+      });
+    }
+    threads.clear();
+    for (const std::string& digest : digests) EXPECT_EQ(digest, want->digest) << n;
+    EXPECT_EQ(Metrics("workers" + std::to_string(n)), Metrics("base"));
+  }
 }
 
 TEST_F(TrainingTest, WhatTheMachineCanNotHoldIsRefusedBeforeItIsTried) {

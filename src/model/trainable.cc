@@ -1,6 +1,7 @@
 #include "tatara/model/trainable.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tatara/base/check.h"
 #include "tatara/base/fp_environment.h"
@@ -66,6 +67,35 @@ void TrainableDecoder::Logits(const TrainingBatch& batch, std::span<const float>
   numerics::LinearForward({call.n_rows, shape_.n_embd, shape_.n_vocab}, final_normed_.data(),
                           call.weights + layout_.head, logits.data(), products_, pool);
   CapLogits(call, call.n_rows, logits);
+}
+
+std::string TrainableDecoder::FirstNotFinite(const TrainingBatch& batch,
+                                             std::span<const float> weights, ThreadPool& pool) {
+  const ScopedFpEnvironment environment;
+  const TrainingDropout none;
+  const auto n = static_cast<std::size_t>(batch.n_tokens);
+  const auto finite = [](const Floats& x) {
+    return std::ranges::all_of(x, [](float v) { return std::isfinite(v); });
+  };
+  for (std::size_t i = 0; i < static_cast<std::size_t>(batch.n_sequences); ++i) {
+    TrainingBatch one{.n_sequences = 1, .n_tokens = batch.n_tokens};
+    one.tokens = batch.tokens.subspan(i * n, n);
+    if (!batch.first_keys.empty()) one.first_keys = batch.first_keys.subspan(i * n, n);
+    Forward({one, weights.data(), none, nullptr, pool, one.n_tokens});
+    for (std::size_t layer = 0; layer < streams_.size(); ++layer) {
+      if (finite(streams_[layer])) continue;
+      return layer == 0 ? "token_embd" : "blk." + std::to_string(layer - 1);
+    }
+    if (!finite(final_normed_)) return "output_norm";
+    logits_.resize(n * static_cast<std::size_t>(shape_.n_vocab));
+    Logits(one, weights, logits_, pool);
+    if (!finite(logits_)) return "output";
+  }
+  return "";
+}
+
+std::string Trainable::FirstNotFinite(const TrainingBatch&, std::span<const float>, ThreadPool&) {
+  return "";
 }
 
 Result<std::unique_ptr<Trainable>> Trainable::Make(const TrainableShape& shape,

@@ -74,6 +74,8 @@ class TrainableDecoder final : public Trainable {
   void FinishGradient(std::span<float> gradient) const override;
   void Logits(const TrainingBatch& batch, std::span<const float> weights, std::span<float> logits,
               ThreadPool& pool) override;
+  std::string FirstNotFinite(const TrainingBatch& batch, std::span<const float> weights,
+                             ThreadPool& pool) override;
 
  private:
   // One call's views; the class keeps the memory.

@@ -220,6 +220,22 @@ TEST(Trainable, TheModelThatRunsGivesTheTrainersLogits) {
   }
 }
 
+TEST(Trainable, WhereSomethingIsNotFiniteIsNamed) {
+  Case c("gemma3");
+  ThreadPool pool(1);
+  EXPECT_EQ(c.trainable->FirstNotFinite(c.Batch(0, 3), c.weights, pool), "");
+  const std::vector<float> whole = c.weights;
+  const std::vector<std::pair<std::string, std::string>> places = {
+      {"blk.1.ffn_norm.weight", "blk.1"}, {"output_norm.weight", "output_norm"}};
+  for (const auto& [name, where] : places) {
+    for (const Parameter& p : c.trainable->parameters()) {
+      if (p.name == name) c.weights[static_cast<std::size_t>(p.offset) + 3] = INFINITY;
+    }
+    EXPECT_EQ(c.trainable->FirstNotFinite(c.Batch(0, 3), c.weights, pool), where);
+    c.weights = whole;
+  }
+}
+
 TEST(Trainable, StartsFromTheSeedAlone) {
   Case c("gpt2");
   std::vector<float> a(c.weights.size()), b(c.weights.size(), 7.0F);

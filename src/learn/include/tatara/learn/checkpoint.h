@@ -24,6 +24,7 @@ struct CheckpointInfo {
   std::string recipe_digest, data_digest;
   std::int64_t best_step = 0;  // 0: none validated yet
   double best_loss = 0;
+  std::int64_t metrics_lines = 0;  // of metrics.jsonl, written by then
 };
 
 std::filesystem::path CheckpointPath(const std::filesystem::path& out, std::int64_t step);
@@ -36,7 +37,25 @@ Result<CheckpointInfo> LoadCheckpoint(const std::filesystem::path& path,
                                       const CheckpointInfo& expected, Trainer& trainer);
 // Steps of the whole checkpoints, ascending.
 std::vector<std::int64_t> ListCheckpoints(const std::filesystem::path& out);
-// All but the last `n_kept` and the best; and what an interrupted write left.
-Result<> RemoveOldCheckpoints(const std::filesystem::path& out, int n_kept, std::int64_t best_step);
+// Which checkpoints stay: the last `n_kept` of them, and of what has a reason to stay, `besides`.
+// With a bound as many are removed, from the oldest, as have to go for `bytes_next` more to fit;
+// the last one and `besides` never.
+struct KeptCheckpoints {
+  int n_kept = 1;
+  std::vector<std::int64_t> besides;
+  std::uint64_t bytes_max = 0;  // 0: no bound
+  std::uint64_t bytes_next = 0;
+};
+Result<> RemoveOldCheckpoints(const std::filesystem::path& out, const KeptCheckpoints& kept);
+// All of later steps, as after going back.
+Result<> RemoveCheckpointsAfter(const std::filesystem::path& out, std::int64_t step);
+// Of one checkpoint's files, checkpoint.json counted as 64 KiB.
+std::uint64_t CheckpointBytes(const Trainer& trainer);
+
+// What a step says that is to be rolled back: the trainer gets the state of the last multiple of
+// run.checkpoint_every, or its start, but goes on with the data after the suspect ones. Returns the
+// checkpoint's info.
+Result<CheckpointInfo> RollBack(const std::filesystem::path& out, const CheckpointInfo& expected,
+                                std::int64_t checkpoint_every, Trainer& trainer, ThreadPool& pool);
 
 }  // namespace tatara::learn

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tatara/base/error.h"
+#include "tatara/learn/spikes.h"
 #include "tatara/model/trainable.h"
 
 namespace tatara::learn {
@@ -66,6 +67,8 @@ struct RunRecipe {
   int checkpoints_kept = 2;  // besides the best
   std::int64_t sample_every = 500;
   int sample_tokens = 300;
+  std::uint64_t checkpoint_bytes_max = 0;  // of all checkpoints together; 0: no bound
+  SpikeRecipe spikes;                      // changes weights where something happens
 };
 
 struct Recipe {

@@ -26,6 +26,8 @@ class RunSink {
   virtual void Resumed(std::int64_t step) = 0;
   virtual void Step(const StepReport& report, std::int64_t steps) = 0;
   virtual void Validated(std::int64_t step, double loss) = 0;
+  // A step that was skipped or made the run go back; `step` is the one it goes on from.
+  virtual void Suspect(const StepReport& /*report*/, std::int64_t /*step*/) {}
   virtual void Sampled(std::int64_t step, const std::string& text) = 0;
 };
 
@@ -35,6 +37,9 @@ struct RunOptions {
   bool resume = false;
   const StopFlag* stop = nullptr;  // ends after a step, with a checkpoint
   const Clock* clock = nullptr;    // null: the system's
+  // Where several processes share the run: the first of them writes the folder, the others return
+  // the same digest.
+  Workers* workers = nullptr;
 };
 
 struct RunResult {

@@ -5,7 +5,8 @@
 // a fixed tree of neighbours; then one division by the number of targets. So threads, instruction
 // sets and micro-batches change no bit (rule 12).
 //
-// Sequence i of step s is number s * batch + i of the training set (corpus/training_set.h).
+// Sequence i of step s is number s * batch + i of the training set (corpus/training_set.h), and
+// later by as many as were left out (spikes.h).
 //
 // Thread safety: one caller. Ownership: borrows the data, owns the rest.
 #pragma once
@@ -20,6 +21,7 @@
 #include "tatara/base/thread_pool.h"
 #include "tatara/corpus/training_set.h"
 #include "tatara/learn/recipe.h"
+#include "tatara/learn/workers.h"
 #include "tatara/model/trainable.h"
 
 namespace tatara::learn {
@@ -29,10 +31,16 @@ struct StepReport {
   double loss = 0;        // mean over the step's targets, before the update
   double gradient_norm = 0;
   double learning_rate = 0;
+  // Where something was suspect: nothing was updated. Skipped: the step counts as done. Roll back:
+  // the caller is to load the checkpoint; the state only knows how far the data were used.
+  enum class Event { kNone, kSkipped, kRollBack } event = Event::kNone;
+  Spike spike;
 };
 
 struct TrainerState {
-  std::int64_t step = 0;  // steps done
+  std::int64_t step = 0;         // steps done
+  std::int64_t n_sequences = 0;  // drawn so far: the place in the data
+  SpikeHistory spikes;
   std::vector<float> weights, first_moment, second_moment;
   // Where the recipe asks for it (optimizer.average): the averaged weights, and of LAWA the copies
   // that it is made of, oldest first.
@@ -50,8 +58,12 @@ class Trainer {
   ~Trainer();
   // Starting weights by the seed. Refuses data of more tokens than the model's vocabulary has, and
   // of no sequence as long as the context. `data` outlives the trainer.
+  // Where `workers` is not null, this process does its part of each step and borrows it.
   static Result<std::unique_ptr<Trainer>> Make(const Recipe& recipe,
-                                               const corpus::TrainingSet& data, ThreadPool& pool);
+                                               const corpus::TrainingSet& data, ThreadPool& pool,
+                                               Workers* workers = nullptr);
+  // As after Make.
+  void Restart(ThreadPool& pool);
 
   const model::Trainable& trainable() const { return *trainable_; }
   const TrainerState& state() const { return state_; }
@@ -59,9 +71,10 @@ class Trainer {
 
   // Copies that LAWA holds after that step.
   std::int64_t CopiesAt(std::int64_t step) const;
+  std::int64_t CopiesMax() const;
 
-  // Refused, naming the step and the first parameter, where loss or gradient is not finite; the
-  // weights are then those before the step.
+  // A suspect step (spikes.h) is refused, naming the step and a layer or parameter, or handled by
+  // policy; the weights are then those before the step.
   Result<StepReport> Step(ThreadPool& pool);
 
   // Mean loss over the validation sequences' targets; at most `sequences_max` sequences, spread
@@ -79,12 +92,17 @@ class Trainer {
   Trainer(const Recipe& recipe, const corpus::TrainingSet& data);
   Result<> DrawBatch();
   void Shard(std::int64_t shard, std::span<float> gradient, double& loss, ThreadPool& pool);
-  double Gradient(ThreadPool& pool);  // into gradients_[0]; returns the summed loss
-  Result<> CheckFinite(double loss, double norm) const;
+  Result<double> Gradient(ThreadPool& pool);  // into gradients_[0]; returns the summed loss
+  void Merge(const std::vector<float>& from, std::vector<float>& into, ThreadPool& pool);
+  Result<> AddOthers(double& loss, ThreadPool& pool);
+  void Locate(Spike& spike, ThreadPool& pool);
+  Result<StepReport> HandleSpike(StepReport report);
   double GradientNorm(ThreadPool& pool);
 
   Recipe recipe_;
   const corpus::TrainingSet& data_;
+  Workers* workers_ = nullptr;
+  std::vector<float> received_;
   std::unique_ptr<model::Trainable> trainable_;
   TrainerState state_;
   std::vector<std::int32_t> tokens_, targets_, first_keys_;

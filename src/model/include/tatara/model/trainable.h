@@ -113,6 +113,11 @@ class Trainable {
   virtual void Logits(const TrainingBatch& batch, std::span<const float> weights,
                       std::span<float> logits, ThreadPool& pool) = 0;
 
+  // Of the first sequence whose way forward (without dropout) meets a value that is not finite: the
+  // first layer whose output has one, as "token_embd", "blk.3" or "output"; empty where none has.
+  virtual std::string FirstNotFinite(const TrainingBatch& batch, std::span<const float> weights,
+                                     ThreadPool& pool);
+
   // Starting weights, by (seed, tensor, element) alone.
   void Initialise(std::uint64_t seed, std::span<float> weights, ThreadPool& pool) const;
   // The keys that Model::Load needs; no tokenizer.
