@@ -189,7 +189,9 @@ TEST(PackedSet, ASourceByItself) {
   Sequence s(32);
   ASSERT_TRUE(set->Training(1, 3, s.view()).ok());
   for (const std::int32_t target : s.targets) {
-    if (target >= 0) EXPECT_EQ(target / 1000 % 2, 1);
+    if (target >= 0) {
+      EXPECT_EQ(target / 1000 % 2, 1);
+    }
   }
 }
 

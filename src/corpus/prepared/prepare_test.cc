@@ -190,8 +190,9 @@ TEST_F(PrepareTest, KilledAnywhereItLeavesNoSetOrAWholeOne) {
     int status = 0;
     waitpid(child, &status, 0);
     n_killed += WIFSIGNALED(status) ? 1 : 0;
-    if (!fs::exists(dir_.path() / out))
+    if (!fs::exists(dir_.path() / out)) {
       ASSERT_TRUE(Prepare(Options(out, {"in", "pairs.csv"})).ok());
+    }
     auto got = Files(out);
     got.erase("lock");  // where the kill fell between the rename and its removal
     EXPECT_EQ(got, want);
@@ -211,7 +212,9 @@ TEST_F(PrepareTest, AChangedByteOfASetIsRefused) {
       Put(std::string("set/") + name, changed);
       const auto opened = OpenPrepared(dir_.path() / "set");
       // The manifest has parts that say what was read, not what was made.
-      if (std::string_view(name) != "manifest.json") EXPECT_FALSE(opened.ok()) << name << " " << at;
+      if (std::string_view(name) != "manifest.json") {
+        EXPECT_FALSE(opened.ok()) << name << " " << at;
+      }
     }
     Put(std::string("set/") + name, whole.substr(0, whole.size() - 8));
     EXPECT_FALSE(OpenPrepared(dir_.path() / "set").ok()) << name;
