@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <limits>
 #include <map>
 
 #include "fake_engine.h"
@@ -106,6 +107,7 @@ struct Posted {
 };
 
 constexpr std::int64_t kNever = std::int64_t{1} << 60;
+constexpr int kEndless = std::numeric_limits<int>::max();
 
 class EngineThreadTest : public ::testing::Test {
  protected:
@@ -123,7 +125,7 @@ class EngineThreadTest : public ::testing::Test {
 };
 
 TEST_F(EngineThreadTest, ACancelledCallGetsNoTokenInTheNextStep) {
-  Posted posted(1'000'000, kNever);
+  Posted posted(kEndless, kNever);
   posted.job->on_text = [&, n = 0](std::size_t, std::string_view) mutable {
     if (++n == 7) posted.job->call->Cancel();
   };
@@ -134,7 +136,7 @@ TEST_F(EngineThreadTest, ACancelledCallGetsNoTokenInTheNextStep) {
 }
 
 TEST_F(EngineThreadTest, ACallThatOthersCancelIsOutWithinAStep) {
-  Posted stays(1'000'000, kNever), leaves(1'000'000, kNever);
+  Posted stays(kEndless, kNever), leaves(kEndless, kNever);
   std::atomic<int> cancelled_at = 0;
   // The first's text comes before the second's in every step.
   stays.job->on_text = [&, n = 0](std::size_t, std::string_view) mutable {
@@ -157,7 +159,7 @@ TEST_F(EngineThreadTest, ACallThatOthersCancelIsOutWithinAStep) {
 
 TEST_F(EngineThreadTest, APassedDeadlineEndsACallBeforeTheNextStep) {
   // Steps take 10 ms: the 25th ends at 250 ms.
-  Posted posted(1'000'000, 250'000'000);
+  Posted posted(kEndless, 250'000'000);
   ASSERT_TRUE(thread_->Post(posted.job).ok());
   const auto completion = posted.ended.get_future().get();
   EXPECT_EQ(completion.finish_reason, generate::FinishReason::kCancelled);
@@ -165,7 +167,7 @@ TEST_F(EngineThreadTest, APassedDeadlineEndsACallBeforeTheNextStep) {
 }
 
 TEST_F(EngineThreadTest, TasksRunBetweenStepsAndAfterTheEnd) {
-  Posted posted(1'000'000, kNever);
+  Posted posted(kEndless, kNever);
   ASSERT_TRUE(thread_->Post(posted.job).ok());
   int ran = 0;
   for (int i = 0; i < 20; ++i) thread_->Run([&](generate::Engine&) { ++ran; });
@@ -179,7 +181,7 @@ TEST_F(EngineThreadTest, TasksRunBetweenStepsAndAfterTheEnd) {
 TEST_F(EngineThreadTest, MoreThanTheLimitAreTurnedAwayButNoOtherKeysFirst) {
   std::vector<std::unique_ptr<Posted>> all;
   for (int i = 0; i < 4; ++i) {
-    all.push_back(std::make_unique<Posted>(1'000'000, kNever));
+    all.push_back(std::make_unique<Posted>(kEndless, kNever));
     ASSERT_TRUE(thread_->Post(all.back()->job).ok());
   }
   Posted more(1, kNever);

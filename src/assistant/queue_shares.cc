@@ -7,7 +7,7 @@ namespace tatara::assistant {
 Result<> QueueShares::Enter(std::string_view key, int n) {
   const auto it = by_key_.find(key);
   const int held = it == by_key_.end() ? 0 : it->second;
-  const int most = limits_.places + (held == 0 ? kFirstCallsMax : 0);
+  const int most = limits_.places + (held == 0 && n <= limits_.places ? kFirstCallsMax : 0);
   if (n > most - taken_) {
     return MakeError(ErrorKind::kUnavailable,
                      "{0} requests run or wait for this model, {1} more would pass the limit of "

@@ -1,12 +1,11 @@
 // Who has how many places in a bounded queue, so that nobody fills it for the others.
 //
-// A key's first call is always taken (beyond the places there are kFirstCallsMax more, for first
-// calls alone). After it a key may hold as many places as run together anyway, and more only while
-// what it holds is no more than what stays free: the dynamic threshold of shared buffers
-// (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998). So one key that asks for
-// all gets half of the queue, two get a third each. Callers without a key are many under one name:
-// all places are theirs.
-// Thread safety: none; its owner locks.
+// A key's first call is always taken, unless it alone is more than all places: beyond them there
+// are kFirstCallsMax more, for first calls alone. After it a key may hold as many places as run
+// together anyway, and more only while what it holds is no more than what stays free: the dynamic
+// threshold of shared buffers (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2),
+// 1998). So one key that asks for all gets half of the queue, two get a third each. Callers without
+// a key are many under one name: all places are theirs. Thread safety: none; its owner locks.
 #pragma once
 
 #include <map>

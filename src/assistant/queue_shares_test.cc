@@ -42,7 +42,8 @@ TEST(QueueShares, TheFirstCallOfEachFurtherKeyIsTakenWhateverTheOthersAsked) {
 TEST(QueueShares, AKeyMayAlwaysHoldWhatRunsTogether) {
   QueueShares shares({.places = 20, .together = 16});
   EXPECT_EQ(Fill(shares, "a"), 16);
-  EXPECT_TRUE(shares.Enter("b", kCallChoicesMax).ok());
+  EXPECT_FALSE(shares.Enter("b", 21).ok());
+  EXPECT_TRUE(shares.Enter("b", 20).ok());
 }
 
 TEST(QueueShares, PlacesComeBackWhateverTheOrder) {

@@ -22,6 +22,7 @@ using ErrorCode = beast::error_code;
 namespace {
 
 constexpr std::size_t kReadBytes = 8192;
+constexpr std::size_t kHeadBytes = 512;  // of most answers
 constexpr double kLingerSeconds = 2;
 constexpr int kConnectionsPerAddressMax = 256;
 constexpr int kNetworkBytes = 8;  // of an IPv6 address: what one site has
@@ -346,20 +347,25 @@ void HttpSession::Linger() {
 std::string HttpSession::Head(int status, std::string_view content_type, const Headers& headers,
                               std::optional<std::size_t> length) {
   if (shared_->draining) keep_alive_ = false;
-  std::string head =
-      fmt::format("HTTP/1.1 {} {}\r\nServer: tatara\r\n", status, StatusText(status));
-  if (status != 204) head += fmt::format("Content-Type: {}\r\n", content_type);
-  head += "X-Content-Type-Options: nosniff\r\n";
-  for (const auto& [name, value] : headers) head += fmt::format("{}: {}\r\n", name, value);
+  std::string head;
+  head.reserve(kHeadBytes);
+  const auto add = [&head](auto... parts) { ((head += parts), ...); };
+  add("HTTP/1.1 ", fmt::format_int(status).c_str(), " ", StatusText(status));
+  add("\r\nServer: tatara\r\n");
+  if (status != 204) add("Content-Type: ", content_type, "\r\n");
+  add("X-Content-Type-Options: nosniff\r\n");
+  for (const auto& [name, value] : headers) {
+    add(std::string_view(name), ": ", std::string_view(value), "\r\n");
+  }
   if (status == 304) {  // has no body; a length would be that of the answer left out
   } else if (length) {
-    head += fmt::format("Content-Length: {}\r\n", *length);
+    add("Content-Length: ", fmt::format_int(*length).c_str(), "\r\n");
   } else if (chunked_) {
-    head += "Transfer-Encoding: chunked\r\n";
+    add("Transfer-Encoding: chunked\r\n");
   } else {
     keep_alive_ = false;  // HTTP/1.0: the end of the connection is the end of the answer
   }
-  head += keep_alive_ ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
+  add(keep_alive_ ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
   return head;
 }
 
