@@ -1,10 +1,16 @@
 // documents add | list | remove.
 #include <fmt/format.h>
 
+#include <set>
+
 #include "commands.h"
 #include "json_output.h"
+#include "lineage_sink.h"
 #include "tatara/base/clock.h"
+#include "tatara/base/files.h"
 #include "tatara/base/localise.h"
+#include "tatara/ledger/lineage.h"
+#include "tatara/ledger/object_store.h"
 #include "tatara/search/index.h"
 #include "terminal.h"
 
@@ -65,11 +71,55 @@ void PrintReport(const search::AddReport& report, const std::string& collection,
       "\n");
 }
 
+constexpr std::size_t kInputsMax = 1000;  // of one record; the manifest names them all
+
+// What a collection answers from after it was changed: a manifest of its documents with their
+// digests, kept as an object, made from the manifest before and from what came in.
+void RecordIndex(search::Index& index, const search::AddReport& report) {
+  if (report.added + report.updated + report.removed == 0) return;
+  const auto documents = index.List();
+  if (!documents.ok()) return;
+  std::set<std::string_view> changed;
+  for (const search::FileReport& file : report.files) {
+    if (file.status == search::FileStatus::kAdded || file.status == search::FileStatus::kUpdated) {
+      changed.insert(file.document);
+    }
+  }
+  LineageEvent event{.kind = "index", .name = "collection/" + index.collection()};
+  if (const auto graph = ledger::LineageGraph::Read(TataraHome()); graph.ok()) {
+    if (const auto before = graph->Find(event.name); before.ok()) {
+      event.inputs.push_back({"index", event.name, *before, 0});
+    }
+  }
+  std::string manifest;
+  for (const search::DocumentInfo& d : *documents) {
+    const Json line = {{"document", d.document}, {"sha256", d.sha256}, {"chunks", d.n_chunks}};
+    manifest += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    if (changed.contains(d.document) && event.inputs.size() < kInputsMax) {
+      event.inputs.push_back({"document", d.document, d.sha256, d.bytes});
+    }
+  }
+  for (const auto& [name, count] : {std::pair{"added", report.added},
+                                    {"updated", report.updated},
+                                    {"removed", report.removed}}) {
+    event.facts.emplace_back(name, Json(count).dump());
+  }
+  event.facts.emplace_back("documents", Json(documents->size()).dump());
+  const ledger::ObjectStore objects(ledger::LedgerFolder(TataraHome()));
+  const auto kept = objects.Put(manifest);
+  if (!kept.ok()) {
+    return Remark(Tr("not recorded in the ledger: {0}", kept.error().text(CurrentLanguage())));
+  }
+  event.outputs.push_back({"index", event.name, *kept, manifest.size()});
+  RecordLineage(std::move(event));
+}
+
 Result<int> Add(search::Index& index, const DocumentsOptions& options) {
   std::vector<fs::path> paths(options.paths.begin(), options.paths.end());
   ProgressLine progress(ProgressLine::Unit::kCount);
   TATARA_TRY(const search::AddReport report, index.Add(paths, &progress, &StopRequested()));
   progress.Clear();
+  RecordIndex(index, report);
   PrintReport(report, options.collection, options.json);
   return report.refused == 0 ? 0 : 2;  // refused input, as everywhere
 }
@@ -109,6 +159,7 @@ Result<int> Remove(search::Index& index, const DocumentsOptions& options) {
     return Refuse("documents remove: name documents or folders, or give --all");
   }
   TATARA_TRY(const search::AddReport report, index.Remove(names));
+  RecordIndex(index, report);
   PrintReport(report, options.collection, options.json);
   return 0;
 }

@@ -7,15 +7,29 @@
 #include "json_output.h"
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
+#include "tatara/learn/checkpoint.h"
+#include "tatara/learn/run_folder.h"
 #include "tatara/ledger/lineage.h"
+#include "tatara/ledger/object_store.h"
 #include "terminal.h"
 
 namespace tatara::cli {
 namespace {
 
-// What the user names: a file's bytes, else a name or digest that the ledger knows.
+constexpr std::uint64_t kObjectBytesMax = std::uint64_t{1} << 30;
+
+// What the user names: a file's bytes, the last weights of a run's folder, else a name or digest
+// that the ledger knows.
 Result<std::string> DigestNamed(const ledger::LineageGraph& graph, const std::string& what) {
   std::error_code error;
+  if (learn::IsRunFolder(what)) {
+    const auto steps = learn::ListCheckpoints(what);
+    if (!steps.empty()) {
+      TATARA_TRY(const auto digests,
+                 learn::ReadCheckpointDigests(learn::CheckpointPath(what, steps.back())));
+      return digests.weights;
+    }
+  }
   if (std::filesystem::is_regular_file(what, error)) return Sha256OfFile(what);
   return graph.Find(what);
 }
@@ -52,6 +66,32 @@ Result<int> PrintCheckpoint() {
   const auto path = ledger::LedgerFolder(TataraHome()) / "checkpoint";
   TATARA_TRY(const std::string note, ReadWholeFile(path, ledger::kNoteBytesMax));
   Out(note);
+  return 0;
+}
+
+Result<int> Collect(const LedgerOptions& options) {
+  TATARA_TRY(const ledger::LineageGraph graph, ledger::LineageGraph::Read(TataraHome()));
+  const ledger::ObjectStore objects(ledger::LedgerFolder(TataraHome()));
+  TATARA_TRY(const auto collected, objects.Collect(graph.Reached(), {.dry_run = options.dry_run}));
+  if (options.json) {
+    OutJson({{"objects", collected.n_objects},
+             {"bytes", collected.bytes},
+             {"dry_run", options.dry_run}});
+    return 0;
+  }
+  const std::string bytes = FormatBytes(static_cast<double>(collected.bytes));
+  Out((options.dry_run ? Tr("{0} objects that no record names, {1}, would be removed",
+                            collected.n_objects, bytes)
+                       : Tr("{0} objects that no record names, {1}, were removed",
+                            collected.n_objects, bytes)) +
+      "\n");
+  return 0;
+}
+
+Result<int> PrintObject(const LedgerOptions& options) {
+  const ledger::ObjectStore objects(ledger::LedgerFolder(TataraHome()));
+  TATARA_TRY(const std::string bytes, objects.Get(options.object, kObjectBytesMax));
+  Out(bytes);
   return 0;
 }
 
@@ -104,6 +144,10 @@ Result<int> Ledger(const LedgerOptions& options) {
       return VerifyLedger(options);
     case LedgerOptions::Action::kCheckpoint:
       return PrintCheckpoint();
+    case LedgerOptions::Action::kCollect:
+      return Collect(options);
+    case LedgerOptions::Action::kObject:
+      return PrintObject(options);
     case LedgerOptions::Action::kKey: {
       TATARA_TRY(const ledger::NoteKey key, KeyToCheckWith({}));
       Out(ledger::NoteKeyText(key) + "\n");

@@ -3,6 +3,8 @@
 #include <chrono>
 
 #include "commands.h"
+#include "run_lineage.h"
+#include "run_registry.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/learn/run.h"
@@ -14,9 +16,15 @@ namespace {
 // Remarks on standard error: a line every few seconds, every validation, samples.
 class Watcher final : public learn::RunSink {
  public:
-  explicit Watcher(bool quiet) : quiet_(quiet) {}
-  void Resumed(std::int64_t step) override { Remark(Tr("goes on from step {0}", step)); }
+  Watcher(bool quiet, std::string name, std::filesystem::path out)
+      : quiet_(quiet), name_(std::move(name)), out_(std::move(out)) {}
+  std::int64_t resumed_from() const { return resumed_from_; }
+  void Resumed(std::int64_t step) override {
+    resumed_from_ = step;
+    Remark(Tr("goes on from step {0}", step));
+  }
   void Step(const learn::StepReport& report, std::int64_t steps) override {
+    if (n_done_ == 0) Register();  // the folder is this run's now
     const auto now = Clock::now();
     if (n_done_++ == 0) {  // the first also pays for memory
       first_ = printed_ = now;
@@ -46,7 +54,14 @@ class Watcher final : public learn::RunSink {
   using Clock = std::chrono::steady_clock;
   static constexpr double kPauseSeconds = 5;
   static double Seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
+  void Register() {
+    const auto registered = RegisterRun(name_, out_);
+    if (!registered.ok()) Remark(registered.error().text(CurrentLanguage()));
+  }
   bool quiet_;
+  std::string name_;
+  std::filesystem::path out_;
+  std::int64_t resumed_from_ = 0;
   std::int64_t n_done_ = 0;
   Clock::time_point first_{}, printed_{};
 };
@@ -58,15 +73,15 @@ Result<int> Train(const TrainOptions& options) {
   const std::filesystem::path out =
       std::filesystem::path(options.out.empty() ? "runs/" + recipe.name : options.out);
   InstallInterruptHandler();
-  Watcher watcher(options.json);
-  TATARA_TRY(const learn::RunResult result,
-             learn::RunTraining(recipe,
-                                {.out = out,
-                                 .n_threads = options.n_threads == 0 ? ThreadPool::HardwareThreads()
-                                                                     : options.n_threads,
-                                 .resume = options.resume,
-                                 .stop = &StopRequested()},
-                                watcher));
+  Watcher watcher(options.json, recipe.name, out);
+  const int n_threads = options.n_threads == 0 ? ThreadPool::HardwareThreads() : options.n_threads;
+  TATARA_TRY(
+      const learn::RunResult result,
+      learn::RunTraining(
+          recipe,
+          {.out = out, .n_threads = n_threads, .resume = options.resume, .stop = &StopRequested()},
+          watcher));
+  RecordTraining({out, n_threads, watcher.resumed_from()}, result);
   if (!result.finished) Remark(Tr("stopped after step {0}; go on with --resume", result.steps));
   if (options.json) {
     Out(learn::ResultJson(result) + "\n");

@@ -1,209 +1,308 @@
-// verify, replay: a receipt checked, and run again.
+// verify, replay: whether a thing is as it was recorded, and whether it comes out again.
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
 
 #include "commands.h"
 #include "json_output.h"
 #include "models_access.h"
 #include "receipts.h"
+#include "run_lineage.h"
+#include "run_registry.h"
 #include "tatara/base/files.h"
-#include "tatara/base/json_nesting.h"
 #include "tatara/base/localise.h"
+#include "tatara/base/thread_pool.h"
+#include "tatara/learn/replay.h"
+#include "tatara/learn/run_folder.h"
+#include "tatara/ledger/lineage.h"
+#include "tatara/ledger/object_store.h"
 #include "tatara/ledger/receipt.h"
+#include "tatara/ledger/verify_files.h"
 #include "tatara/numerics/isa.h"
 
 namespace tatara::cli {
 namespace {
 
-Result<ledger::VerifyReport> VerifyFile(const std::string& file) {
-  TATARA_TRY(const std::string bytes, ReadWholeFile(file, ledger::kReceiptBytesMax));
-  TATARA_TRY(const auto trusted, ledger::LoadTrustedKeys(TataraHome()));
-  return ledger::VerifyReceipt(bytes, trusted);
-}
+namespace fs = std::filesystem;
 
-std::string KeyText(const ledger::VerifyReport& report) {
-  if (!report.key_name.empty()) return Tr("trusted: {0}", report.key_name);
-  return Tr("not among the keys that this machine trusts ({0})",
-            (TataraHome() / "keys" / "trusted").string());
-}
+struct Verdict {
+  std::string kind;  // "run", "checkpoint", "file", "object", "model", "record"
+  std::string name;
+  std::optional<std::uint64_t> entry;  // of the log
+  ledger::FilesReport files;
 
-void PrintVerdict(const ledger::VerifyReport& report) {
-  for (const std::string& problem : report.problems) {
-    Out((report.receipt ? Tr("not as it was signed: {0}", problem)
-                        : Tr("no receipt that can be read: {0}", problem)) +
-        "\n");
-  }
-  if (!report.ok) return;
-  Out(Tr("unchanged since it was signed: kind {0}, {1}, program {2}, numerics contract {3}",
-         report.receipt->kind, report.receipt->created_utc, report.receipt->program_version,
-         report.receipt->numerics_contract) +
-      "\n");
-  Out(Tr("key {0}, {1}", report.key_id.substr(0, 16), KeyText(report)) + "\n");
-}
+  void Say(std::string problem) { files.problems.push_back(std::move(problem)); }
+};
 
-Json Nullable(const std::string& text) {
-  return text.empty() ? Json() : Json(text);
-}
-
-// The text of a field that holds a JSON string; empty where there is none.
-std::string StringField(const ledger::Receipt& receipt, std::string_view name) {
-  const ledger::ReceiptField* field = receipt.Find(name);
-  if (field == nullptr || !field->json) return {};
-  const Json value = Json::parse(*field->json, nullptr, /*allow_exceptions=*/false);
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
-
-// Inputs that a redacted receipt leaves out.
-std::vector<std::string> RedactedInputs(const ledger::Receipt& receipt) {
-  std::vector<std::string> names;
-  for (const ledger::ReceiptField& field : receipt.fields) {
-    if (!field.json && field.name.starts_with("input.")) names.push_back(field.name);
-  }
-  return names;
-}
-
-Result<RecordFields> ParseOriginals(const std::string& file) {
-  TATARA_TRY(const std::string text, ReadWholeFile(file, ledger::kReceiptBytesMax));
-  if (JsonNestsTooDeeply(text))
-    return Refuse("{0}: nested more than {1} deep", file, kJsonNestingMax);
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return Refuse("{0}: not a JSON object of field names and values", file);
-  RecordFields originals;
-  for (const auto& [name, value] : json.items()) originals[name] = value.dump();
-  return originals;
-}
-
-// The texts that the receipt leaves out: from --originals, else from the file that was written
-// beside it.
-Result<RecordFields> ReadOriginals(const ReplayOptions& options, const ledger::Receipt& receipt) {
-  std::vector<std::string> needed = RedactedInputs(receipt);
-  if (needed.empty()) return RecordFields{};
-  const std::string beside = OriginalsPath(options.file);
-  RecordFields originals;
+// Everything else rests on the log: its entries, their tree and the signature of its root.
+void VerifyLogOf(Verdict& verdict) {
+  const fs::path folder = ledger::LedgerFolder(TataraHome());
   std::error_code ignored;
-  if (!options.originals.empty() || std::filesystem::exists(beside, ignored)) {
-    TATARA_TRY(originals, ParseOriginals(options.originals.empty() ? beside : options.originals));
+  if (!fs::exists(folder / "checkpoint", ignored)) {
+    return verdict.Say(Tr("{0}: there is no ledger; nothing was recorded here", folder.string()));
   }
-  std::erase_if(needed, [&](const std::string& name) { return originals.contains(name); });
-  if (!needed.empty()) {
-    return Refuse("{0}: the receipt leaves out {1}; give the originals with --originals",
-                  options.file, fmt::format("{}", fmt::join(needed, ", ")));
-  }
-  return originals;
+  const auto key = ledger::SigningKey::LoadOrCreate(TataraHome());
+  if (!key.ok()) return verdict.Say(key.error().text(CurrentLanguage()));
+  const ledger::LogReport log =
+      ledger::VerifyLog(folder, {ledger::kLedgerName, key->public_key()}, "");
+  if (!log.ok) verdict.Say(log.first_difference);
 }
 
-// Has the model opened with the adapter that the receipt names, from where it says or from `path`.
-// Whether it is the same one is the replayer's to say.
-void UseAdapterOf(const ledger::Receipt& receipt, const std::string& path, ModelOptions& model) {
-  for (const char* name : {"input.adapter", "input.merged_adapter"}) {
-    const ledger::ReceiptField* field = receipt.Find(name);
-    if (field == nullptr || !field->json) continue;
-    const Json value = Json::parse(*field->json, nullptr, /*allow_exceptions=*/false);
-    const bool is_adapter = value.is_object() && value.contains("name") &&
-                            value["name"].is_string() && value.contains("form") &&
-                            value["form"].is_string() && value.contains("scale") &&
-                            value["scale"].is_number();
-    if (!is_adapter) continue;
-    model.adapter_name = value["name"].get<std::string>();
-    model.adapter = fmt::format("{}:{}", path.empty() ? model.adapter_name : path,
-                                value["scale"].get<double>());
-    const std::string form = value["form"].get<std::string>();
-    model.merge = form != generate::AdapterFormName(generate::AdapterForm::kHot);
-    model.requantise = form == generate::AdapterFormName(generate::AdapterForm::kMergedRequantised);
+// The newest record of this folder's training; else of a run of that name.
+const ledger::LineageRecord* RecordOfRun(const ledger::LineageGraph& graph, const fs::path& folder,
+                                         const std::string& name) {
+  std::error_code ignored;
+  const std::string place = Json(fs::weakly_canonical(folder, ignored).string())
+                                .dump(-1, ' ', false, Json::error_handler_t::replace);
+  const ledger::LineageRecord* named = nullptr;
+  const auto& records = graph.records();
+  for (auto record = records.rbegin(); record != records.rend(); ++record) {
+    if (record->event.kind != "train" && record->event.kind != "tune") continue;
+    for (const auto& [fact, value] : record->event.facts) {
+      if (fact == "folder" && value == place) return &*record;
+    }
+    if (named == nullptr && record->event.name == name) named = &*record;
   }
+  return named;
 }
 
-// The model that the receipt names by digest, opened on the path (activations) that it used.
-Result<std::unique_ptr<generate::Engine>> OpenReceiptModel(const ReplayOptions& options,
-                                                           const ledger::Receipt& receipt) {
-  ModelOptions model{.model = options.model, .n_threads = options.n_threads};
-  const std::string digest = StringField(receipt, "input.model_sha256");
-  if (model.model.empty()) {
-    TATARA_TRY(model.model, FindModelByDigest(digest));
+// Files of the run below `inside`, which is the run itself, a checkpoint's folder or one file.
+Result<Verdict> VerifyRun(const ledger::LineageGraph& graph, const fs::path& folder,
+                          const fs::path& inside) {
+  const auto run = learn::ReadRunFolder(folder);
+  const std::string folder_name = fs::weakly_canonical(folder).filename().string();
+  Verdict verdict{.kind = inside.empty() ? "run" : "checkpoint",
+                  .name = run.ok() ? run->recipe.name : folder_name};
+  const ledger::LineageRecord* record = RecordOfRun(graph, folder, verdict.name);
+  if (record == nullptr) {
+    verdict.Say(Tr("{0}: the ledger has no record of this run", folder.string()));
+    return verdict;
   }
-  TATARA_TRY(const std::string found, ModelDigest(model.model));
-  if (found != digest) {
-    return Refuse("{0}: SHA-256 is {1}, the receipt's model has {2}", model.model, found, digest);
+  verdict.entry = record->index;
+  const std::string& name = record->event.name;
+  const std::string below = inside.empty() ? "" : inside.generic_string() + "/";
+  const auto is_below = [&](const std::string& relative) {
+    return relative == inside.generic_string() || relative.starts_with(below);
+  };
+  std::vector<ledger::PlacedPart> files;
+  std::set<std::string> known;
+  for (const LineagePart& part : record->event.outputs) {
+    if (!part.name.starts_with(name + "/")) continue;
+    const std::string relative = part.name.substr(name.size() + 1);
+    known.insert(relative);
+    if (is_below(relative)) files.push_back({part, folder / relative});
   }
-  if (const std::string activations = StringField(receipt, "input.activations");
-      !activations.empty()) {
-    model.activations = activations;
+  verdict.files = ledger::VerifyFiles(files);
+  TATARA_TRY(const auto parts, RunParts(folder, ""));
+  for (const LineagePart& part : parts) {
+    const std::string relative = part.name.substr(1);
+    if (known.contains(relative) || !is_below(relative)) continue;
+    if (graph.MakerOf(part.sha256) == nullptr) {
+      verdict.Say(Tr("{0}: is there, but not recorded", (folder / relative).string()));
+    }
   }
-  UseAdapterOf(receipt, options.adapter, model);
-  return OpenEngine(model);
+  if (files.empty() && verdict.files.problems.empty()) {
+    verdict.Say(Tr("{0}: the ledger has no record of it", (folder / inside).string()));
+  }
+  return verdict;
 }
 
-Result<ledger::ReplayReport> ReplayOnModel(const ReplayOptions& options,
-                                           const ledger::Receipt& receipt) {
-  TATARA_TRY(const RecordFields originals, ReadOriginals(options, receipt));
-  TATARA_TRY(const auto engine, OpenReceiptModel(options, receipt));
-  generate::RunReplayer run(*engine);
-  const auto ask = assistant::MakeAskReplayer(*engine);
-  for (Replayer* replayer : {static_cast<Replayer*>(&run), ask.get()}) {
-    if (replayer->kind() == receipt.kind)
-      return ledger::ReplayReceipt(receipt, originals, *replayer);
+// The run that a path lies in; empty where it lies in none.
+fs::path RunAround(const fs::path& path) {
+  std::error_code ignored;
+  for (fs::path at = fs::absolute(path, ignored).lexically_normal(); at.has_relative_path();
+       at = at.parent_path()) {
+    if (learn::IsRunFolder(at)) return at;
   }
-  return Refuse("{0}: a receipt of kind '{1}', which this program can not replay", options.file,
-                receipt.kind);
+  return {};
+}
+
+Result<Verdict> VerifyNamed(const ledger::LineageGraph& graph, const std::string& what) {
+  TATARA_TRY(const std::string digest, graph.Find(what));
+  Verdict verdict{.kind = "record", .name = what};
+  const ledger::LineageRecord* maker = graph.MakerOf(digest);
+  if (maker != nullptr) {
+    verdict.entry = maker->index;
+    verdict.kind = maker->event.kind;
+    verdict.name = maker->event.name;
+  }
+  const ledger::ObjectStore objects(ledger::LedgerFolder(TataraHome()));
+  if (objects.Has(digest)) {
+    verdict.kind = "object";
+    const auto right = objects.Verify(digest);
+    if (!right.ok()) verdict.Say(right.error().text(CurrentLanguage()));
+    ++verdict.files.n_files;
+    return verdict;
+  }
+  const auto path = ResolveModelPath(what);
+  if (path.ok()) {
+    verdict.kind = "model";
+    verdict.files =
+        ledger::VerifyFiles(std::vector<ledger::PlacedPart>{{{.sha256 = digest}, *path}});
+  } else {
+    Remark(Tr("'{0}': its bytes are not where this program keeps things; give their file", what));
+  }
+  return verdict;
+}
+
+// Receipts are JSON; what begins otherwise may be a receipt that was changed, but no large file.
+bool MayBeReceipt(const fs::path& path) {
+  std::error_code error;
+  if (fs::file_size(path, error) > ledger::kReceiptBytesMax || error) return false;
+  std::ifstream file(path, std::ios::binary);
+  std::string start(1024, '\0');
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  return start.find("payload") != std::string::npos ||
+         start.find("application/vnd.tatara") != std::string::npos ||
+         (!start.starts_with("GGUF") && path.extension() != ".safetensors");
+}
+
+// Nothing: it is to be checked as a receipt.
+Result<std::optional<Verdict>> VerifyFileNamed(const ledger::LineageGraph& graph,
+                                               const std::string& what) {
+  const fs::path run = RunAround(what);
+  std::error_code ignored;
+  if (!run.empty()) {
+    TATARA_TRY(Verdict verdict,
+               VerifyRun(graph, run,
+                         fs::absolute(what, ignored).lexically_normal().lexically_relative(run)));
+    verdict.kind = "file";
+    return std::optional(verdict);
+  }
+  TATARA_TRY(const std::string digest, Sha256OfFile(what));
+  Verdict verdict{.kind = "file", .name = what};
+  const ledger::LineageRecord* maker = graph.MakerOf(digest);
+  if (maker == nullptr && !graph.Reached().contains(digest)) {
+    if (MayBeReceipt(what)) return std::optional<Verdict>();
+    verdict.Say(Tr("{0}: the ledger has no record of a file of SHA-256 {1}", what, digest));
+    return std::optional(verdict);
+  }
+  if (maker != nullptr) verdict.entry = maker->index;
+  verdict.files.n_files = 1;
+  verdict.files.bytes = fs::file_size(what, ignored);
+  return std::optional(verdict);
+}
+
+int Print(const Verdict& verdict, bool json) {
+  const auto& problems = verdict.files.problems;
+  if (json) {
+    OutJson({{"ok", problems.empty()},
+             {"first_difference", problems.empty() ? Json() : Json(problems.front())},
+             {"kind", verdict.kind},
+             {"name", verdict.name},
+             {"entry", verdict.entry ? Json(*verdict.entry) : Json()},
+             {"files", verdict.files.n_files},
+             {"bytes", verdict.files.bytes},
+             {"problems", problems}});
+    return problems.empty() ? 0 : 1;
+  }
+  for (const std::string& problem : problems) Out(problem + "\n");
+  if (!problems.empty()) return 1;
+  Out(Tr("{0}: as recorded ({1}, {2} files, {3}); log entry {4} is under the signed root",
+         verdict.name, verdict.kind, verdict.files.n_files,
+         FormatBytes(static_cast<double>(verdict.files.bytes)),
+         verdict.entry ? std::to_string(*verdict.entry) : "-") +
+      "\n");
+  return 0;
+}
+
+// "a..b", "a.." and "..b" and "a"; 0 where an end is open.
+Result<std::pair<std::int64_t, std::int64_t>> ParseSteps(const std::string& text) {
+  if (text.empty()) return std::pair<std::int64_t, std::int64_t>{};
+  const auto number = [](std::string_view digits, std::int64_t& to) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), to);
+    return error == std::errc() && end == digits.data() + digits.size() && to > 0;
+  };
+  const std::size_t dots = text.find("..");
+  const std::string first = text.substr(0, dots);
+  const std::string last = dots == std::string::npos ? first : text.substr(dots + 2);
+  std::pair<std::int64_t, std::int64_t> steps;
+  const bool is_right = (!first.empty() || !last.empty()) &&
+                        (first.empty() || number(first, steps.first)) &&
+                        (last.empty() || number(last, steps.second)) &&
+                        (steps.second == 0 || steps.first <= steps.second);
+  if (!is_right) return Refuse("--steps {0}: two steps, as in 40..60, are expected", text);
+  return steps;
+}
+
+Result<int> ReplayTraining(const ReplayOptions& options, const fs::path& run) {
+  TATARA_TRY(const auto steps, ParseSteps(options.steps));
+  ProgressLine progress(ProgressLine::Unit::kCount);
+  TATARA_TRY(
+      const learn::ReplayedRun report,
+      learn::ReplayRun(run, {.first_step = steps.first,
+                             .last_step = steps.second,
+                             .n_threads = options.n_threads == 0 ? ThreadPool::HardwareThreads()
+                                                                 : options.n_threads,
+                             .data_folder = options.data,
+                             .progress = &progress,
+                             .stop = &StopRequested()}));
+  progress.Clear();
+  const auto isa = numerics::IsaName(numerics::ActiveIsa());
+  if (options.json) {
+    OutJson({{"ok", report.ok},
+             {"first_difference",
+              report.first_difference.empty() ? Json() : Json(report.first_difference)},
+             {"kind", "train"},
+             {"run", run.string()},
+             {"started_from", report.started_from},
+             {"first_step", report.first_step},
+             {"last_step", report.last_step},
+             {"steps_run", report.n_steps_run},
+             {"values", report.n_values},
+             {"digests", report.n_digests},
+             {"weights", report.weights},
+             {"isa", isa}});
+  } else if (report.ok) {
+    Out(Tr("equal: steps {0} to {1}, {2} values and {3} digests, bit for bit (from step {4}, "
+           "instruction set {5})",
+           report.first_step, report.last_step, report.n_values, report.n_digests,
+           report.started_from, isa) +
+        "\n");
+  } else {
+    Out(Tr("different: {0}", report.first_difference) + "\n");
+  }
+  return report.ok ? 0 : 1;
 }
 
 }  // namespace
 
 Result<int> Verify(const VerifyOptions& options) {
-  TATARA_TRY(const ledger::VerifyReport report, VerifyFile(options.file));
-  if (options.json) {
-    Json out = {{"ok", report.ok},
-                {"first_difference", Nullable(report.first_difference)},
-                {"problems", report.problems},
-                {"key_id", Nullable(report.key_id)},
-                {"key_trusted", !report.key_name.empty()},
-                {"key_name", Nullable(report.key_name)}};
-    if (report.receipt) {
-      out["kind"] = report.receipt->kind;
-      out["created"] = report.receipt->created_utc;
-      out["program"] = report.receipt->program_version;
-      out["numerics_contract"] = report.receipt->numerics_contract;
-    }
-    OutJson(out);
+  TATARA_TRY(const ledger::LineageGraph graph, ledger::LineageGraph::Read(TataraHome()));
+  std::error_code ignored;
+  Verdict verdict;
+  if (fs::is_regular_file(options.file, ignored)) {
+    TATARA_TRY(const auto found, VerifyFileNamed(graph, options.file));
+    if (!found) return VerifyReceiptFile(options);
+    verdict = *found;
+  } else if (fs::is_directory(options.file, ignored) && !learn::IsRunFolder(options.file)) {
+    const fs::path run = RunAround(options.file);
+    if (run.empty()) return Refuse("{0}: not the folder of a run", options.file);
+    const fs::path inside =
+        fs::absolute(options.file, ignored).lexically_normal().lexically_relative(run);
+    TATARA_TRY(verdict,
+               VerifyRun(graph, run, inside.filename().empty() ? inside.parent_path() : inside));
+  } else if (const fs::path run = RunNamed(options.file); !run.empty()) {
+    TATARA_TRY(verdict, VerifyRun(graph, run, {}));
   } else {
-    PrintVerdict(report);
+    TATARA_TRY(verdict, VerifyNamed(graph, options.file));
   }
-  return report.ok ? 0 : 1;
+  VerifyLogOf(verdict);
+  return Print(verdict, options.json);
 }
 
 Result<int> Replay(const ReplayOptions& options) {
-  TATARA_TRY(const ledger::VerifyReport verified, VerifyFile(options.file));
-  if (!verified.ok) {
-    if (options.json) {
-      OutJson(
-          {{"ok", false}, {"verified", false}, {"first_difference", verified.first_difference}});
-    } else {
-      PrintVerdict(verified);
+  std::error_code ignored;
+  if (fs::is_regular_file(options.file, ignored)) {
+    if (!options.steps.empty()) {
+      return Refuse("--steps: {0} is a receipt, no run", options.file);
     }
-    return 1;
+    return ReplayReceiptFile(options);
   }
-  TATARA_TRY(const ledger::ReplayReport report, ReplayOnModel(options, *verified.receipt));
-  if (options.json) {
-    Json fields = Json::array();
-    for (const auto& field : report.fields) {
-      fields.push_back({{"name", field.name},
-                        {"equal", field.equal},
-                        {"difference", Nullable(field.difference)}});
-    }
-    OutJson({{"ok", report.ok},
-             {"verified", true},
-             {"first_difference", Nullable(report.first_difference)},
-             {"key_trusted", !verified.key_name.empty()},
-             {"isa", numerics::IsaName(numerics::ActiveIsa())},
-             {"fields", fields}});
-  } else if (report.ok) {
-    Out(Tr("equal: {0} outputs, bit for bit (instruction set {1})", report.fields.size(),
-           numerics::IsaName(numerics::ActiveIsa())) +
-        "\n");
-    Out(Tr("key {0}, {1}", verified.key_id.substr(0, 16), KeyText(verified)) + "\n");
-  } else {
-    Out(Tr("different: {0}", report.first_difference) + "\n");
-  }
-  return report.ok ? 0 : 1;
+  TATARA_TRY(const fs::path run, FindRun(options.file));
+  return ReplayTraining(options, run);
 }
 
 }  // namespace tatara::cli

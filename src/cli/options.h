@@ -155,9 +155,11 @@ struct LineageOptions {
 };
 
 struct LedgerOptions {
-  enum class Action { kLog, kVerify, kCheckpoint, kKey } action = Action::kLog;
+  enum class Action { kLog, kVerify, kCheckpoint, kKey, kCollect, kObject } action = Action::kLog;
   std::string earlier;
   std::string key;
+  bool dry_run = false;  // collect
+  std::string object;    // its digest
   bool json = false;
 };
 
@@ -188,12 +190,14 @@ struct BenchOptions {
 };
 
 struct VerifyOptions {
-  std::string file;
+  std::string file;  // or a run, a checkpoint, a name or digest that the ledger knows
   bool json = false;
 };
 
 struct ReplayOptions {
-  std::string file;
+  std::string file;       // or a run
+  std::string steps;      // of a run: "a..b", both included; empty: all
+  std::string data;       // of a run: the folder of its data
   std::string model;      // where the receipt's model lies, if not where this machine would look
   std::string originals;  // the texts that a redacted receipt left out
   std::string adapter;    // where the receipt's adapter lies, if not where the receipt says
@@ -207,6 +211,24 @@ struct TrainOptions {
   int n_threads = 0;
   std::vector<std::string> overrides;  // section.key=value
   bool resume = false;
+  bool json = false;
+};
+
+struct RunsOptions {
+  bool json = false;
+};
+
+struct DiffOptions {
+  std::string a, b;
+  bool json = false;
+};
+
+struct CheckpointsOptions {
+  std::string run;
+  std::string page;
+  std::vector<std::string> probes;
+  int probe_tokens = 80;
+  int n_threads = 0;
   bool json = false;
 };
 

@@ -19,10 +19,10 @@ using Action = std::function<Result<int>()>;
 void AddModelCommands(CLI::App& app, Action& chosen);    // pull rm models tokenize logits bench
 void AddVectorCommands(CLI::App& app, Action& chosen);   // embed rerank
 void AddAnswerCommands(CLI::App& app, Action& chosen);   // run chat ask documents
-void AddLearnCommands(CLI::App& app, Action& chosen);    // train
+void AddLearnCommands(CLI::App& app, Action& chosen);    // train runs checkpoints
 void AddServerCommands(CLI::App& app, Action& chosen);   // serve keys
-void AddLedgerCommands(CLI::App& app, Action& chosen);   // lineage ledger
-void AddMachineCommands(CLI::App& app, Action& chosen);  // verify replay doctor version completion
+void AddLedgerCommands(CLI::App& app, Action& chosen);   // verify replay diff lineage ledger
+void AddMachineCommands(CLI::App& app, Action& chosen);  // doctor version completion
 
 // A subcommand with its one-line description and examples in the user's language; examples are
 // pairs of (command line, what it does).

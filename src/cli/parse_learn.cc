@@ -1,4 +1,4 @@
-// train.
+// train, runs, checkpoints.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -9,7 +9,9 @@
 
 namespace tatara::cli {
 
-void AddLearnCommands(CLI::App& app, Action& chosen) {
+namespace {
+
+void AddTrain(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* command = AddCommand(
       app, "train",
@@ -31,6 +33,46 @@ void AddLearnCommands(CLI::App& app, Action& chosen) {
                     Tr("go on from the last checkpoint in the folder"));
   AddJson(command, options->json);
   command->callback([options, &chosen] { chosen = [options] { return Train(*options); }; });
+}
+
+void AddRuns(CLI::App& app, Action& chosen) {
+  CLI::App* runs = AddCommand(app, "runs", MarkText("training runs that were made on this machine"),
+                              {{"tatara runs list", MarkText("name, steps, loss, folder")}});
+  runs->require_subcommand(1);
+  auto options = std::make_shared<RunsOptions>();
+  CLI::App* list = runs->add_subcommand("list", Tr("list them, the newest first"));
+  list->group(Tr("Commands"));
+  list->get_help_ptr()->description(Tr("print this help and exit"))->group(Tr("Options"));
+  AddJson(list, options->json);
+  list->callback([options, &chosen] { chosen = [options] { return Runs(*options); }; });
+}
+
+void AddCheckpoints(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<CheckpointsOptions>();
+  CLI::App* command = AddCommand(
+      app, "checkpoints", MarkText("how a run went: losses, norms, and what each checkpoint says"),
+      {{"tatara checkpoints shakespeare-char --page run.html", MarkText("a page to hand on")},
+       {"tatara checkpoints shakespeare-char --probe 'ROMEO:'",
+        MarkText("the same prompt, continued by every checkpoint")}});
+  command->add_option("run", options->run, Tr("the run, by name or folder"))->required();
+  command->add_option("--page,--html", options->page, Tr("write an HTML page to this file"));
+  command->add_option("--probe", options->probes,
+                      Tr("a prompt for every checkpoint to continue; may be repeated"));
+  command->add_option("--probe-tokens", options->probe_tokens, Tr("tokens of each continuation"))
+      ->check(CLI::Range(1, 10000));
+  command
+      ->add_option("--threads", options->n_threads, Tr("threads; 0: all that this process may use"))
+      ->check(CLI::Range(0, 256));
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Checkpoints(*options); }; });
+}
+
+}  // namespace
+
+void AddLearnCommands(CLI::App& app, Action& chosen) {
+  AddTrain(app, chosen);
+  AddRuns(app, chosen);
+  AddCheckpoints(app, chosen);
 }
 
 }  // namespace tatara::cli

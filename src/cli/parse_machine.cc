@@ -1,4 +1,4 @@
-// verify, replay, doctor, version, completion.
+// doctor, version, completion.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -11,37 +11,6 @@
 
 namespace tatara::cli {
 namespace {
-
-void AddVerify(CLI::App& app, Action& chosen) {
-  auto options = std::make_shared<VerifyOptions>();
-  CLI::App* command =
-      AddCommand(app, "verify", MarkText("check a receipt's signature and digests, offline"),
-                 {{"tatara verify r.json", MarkText("names the first thing that was changed")}});
-  command->add_option("file", options->file, Tr("receipt"))->required();
-  AddJson(command, options->json);
-  command->callback([options, &chosen] { chosen = [options] { return Verify(*options); }; });
-}
-
-void AddReplay(CLI::App& app, Action& chosen) {
-  auto options = std::make_shared<ReplayOptions>();
-  CLI::App* command = AddCommand(
-      app, "replay", MarkText("run a receipt again and compare every bit"),
-      {{"tatara replay r.json --threads 1", MarkText("equal on any machine that has the model")},
-       {"tatara replay redacted.json --originals texts.json",
-        MarkText("a redacted receipt, with the texts that it left out")}});
-  command->add_option("file", options->file, Tr("receipt"))->required();
-  command
-      ->add_option("--threads", options->n_threads, Tr("threads; 0: all that this process may use"))
-      ->check(CLI::Range(0, 256));
-  command->add_option("--model", options->model,
-                      Tr("where the model is, if not where its digest leads"));
-  command->add_option("--adapter", options->adapter,
-                      Tr("where the adapter is, if not where the receipt says"));
-  command->add_option("--originals", options->originals,
-                      Tr("JSON object of field names and the texts that were left out"));
-  AddJson(command, options->json);
-  command->callback([options, &chosen] { chosen = [options] { return Replay(*options); }; });
-}
 
 void AddDoctor(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<DoctorOptions>();
@@ -85,8 +54,6 @@ void AddCompletion(CLI::App& app, Action& chosen) {
 }  // namespace
 
 void AddMachineCommands(CLI::App& app, Action& chosen) {
-  AddVerify(app, chosen);
-  AddReplay(app, chosen);
   AddDoctor(app, chosen);
   AddVersion(app, chosen);
   AddCompletion(app, chosen);

@@ -29,4 +29,8 @@ Result<> WriteRunReceipt(const RunOptions& options, const generate::Engine& engi
                          const generate::Completion& completion);
 Result<> WriteAskReceipt(const AskOptions& options, const assistant::AskAnswer& answer);
 
+// `tatara verify` and `tatara replay` of a receipt's file; exit status 0 or 1.
+Result<int> VerifyReceiptFile(const VerifyOptions& options);
+Result<int> ReplayReceiptFile(const ReplayOptions& options);
+
 }  // namespace tatara::cli

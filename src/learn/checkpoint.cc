@@ -224,6 +224,28 @@ Result<CheckpointInfo> LoadCheckpoint(const fs::path& path, const CheckpointInfo
   return stored.info;
 }
 
+Result<CheckpointDigests> ReadCheckpointDigests(const fs::path& path) {
+  TATARA_TRY(const Stored stored, ReadInfo(path / "checkpoint.json"));
+  return CheckpointDigests{stored.weights_sha256, stored.optimizer_sha256};
+}
+
+CheckpointDigests DigestsOfCheckpoint(const Trainer& trainer) {
+  const std::vector<Parameter>& parameters = trainer.trainable().parameters();
+  const auto digest = [&](const std::vector<Part>& parts) {
+    Sha256 sha256;
+    sha256.Update(HeaderOf(parameters, parts));
+    for (const Part& part : parts) {
+      for (const Parameter& p : parameters) {
+        sha256.Update(std::as_bytes(
+            std::span(part.values)
+                .subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size()))));
+      }
+    }
+    return ToHex(sha256.Finish());
+  };
+  return {digest(WeightParts(trainer.state())), digest(OptimizerParts(trainer.state()))};
+}
+
 namespace {
 
 // Away from its name first, so that what a stop leaves is never taken for a checkpoint.

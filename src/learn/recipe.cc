@@ -4,6 +4,8 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <functional>
+#include <sstream>
 
 #include "recipe_sections.h"
 #include "tatara/base/files.h"
@@ -81,7 +83,8 @@ bool IsName(std::string_view name) {
 }
 
 Result<> CheckTop(const toml::table& root, std::string_view path) {
-  constexpr std::string_view kKnown[] = {"name", "data", "model", "optimizer", "training", "run"};
+  constexpr std::string_view kKnown[] = {"name",     "data", "model",   "optimizer",
+                                         "training", "run",  "estimate"};
   for (const auto& [key, node] : root) {
     if (std::ranges::find(kKnown, key.str()) != std::end(kKnown)) continue;
     const std::string near = Nearest(key.str(), kKnown);
@@ -99,6 +102,8 @@ Result<Recipe> ParseRecipe(std::string_view text, std::string_view path,
   for (const std::string& one : overrides) TATARA_RETURN_IF_ERROR(Override(root, path, one));
   TATARA_RETURN_IF_ERROR(CheckTop(root, path));
   Recipe recipe;
+  recipe.text = text;
+  recipe.overrides = overrides;
   if (const auto name = root["name"].value<std::string>()) recipe.name = *name;
   if (!IsName(recipe.name)) {
     return Refuse("{0}: the name '{1}' must be of small letters, digits, '-', '_' and '.'", path,
@@ -109,6 +114,7 @@ Result<Recipe> ParseRecipe(std::string_view text, std::string_view path,
   TATARA_RETURN_IF_ERROR(TakeOptimizer(root, path, recipe.optimizer));
   TATARA_RETURN_IF_ERROR(TakeTraining(root, path, recipe.training));
   TATARA_RETURN_IF_ERROR(TakeRun(root, path, recipe.run));
+  TATARA_RETURN_IF_ERROR(TakeEstimate(root, path, recipe.estimate));
   if (recipe.training.context == 0) recipe.training.context = recipe.model.n_ctx;
   if (recipe.training.context > recipe.model.n_ctx) {
     return Refuse("{0}: training.context {1} is longer than the model's {2}", path,
@@ -123,6 +129,30 @@ Result<Recipe> ReadRecipe(const std::filesystem::path& path,
   TATARA_TRY(Recipe recipe, ParseRecipe(text, path.string(), overrides));
   recipe.folder = path.parent_path();
   return recipe;
+}
+
+std::map<std::string, std::string> RecipeKeys(const Recipe& recipe) {
+  std::map<std::string, std::string> keys;
+  auto root = Parse(recipe.text, recipe.name);
+  if (!root.ok()) return keys;
+  for (const std::string& one : recipe.overrides) {
+    if (!Override(*root, recipe.name, one).ok()) return {};
+  }
+  const std::function<void(const toml::table&, const std::string&)> add =
+      [&](const toml::table& table, const std::string& prefix) {
+        for (const auto& [key, node] : table) {
+          const std::string name = prefix + std::string(key.str());
+          if (const toml::table* inner = node.as_table()) {
+            add(*inner, name + ".");
+            continue;
+          }
+          std::ostringstream text;
+          node.visit([&](const auto& value) { text << value; });
+          keys[name] = text.str();
+        }
+      };
+  add(*root, "");
+  return keys;
 }
 
 std::string CanonicalRecipe(const Recipe& r) {

@@ -92,4 +92,6 @@ void AddTrainingExtras(const TrainingRecipe& t, CanonicalExtras& extras);
 Result<> TakeRun(const toml::table& root, std::string_view path, RunRecipe& r);
 void AddRunExtras(const RunRecipe& r, CanonicalExtras& extras);
 
+Result<> TakeEstimate(const toml::table& root, std::string_view path, EstimateRecipe& e);
+
 }  // namespace tatara::learn

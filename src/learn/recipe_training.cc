@@ -39,6 +39,7 @@ Result<> TakeRun(const toml::table& root, std::string_view path, RunRecipe& r) {
   s.Take("validation_sequences", r.validation_sequences, 1, 1 << 24);
   s.Take("checkpoint_every", r.checkpoint_every, 1, kStepsMax);
   s.Take("checkpoints_kept", r.checkpoints_kept, 1, 1000);
+  s.Take("digest_every", r.digest_every, 0, kStepsMax);
   s.Take("sample_every", r.sample_every, 1, kStepsMax);
   s.Take("sample_tokens", r.sample_tokens, 0, 10000);
   s.Take("checkpoint_bytes_max", r.checkpoint_bytes_max, 0,

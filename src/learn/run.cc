@@ -9,6 +9,7 @@
 
 #include "tatara/base/files.h"
 #include "tatara/learn/checkpoint.h"
+#include "tatara/learn/run_folder.h"
 #include "training_data.h"
 
 namespace tatara::learn {
@@ -101,6 +102,7 @@ class Run {
   bool IsFirst() const { return options_.workers == nullptr || options_.workers->rank() == 0; }
   Result<> Validate();
   Result<> Sample();
+  Result<> Witness();
   Result<> Checkpoint();
   KeptCheckpoints Kept() const;
   Result<> CheckBytes() const;
@@ -146,6 +148,8 @@ Result<> Run::Prepare() {
   TATARA_RETURN_IF_ERROR(CheckBytes());
   TATARA_RETURN_IF_ERROR(Resume());
   if (!IsFirst()) return Ok{};
+  TATARA_RETURN_IF_ERROR(
+      WriteFileAtomically(options_.out / "source.json", RunSourceJson(recipe_) + "\n"));
   TATARA_RETURN_IF_ERROR(
       WriteFileAtomically(options_.out / "recipe.json", CanonicalRecipe(recipe_) + "\n"));
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(options_.out / "data.json", data_->manifest() + "\n"));
@@ -200,9 +204,10 @@ Result<> Run::Step() {
   const std::int64_t before = info_.best_step;
   if (report.step % recipe_.run.validate_every == 0) TATARA_RETURN_IF_ERROR(Validate());
   if (report.step % recipe_.run.sample_every == 0) TATARA_RETURN_IF_ERROR(Sample());
-  if (report.step % recipe_.run.checkpoint_every == 0 || info_.best_step != before) {
-    TATARA_RETURN_IF_ERROR(Checkpoint());
-  }
+  const bool keeps = report.step % recipe_.run.checkpoint_every == 0 || info_.best_step != before;
+  const std::int64_t every = recipe_.run.digest_every;
+  if (keeps || (every > 0 && report.step % every == 0)) TATARA_RETURN_IF_ERROR(Witness());
+  if (keeps) TATARA_RETURN_IF_ERROR(Checkpoint());
   return Ok{};
 }
 
@@ -226,6 +231,13 @@ Result<> Run::Sample() {
   std::error_code code;
   fs::create_directories(options_.out / "samples", code);
   return WriteFileAtomically(options_.out / "samples" / fmt::format("step-{:08}.txt", step), text);
+}
+
+// What a replay compares, and what stays of checkpoints that are removed again.
+Result<> Run::Witness() {
+  if (!IsFirst()) return Ok{};
+  return Write(fmt::format("{{\"step\":{},\"weights\":\"{}\",\"weight_norm\":{}}}",
+                           trainer_->state().step, trainer_->Digest(), trainer_->WeightNorm()));
 }
 
 Result<> Run::Write(const std::string& line) {

@@ -352,6 +352,15 @@ std::vector<std::int32_t> Trainer::Sample(std::vector<std::int32_t> text, int n,
   return text;
 }
 
+double Trainer::WeightNorm() const {
+  double sum = 0;
+  for (const model::Parameter& p : trainable_->parameters()) {
+    sum += numerics::SumOfSquaresF64(
+        {state_.weights.data() + p.offset, static_cast<std::size_t>(p.size())});
+  }
+  return std::sqrt(sum);
+}
+
 std::string Trainer::Digest() const {
   Sha256 digest;
   DigestOf(trainable_->parameters(), state_.result(), digest);

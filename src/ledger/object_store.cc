@@ -188,23 +188,25 @@ Result<std::vector<std::string>> ObjectStore::All() const {
 }
 
 Result<ObjectStore::Collected> ObjectStore::Collect(
-    const std::set<std::string, std::less<>>& reached, std::chrono::seconds age_min) const {
+    const std::set<std::string, std::less<>>& reached, const CollectOptions& options) const {
   Collected collected;
   TATARA_TRY(const std::vector<std::string> digests, All());
   for (const std::string& digest : digests) {
     TATARA_TRY(const fs::path path, PathOf(digest));
-    if (reached.contains(digest) || !IsOlderThan(path, age_min)) continue;
+    if (reached.contains(digest) || !IsOlderThan(path, options.age_min)) continue;
     std::error_code error;
     const std::uintmax_t bytes = fs::file_size(path, error);
-    if (::unlink(path.c_str()) != 0) {
+    if (!options.dry_run && ::unlink(path.c_str()) != 0) {
       return ErrnoError("{0}: cannot remove: {1}", path.string());
     }
     ++collected.n_objects;
     collected.bytes += error ? 0 : bytes;
   }
+  if (options.dry_run) return collected;
+  const auto age = std::max<std::chrono::seconds>(options.age_min, std::chrono::hours(1));
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder_ / "objects" / kAside, error)) {
-    if (IsOlderThan(entry.path(), std::max<std::chrono::seconds>(age_min, std::chrono::hours(1)))) {
+    if (IsOlderThan(entry.path(), age)) {
       ::unlink(entry.path().c_str());
     }
   }

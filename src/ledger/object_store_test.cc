@@ -71,8 +71,11 @@ TEST_F(ObjectStoreTest, NamesThatAreNoDigestReachNoFile) {
 
 TEST_F(ObjectStoreTest, CollectRemovesWhatIsNotReachedAndOldEnough) {
   const std::string kept = store_.Put("kept").value(), gone = store_.Put("gone, 13 b").value();
-  EXPECT_EQ(store_.Collect({kept}, std::chrono::hours(1))->n_objects, 0U);
-  const auto collected = store_.Collect({kept}, std::chrono::seconds(0));
+  EXPECT_EQ(store_.Collect({kept}, {})->n_objects, 0U);
+  const auto dry = store_.Collect({kept}, {.age_min = std::chrono::seconds(0), .dry_run = true});
+  EXPECT_EQ(dry->n_objects, 1U);
+  EXPECT_EQ(store_.All()->size(), 2U);
+  const auto collected = store_.Collect({kept}, {.age_min = std::chrono::seconds(0)});
   ASSERT_TRUE(collected.ok());
   EXPECT_EQ(collected->n_objects, 1U);
   EXPECT_EQ(collected->bytes, 10U);

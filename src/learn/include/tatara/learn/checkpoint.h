@@ -35,6 +35,13 @@ Result<> SaveCheckpoint(const std::filesystem::path& out, const CheckpointInfo& 
 // checkpoint.json says.
 Result<CheckpointInfo> LoadCheckpoint(const std::filesystem::path& path,
                                       const CheckpointInfo& expected, Trainer& trainer);
+// SHA-256 of the two files: as checkpoint.json states them, and as SaveCheckpoint would write them.
+struct CheckpointDigests {
+  std::string weights, optimizer;
+};
+Result<CheckpointDigests> ReadCheckpointDigests(const std::filesystem::path& path);
+CheckpointDigests DigestsOfCheckpoint(const Trainer& trainer);
+
 // Steps of the whole checkpoints, ascending.
 std::vector<std::int64_t> ListCheckpoints(const std::filesystem::path& out);
 // Which checkpoints stay: the last `n_kept` of them, and of what has a reason to stay, `besides`.

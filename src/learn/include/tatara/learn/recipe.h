@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,11 +65,25 @@ struct RunRecipe {
   std::int64_t validate_every = 250;
   int validation_sequences = 200;  // of those in between, spread evenly; the last one takes all
   std::int64_t checkpoint_every = 250;
-  int checkpoints_kept = 2;  // besides the best
+  int checkpoints_kept = 2;       // besides the best
+  std::int64_t digest_every = 0;  // digest of the weights into metrics.jsonl; 0: with checkpoints
   std::int64_t sample_every = 500;
   int sample_tokens = 300;
   std::uint64_t checkpoint_bytes_max = 0;  // of all checkpoints together; 0: no bound
   SpikeRecipe spikes;                      // changes weights where something happens
+};
+
+// What `tatara estimate` is told besides: how much is trained on where the recipe's steps stand for
+// a part of it, and what time costs, here and on other machines. None of it changes a weight.
+struct EstimateRecipe {
+  double tokens = 0;  // 0: those of training.steps
+  double watts = 0;   // of this machine
+  double price_kwh = 0, price_hour = 0;
+  std::string currency;
+  int devices = 0;           // other machines, all together; 0: none are stated
+  double device_flops = 0;   // of one, at its peak
+  double utilisation = 0.4;  // the share of the peak that training reaches
+  double device_watts = 0, device_price_hour = 0;
 };
 
 struct Recipe {
@@ -78,7 +93,11 @@ struct Recipe {
   OptimizerRecipe optimizer;
   TrainingRecipe training;
   RunRecipe run;
+  EstimateRecipe estimate;
   std::filesystem::path folder;  // where it lies
+  // As it was read, so that a run's folder tells the whole of it.
+  std::string text;
+  std::vector<std::string> overrides;
 };
 
 // `overrides`: "section.key=value", the value as in TOML or a bare text.
@@ -86,6 +105,10 @@ Result<Recipe> ParseRecipe(std::string_view toml, std::string_view path,
                            const std::vector<std::string>& overrides);
 Result<Recipe> ReadRecipe(const std::filesystem::path& path,
                           const std::vector<std::string>& overrides);
+
+// Every key of the recipe's text and of what was changed in it, "section.key", with its value as in
+// TOML: what people compare. Empty where the text is no TOML.
+std::map<std::string, std::string> RecipeKeys(const Recipe& recipe);
 
 // Everything that the weights depend on, besides the data, as one line of JSON; and its SHA-256.
 std::string CanonicalRecipe(const Recipe& recipe);

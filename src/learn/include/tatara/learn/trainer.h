@@ -87,6 +87,8 @@ class Trainer {
   // SHA-256 over all weights, tensor after tensor, as the contract writes them; where weights are
   // averaged, of the averaged ones and then the others.
   std::string Digest() const;
+  // Of all weights, in f64.
+  double WeightNorm() const;
 
  private:
   Trainer(const Recipe& recipe, const corpus::TrainingSet& data);

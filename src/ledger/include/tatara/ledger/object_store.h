@@ -44,10 +44,14 @@ class ObjectStore {
     std::uint64_t n_objects = 0;
     std::uint64_t bytes = 0;
   };
-  // Removes what is not in `reached`, and leftovers of writers that were stopped. Younger files
-  // stay: their writer may not have said yet what they are for.
+  struct CollectOptions {
+    // Younger files stay: their writer may not have said yet what they are for.
+    std::chrono::seconds age_min{3600};
+    bool dry_run = false;  // counts what would go
+  };
+  // Removes what is not in `reached`, and leftovers of writers that were stopped.
   Result<Collected> Collect(const std::set<std::string, std::less<>>& reached,
-                            std::chrono::seconds age_min) const;
+                            const CollectOptions& options) const;
 
  private:
   Result<> Land(const std::filesystem::path& aside, const std::string& digest) const;

@@ -1,0 +1,362 @@
+#include "estimate_measure.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tatara/base/files.h"
+#include "tatara/base/sha256.h"
+#include "tatara/model/training_flops.h"
+#include "tatara/numerics/ops.h"
+#include "tatara/numerics/product.h"
+#include "tatara/numerics/training.h"
+#include "tatara/numerics/training_attention.h"
+
+namespace tatara::learn {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Floats = std::vector<float>;
+
+// Products of these sizes run at the speed of larger ones: several blocks of 192 x 256 x 256.
+constexpr std::int64_t kRowsMax = 512, kColumnsMax = 1024, kInnerMax = 1024;
+constexpr std::int64_t kAttentionTokensMax = 1024;
+constexpr std::int64_t kRowsMeasured = 64;
+constexpr double kSecondsOfOne = 0.04;  // a measurement is repeated this long
+constexpr double kSecondsOfPass = 0.6;
+constexpr int kRoundsMin = 2, kRoundsMax = 400;
+constexpr double kValuesMeasuredMax = 1 << 26;
+constexpr std::size_t kBytesMeasured = 16 << 20;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// The median of some rounds after a first one, which pays for memory.
+template <typename F>
+double Median(double seconds_max, F body) {
+  body();
+  std::vector<double> rounds;
+  const auto start = Clock::now();
+  while (static_cast<int>(rounds.size()) < kRoundsMin ||
+         (SecondsSince(start) < seconds_max && static_cast<int>(rounds.size()) < kRoundsMax)) {
+    const auto before = Clock::now();
+    body();
+    rounds.push_back(SecondsSince(before));
+  }
+  std::ranges::nth_element(rounds, rounds.begin() + static_cast<std::ptrdiff_t>(rounds.size() / 2));
+  return rounds[rounds.size() / 2];
+}
+
+Floats Values(std::int64_t n) {
+  Floats values(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(static_cast<int>(i * 2654435761U >> 24) - 128) * 1e-3F;
+  }
+  return values;
+}
+
+// The three products of a linear layer, in seconds for all of it.
+struct LinearSeconds {
+  double forward = 0, backward = 0;
+};
+
+LinearSeconds MeasureLinear(std::int64_t n_rows, std::int64_t n_outputs, std::int64_t n_inputs,
+                            numerics::ProductWorkspace& workspace, ThreadPool& pool) {
+  const numerics::LinearSize size{.n_tokens = std::min(n_rows, kRowsMax),
+                                  .n_inputs = std::min(n_inputs, kInnerMax),
+                                  .n_outputs = std::min(n_outputs, kColumnsMax)};
+  const double times = static_cast<double>(n_rows) / static_cast<double>(size.n_tokens) *
+                       static_cast<double>(n_inputs) / static_cast<double>(size.n_inputs) *
+                       static_cast<double>(n_outputs) / static_cast<double>(size.n_outputs);
+  const Floats x = Values(size.n_tokens * size.n_inputs),
+               w = Values(size.n_outputs * size.n_inputs);
+  Floats y = Values(size.n_tokens * size.n_outputs), dx(x.size()), dw(w.size());
+  LinearSeconds seconds;
+  seconds.forward = times * Median(kSecondsOfOne, [&] {
+                      numerics::LinearForward(size, x.data(), w.data(), y.data(), workspace, pool);
+                    });
+  seconds.backward =
+      times * Median(2 * kSecondsOfOne, [&] {
+        numerics::LinearBackward(size, y.data(), w.data(), numerics::ChainStart::kFromZero,
+                                 dx.data(), workspace, pool);
+        numerics::LinearWeightGradient(size, y.data(), x.data(), dw.data(), workspace, pool);
+      });
+  return seconds;
+}
+
+// Of all heads of one layer over all sequences.
+LinearSeconds MeasureAttention(const model::TrainableShape& s, std::int64_t n_sequences,
+                               std::int64_t n_tokens, ThreadPool& pool) {
+  const int n_kv = s.n_kv_heads == 0 ? s.n_heads : s.n_kv_heads;
+  const int group = s.n_heads / n_kv;
+  const int kv_heads = std::min(n_kv, std::max(1, pool.n_threads()));
+  const int head_dim = s.n_embd / s.n_heads;
+  const std::int64_t tokens = std::min(n_tokens, kAttentionTokensMax);
+  const std::int64_t q_stride = std::int64_t{kv_heads} * group * head_dim;
+  const std::int64_t kv_stride = std::int64_t{kv_heads} * head_dim;
+  const Floats q = Values(tokens * q_stride), k = Values(tokens * kv_stride), dout = q;
+  Floats out(q.size()), dq(q.size()), dk(k.size()), dv(k.size());
+  Floats maxima(static_cast<std::size_t>(tokens * kv_heads * group)), sums(maxima.size());
+  numerics::TrainingAttention attention;
+  attention.n_sequences = 1;
+  attention.n_tokens = tokens;
+  attention.n_heads = kv_heads * group;
+  attention.n_kv_heads = kv_heads;
+  attention.head_dim = head_dim;
+  attention.scale = 1 / std::sqrt(static_cast<float>(head_dim));
+  attention.q = q.data(), attention.k = k.data(), attention.v = k.data();
+  attention.q_stride = q_stride, attention.k_stride = attention.v_stride = kv_stride;
+  const numerics::AttentionOutput output{out.data(), maxima.data(), sums.data()};
+  numerics::AttentionGradients gradients;
+  gradients.dout = dout.data(), gradients.dq = dq.data();
+  gradients.dk = dk.data(), gradients.dv = dv.data();
+  numerics::AttentionWorkspace workspace;
+  // Work grows with the square of the tokens, but for what padding and the diagonal take.
+  const double longer = static_cast<double>(n_tokens) / static_cast<double>(tokens);
+  const double times = static_cast<double>(n_sequences) * longer * longer * n_kv / kv_heads;
+  return {times * Median(kSecondsOfOne,
+                         [&] { numerics::CausalAttention(attention, output, workspace, pool); }),
+          times * Median(kSecondsOfOne, [&] {
+            numerics::CausalAttentionBackward(attention, output, gradients, workspace, pool);
+          })};
+}
+
+// Seconds a row of norms, activations and residuals of one layer, and of the loss; one thread.
+struct RowSeconds {
+  double forward = 0, backward = 0, loss = 0, loss_backward = 0;
+};
+
+RowSeconds MeasureRows(const model::TrainableShape& s, std::int64_t n_ff) {
+  const bool layer_norm = s.architecture == "gpt2";
+  const auto kind = layer_norm ? numerics::NormKind::kLayer : numerics::NormKind::kRms;
+  const auto activation =
+      layer_norm ? numerics::Activation::kGeluTanh : numerics::Activation::kSilu;
+  const Floats x = Values(s.n_embd), weight = Values(s.n_embd);
+  Floats y(x.size()), dx(x.size()), dweight(x.size());
+  Floats inner = Values(n_ff), up = inner, dinner = inner, dup = inner;
+  RowSeconds seconds;
+  const auto norm = [&] {
+    for (int i = 0; i < 2; ++i) {
+      if (layer_norm) {
+        numerics::LayerNorm(x, weight, weight, 1e-5F, y);
+      } else {
+        numerics::RmsNorm(x, weight, 1e-5F, y);
+      }
+      numerics::Add(x, y);
+    }
+  };
+  seconds.forward =
+      Median(kSecondsOfOne / 4,
+             [&] {
+               for (std::int64_t row = 0; row < kRowsMeasured; ++row) {
+                 norm();
+                 layer_norm ? numerics::GeluTanh(inner) : numerics::SiluMul(up, inner, dinner);
+               }
+             }) /
+      kRowsMeasured;
+  seconds.backward = Median(kSecondsOfOne / 4,
+                            [&] {
+                              for (std::int64_t row = 0; row < kRowsMeasured; ++row) {
+                                for (int i = 0; i < 2; ++i) {
+                                  const auto at = layer_norm ? numerics::LayerStatistics(x, 1e-5F)
+                                                             : numerics::RmsStatistics(x, 1e-5F);
+                                  numerics::NormBackward(kind, x, weight, y, at, dx);
+                                  numerics::NormWeightGradient(x, y, at, dweight);
+                                }
+                                if (layer_norm) {
+                                  numerics::ActivationBackward(activation, up, dinner, dup);
+                                } else {
+                                  numerics::GateBackward(activation, up, up, dinner, dinner, dup);
+                                }
+                              }
+                            }) /
+                     kRowsMeasured;
+  const Floats logits = Values(s.n_vocab);
+  Floats scratch(logits.size());
+  const auto loss = [&](bool gradient) {
+    return Median(kSecondsOfOne / 4, [&] {
+      scratch = logits;
+      gradient ? numerics::CrossEntropy(scratch, 0) : numerics::CrossEntropyLoss(scratch, 0);
+    });
+  };
+  seconds.loss = loss(false);
+  seconds.loss_backward = loss(true);
+  return seconds;
+}
+
+struct Shape {
+  std::int64_t n_rows = 0, n_cols = 0;
+  double count = 0;
+  bool is_head = false;
+};
+
+// Distinct shapes of the matrices that multiply, and how often each occurs.
+std::vector<Shape> ShapesOf(const model::Trainable& trainable) {
+  std::vector<Shape> shapes;
+  const bool tied = trainable.shape().tied;
+  for (const model::Parameter& p : trainable.parameters()) {
+    const bool is_embedding = p.name == "token_embd.weight";
+    if (p.n_rows <= 1 || p.name == "position_embd.weight" || (is_embedding && !tied)) continue;
+    const bool is_head = is_embedding || p.name == "output.weight";
+    const auto found = std::ranges::find_if(shapes, [&](const Shape& shape) {
+      return shape.n_rows == p.n_rows && shape.n_cols == p.n_cols && shape.is_head == is_head;
+    });
+    if (found != shapes.end()) {
+      ++found->count;
+    } else {
+      shapes.push_back({p.n_rows, p.n_cols, 1, is_head});
+    }
+  }
+  return shapes;
+}
+
+}  // namespace
+
+PassSeconds MeasurePass(model::Trainable& trainable, std::int64_t n_sequences,
+                        std::int64_t n_tokens, ThreadPool& pool) {
+  const std::int64_t n_rows = n_sequences * n_tokens;
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(n_rows)), targets(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    tokens[i] =
+        static_cast<std::int32_t>(i * 7919 % static_cast<std::size_t>(trainable.shape().n_vocab));
+    targets[i] = tokens[i];
+  }
+  const Floats weights = Values(trainable.n_values());
+  Floats gradient(static_cast<std::size_t>(trainable.n_gradient_values()));
+  double loss = 0;
+  PassSeconds seconds;
+  seconds.train = Median(kSecondsOfPass, [&] {
+    trainable.LossAndGradient(
+        {.n_sequences = n_sequences, .n_tokens = n_tokens, .tokens = tokens, .targets = targets},
+        weights, {}, gradient, loss, pool);
+    trainable.FinishGradient(gradient);
+  });
+  const auto size = static_cast<std::size_t>(n_tokens);
+  seconds.forward = Median(kSecondsOfPass / 3, [&] {
+    trainable.Loss({.n_sequences = 1,
+                    .n_tokens = n_tokens,
+                    .tokens = std::span(tokens).first(size),
+                    .targets = std::span(targets).first(size)},
+                   weights, loss, pool);
+  });
+  return seconds;
+}
+
+PassSeconds MeasureKernels(const model::Trainable& trainable, bool recompute,
+                           std::int64_t n_sequences, std::int64_t n_tokens, ThreadPool& pool) {
+  const model::TrainableShape& s = trainable.shape();
+  const std::int64_t n_rows = n_sequences * n_tokens;
+  const double n_layers = s.n_layers;
+  numerics::ProductWorkspace workspace;
+  double layers_forward = 0, head_forward = 0, backward = 0;
+  std::int64_t n_ff = s.n_ff;
+  for (const Shape& shape : ShapesOf(trainable)) {
+    const LinearSeconds seconds =
+        MeasureLinear(n_rows, shape.n_rows, shape.n_cols, workspace, pool);
+    (shape.is_head ? head_forward : layers_forward) += shape.count * seconds.forward;
+    backward += shape.count * seconds.backward;
+    if (!shape.is_head && n_ff == 0) n_ff = shape.n_rows;
+  }
+  const LinearSeconds attention = MeasureAttention(s, n_sequences, n_tokens, pool);
+  const RowSeconds row = MeasureRows(s, n_ff);
+  const double rows = static_cast<double>(n_rows) / pool.n_threads();
+  layers_forward += n_layers * (attention.forward + rows * row.forward);
+  backward += n_layers * (attention.backward + rows * row.backward);
+  PassSeconds seconds;
+  seconds.forward =
+      (layers_forward + head_forward + rows * row.loss) / static_cast<double>(n_sequences);
+  seconds.train = layers_forward + head_forward + backward + rows * row.loss_backward;
+  if (recompute) seconds.train += layers_forward * (n_layers - 1) / n_layers;
+  return seconds;
+}
+
+OptimizerSeconds MeasureOptimizer(double n_values, ThreadPool& pool) {
+  constexpr std::int64_t kPiece = 1 << 16;
+  const auto n = static_cast<std::int64_t>(std::min(n_values, kValuesMeasuredMax));
+  Floats weights = Values(n), gradient = weights, first = weights, second(weights.size(), 1e-4F);
+  const auto for_pieces = [&](auto body) {
+    pool.For((n + kPiece - 1) / kPiece, [&](std::int64_t item, int) {
+      const auto at = static_cast<std::size_t>(item * kPiece);
+      body(at, std::min<std::size_t>(kPiece, static_cast<std::size_t>(n) - at));
+    });
+  };
+  const auto part = [](Floats& values, std::size_t at, std::size_t size) {
+    return std::span(values).subspan(at, size);
+  };
+  OptimizerSeconds seconds;
+  const auto count = static_cast<double>(n);
+  seconds.clear = Median(kSecondsOfOne,
+                         [&] {
+                           for_pieces([&](std::size_t at, std::size_t size) {
+                             std::ranges::fill(part(first, at, size), 0.0F);
+                           });
+                         }) /
+                  count;
+  seconds.add = Median(kSecondsOfOne,
+                       [&] {
+                         for_pieces([&](std::size_t at, std::size_t size) {
+                           numerics::Add(part(first, at, size), part(gradient, at, size));
+                         });
+                       }) /
+                count;
+  double sum = 0;
+  seconds.finish =
+      Median(2 * kSecondsOfOne,
+             [&] {
+               for_pieces([&](std::size_t at, std::size_t size) {
+                 numerics::Divide(1.5F, part(gradient, at, size));
+               });
+               for_pieces([&](std::size_t at, std::size_t size) {
+                 const double squares = numerics::SumOfSquaresF64(part(gradient, at, size));
+                 if (at == 0) sum += squares;
+               });
+               const numerics::AdamWStep step{.step = 10, .learning_rate = 1e-9};
+               for_pieces([&](std::size_t at, std::size_t size) {
+                 numerics::AdamW(step, part(gradient, at, size), part(weights, at, size),
+                                 part(first, at, size), part(second, at, size));
+               });
+             }) /
+      count;
+  return seconds;
+}
+
+double MeasureHash() {
+  const std::string bytes(kBytesMeasured, 'x');
+  return Median(kSecondsOfOne / 2, [&] { Sha256Of(AsBytes(bytes)); }) /
+         static_cast<double>(kBytesMeasured);
+}
+
+double MeasureDisk(const std::filesystem::path& folder) {
+  const std::string bytes(kBytesMeasured, 'x');
+  const auto path = folder / fmt::format(".tatara-estimate-{}", getpid());
+  bool written = true;
+  const double seconds =
+      Median(0, [&] { written = written && WriteFileAtomically(path, bytes).ok(); });
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  return written ? seconds / static_cast<double>(kBytesMeasured) : 0;
+}
+
+ProcessBytes MeasureProcess() {
+  ProcessBytes bytes;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    for (const auto& [key, value] : {std::pair{"VmRSS:", &bytes.now}, {"VmHWM:", &bytes.peak}}) {
+      if (line.starts_with(key)) *value = std::atof(line.c_str() + 6) * 1024;
+    }
+  }
+  return bytes;
+}
+
+double MachineBytes() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace tatara::learn
