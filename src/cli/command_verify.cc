@@ -72,7 +72,8 @@ const ledger::LineageRecord* RecordOfRun(const ledger::LineageGraph& graph, cons
 Result<Verdict> VerifyRun(const ledger::LineageGraph& graph, const fs::path& folder,
                           const fs::path& inside) {
   const auto run = learn::ReadRunFolder(folder);
-  const std::string folder_name = fs::weakly_canonical(folder).filename().string();
+  std::error_code ignored;
+  const std::string folder_name = fs::weakly_canonical(folder, ignored).filename().string();
   Verdict verdict{.kind = inside.empty() ? "run" : "checkpoint",
                   .name = run.ok() ? run->recipe.name : folder_name};
   const ledger::LineageRecord* record = RecordOfRun(graph, folder, verdict.name);
@@ -95,12 +96,13 @@ Result<Verdict> VerifyRun(const ledger::LineageGraph& graph, const fs::path& fol
     if (is_below(relative)) files.push_back({part, folder / relative});
   }
   verdict.files = ledger::VerifyFiles(files);
-  TATARA_TRY(const auto parts, RunParts(folder, ""));
-  for (const LineagePart& part : parts) {
-    const std::string relative = part.name.substr(1);
+  TATARA_TRY(const std::vector<fs::path> there, RunFiles(folder));
+  for (const fs::path& file : there) {
+    const std::string relative = file.generic_string();
     if (known.contains(relative) || !is_below(relative)) continue;
-    if (graph.MakerOf(part.sha256) == nullptr) {
-      verdict.Say(Tr("{0}: is there, but not recorded", (folder / relative).string()));
+    const auto digest = Sha256OfFile(folder / file);
+    if (!digest.ok() || graph.MakerOf(*digest) == nullptr) {
+      verdict.Say(Tr("{0}: is there, but not recorded", (folder / file).string()));
     }
   }
   if (files.empty() && verdict.files.problems.empty()) {

@@ -26,6 +26,7 @@ Result<int> Ledger(const LedgerOptions& options);
 Result<int> Train(const TrainOptions& options);
 Result<int> Runs(const RunsOptions& options);
 Result<int> Diff(const DiffOptions& options);
+Result<int> Estimate(const EstimateOptions& options);
 Result<int> Checkpoints(const CheckpointsOptions& options);
 Result<int> Serve(const ServeOptions& options);
 Result<int> Keys(const KeysOptions& options);

@@ -223,6 +223,15 @@ struct DiffOptions {
   bool json = false;
 };
 
+struct EstimateOptions {
+  std::string recipe;
+  std::vector<std::string> overrides;
+  int n_threads = 0;
+  double watts = 0, price_kwh = 0;  // stronger than the recipe's
+  bool by_kernels = false;
+  bool json = false;
+};
+
 struct CheckpointsOptions {
   std::string run;
   std::string page;

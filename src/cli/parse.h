@@ -19,7 +19,7 @@ using Action = std::function<Result<int>()>;
 void AddModelCommands(CLI::App& app, Action& chosen);    // pull rm models tokenize logits bench
 void AddVectorCommands(CLI::App& app, Action& chosen);   // embed rerank
 void AddAnswerCommands(CLI::App& app, Action& chosen);   // run chat ask documents
-void AddLearnCommands(CLI::App& app, Action& chosen);    // train runs checkpoints
+void AddLearnCommands(CLI::App& app, Action& chosen);    // train runs checkpoints estimate
 void AddServerCommands(CLI::App& app, Action& chosen);   // serve keys
 void AddLedgerCommands(CLI::App& app, Action& chosen);   // verify replay diff lineage ledger
 void AddMachineCommands(CLI::App& app, Action& chosen);  // doctor version completion

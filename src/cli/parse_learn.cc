@@ -1,4 +1,4 @@
-// train, runs, checkpoints.
+// train, runs, checkpoints, estimate.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -67,12 +67,37 @@ void AddCheckpoints(CLI::App& app, Action& chosen) {
   command->callback([options, &chosen] { chosen = [options] { return Checkpoints(*options); }; });
 }
 
+void AddEstimate(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<EstimateOptions>();
+  CLI::App* command = AddCommand(
+      app, "estimate",
+      MarkText("what a run would take: time, memory, energy, money, expected loss"),
+      {{"tatara estimate recipes/shakespeare-char.toml", MarkText("on this machine, measured now")},
+       {"tatara estimate recipes/moxin-7b.toml --json",
+        MarkText("a large one, with what it takes elsewhere")}});
+  command->add_option("recipe", options->recipe, Tr("the recipe, a TOML file"))->required();
+  command->add_option("--set", options->overrides,
+                      Tr("change one value of the recipe, section.key=value; may be repeated"));
+  command
+      ->add_option("--threads", options->n_threads, Tr("threads; 0: all that this process may use"))
+      ->check(CLI::Range(0, 256));
+  command->add_option("--watts", options->watts, Tr("power that this machine draws"))
+      ->check(CLI::Range(0.0, 1e9));
+  command->add_option("--price", options->price_kwh, Tr("price of a kilowatt hour"))
+      ->check(CLI::Range(0.0, 1e12));
+  command->add_flag("--kernels", options->by_kernels,
+                    Tr("count up from single kernels even where a whole pass could be measured"));
+  AddJson(command, options->json);
+  command->callback([options, &chosen] { chosen = [options] { return Estimate(*options); }; });
+}
+
 }  // namespace
 
 void AddLearnCommands(CLI::App& app, Action& chosen) {
   AddTrain(app, chosen);
   AddRuns(app, chosen);
   AddCheckpoints(app, chosen);
+  AddEstimate(app, chosen);
 }
 
 }  // namespace tatara::cli

@@ -33,31 +33,6 @@ std::string RoleOf(const fs::path& relative) {
   return "file";
 }
 
-// Relative paths, sorted; without what is half written.
-Result<std::vector<fs::path>> FilesOf(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (name.starts_with('.') || (it.depth() == 0 && name == "lock")) {
-      it.disable_recursion_pending();
-      continue;
-    }
-    std::error_code ignored;
-    if (!it->is_regular_file(ignored)) continue;
-    if (files.size() >= kFilesMax) {
-      return Refuse("{0}: more than {1} files", folder.string(), kFilesMax);
-    }
-    files.push_back(it->path().lexically_relative(folder));
-  }
-  if (error) {
-    return MakeError(ErrorKind::kIo, "{0}: cannot read: {1}", folder.string(), error.message());
-  }
-  std::ranges::sort(files);
-  return files;
-}
-
 // A text kept as an object, as a part.
 LineagePart ObjectPart(const std::string& role, const std::string& name, const std::string& text) {
   const ledger::ObjectStore objects(ledger::LedgerFolder(TataraHome()));
@@ -138,8 +113,32 @@ Result<LineageEvent> TrainingEvent(const RunCall& call, const learn::RunResult& 
 
 }  // namespace
 
+Result<std::vector<fs::path>> RunFiles(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with('.') || (it.depth() == 0 && name == "lock")) {
+      it.disable_recursion_pending();
+      continue;
+    }
+    std::error_code ignored;
+    if (!it->is_regular_file(ignored)) continue;
+    if (files.size() >= kFilesMax) {
+      return Refuse("{0}: more than {1} files", folder.string(), kFilesMax);
+    }
+    files.push_back(it->path().lexically_relative(folder));
+  }
+  if (error) {
+    return MakeError(ErrorKind::kIo, "{0}: cannot read: {1}", folder.string(), error.message());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
 Result<std::vector<LineagePart>> RunParts(const fs::path& folder, const std::string& name) {
-  TATARA_TRY(const std::vector<fs::path> files, FilesOf(folder));
+  TATARA_TRY(const std::vector<fs::path> files, RunFiles(folder));
   const auto checkpoints = learn::ListCheckpoints(folder);
   const fs::path last = checkpoints.empty() ? fs::path()
                                             : learn::CheckpointPath(folder, checkpoints.back()) /

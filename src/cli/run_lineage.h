@@ -22,8 +22,11 @@ struct RunCall {
 // yet, what its data was made from. The texts of recipe and manifest become objects of the ledger.
 void RecordTraining(const RunCall& call, const learn::RunResult& result);
 
+// The run's files, relative and sorted; without what is half written, and the lock.
+Result<std::vector<std::filesystem::path>> RunFiles(const std::filesystem::path& folder);
+
 // The run's files as parts named RUN/PATH: the last checkpoint's weights first, then the others in
-// order. What is being written, and the lock, are no parts of it.
+// order.
 Result<std::vector<LineagePart>> RunParts(const std::filesystem::path& folder,
                                           const std::string& name);
 

@@ -88,17 +88,20 @@ class Estimator {
     estimate_.tokens = recipe_.estimate.tokens > 0 ? recipe_.estimate.tokens
                                                    : static_cast<double>(t.steps) * step_tokens;
     estimate_.steps = estimate_.tokens / step_tokens;
-    estimate_.kernel_flops_per_step =
-        model::TrainingFlops(*trainable_, t.batch, t.context,
-                             recipe_.run.recompute ? model::FlopsOf::kForwardAndBackwardRecomputed
-                                                   : model::FlopsOf::kForwardAndBackward);
+    estimate_.kernel_flops_per_step = model::TrainingFlops(*trainable_, PassOf(t.batch));
     estimate_.flops = estimate_.kernel_flops_per_step * estimate_.steps;
+  }
+
+  model::CountedPass PassOf(std::int64_t n_sequences) const {
+    return {.n_sequences = n_sequences,
+            .n_tokens = recipe_.training.context,
+            .recompute = recipe_.run.recompute,
+            .attention_drops = recipe_.training.attention_dropout > 0};
   }
 
   PassSeconds Measure(const Batch& batch) {
     const std::int64_t context = recipe_.training.context;
-    const double flops = model::TrainingFlops(*trainable_, batch.n_largest, context,
-                                              model::FlopsOf::kForwardAndBackward);
+    const double flops = model::TrainingFlops(*trainable_, PassOf(batch.n_largest));
     const double bytes =
         4.0 * static_cast<double>(trainable_->n_values() + trainable_->n_gradient_values()) +
         ActivationBytes(batch);
@@ -186,8 +189,9 @@ class Estimator {
     // What the field calls utilisation counts a backward pass as two forward ones, and no
     // recomputation.
     const double flops = 3 * estimate_.steps *
-                         model::TrainingFlops(*trainable_, recipe_.training.batch,
-                                              recipe_.training.context, model::FlopsOf::kForward);
+                         model::TrainingFlops(*trainable_, {.n_sequences = recipe_.training.batch,
+                                                            .n_tokens = recipe_.training.context,
+                                                            .backward = false});
     const double seconds = flops / (e.devices * e.device_flops * e.utilisation);
     estimate_.devices =
         cost(seconds, e.devices * e.device_watts, e.price_kwh, e.devices * e.device_price_hour);

@@ -12,7 +12,6 @@
 
 #include "tatara/base/files.h"
 #include "tatara/base/sha256.h"
-#include "tatara/model/training_flops.h"
 #include "tatara/numerics/ops.h"
 #include "tatara/numerics/product.h"
 #include "tatara/numerics/training.h"
@@ -97,7 +96,7 @@ LinearSeconds MeasureAttention(const model::TrainableShape& s, std::int64_t n_se
   const int n_kv = s.n_kv_heads == 0 ? s.n_heads : s.n_kv_heads;
   const int group = s.n_heads / n_kv;
   const int kv_heads = std::min(n_kv, std::max(1, pool.n_threads()));
-  const int head_dim = s.n_embd / s.n_heads;
+  const int head_dim = s.head_dim == 0 ? s.n_embd / s.n_heads : s.head_dim;
   const std::int64_t tokens = std::min(n_tokens, kAttentionTokensMax);
   const std::int64_t q_stride = std::int64_t{kv_heads} * group * head_dim;
   const std::int64_t kv_stride = std::int64_t{kv_heads} * head_dim;

@@ -68,8 +68,9 @@ Result<> TakeData(const toml::table& root, std::string_view path, DataRecipe& d)
   s.Take("source", d.source);
   s.Take("validation", d.validation, 0, 0.99);
   TATARA_RETURN_IF_ERROR(s.Finish());
+  if (d.kind == "stated") return Ok{};
   if (d.kind != "char") {
-    return Refuse("{0}: data.kind '{1}' is unknown; there is char", path, d.kind);
+    return Refuse("{0}: data.kind '{1}' is unknown; there are char, stated", path, d.kind);
   }
   if (d.text.empty()) return Refuse("{0}: data.text is missing", path);
   return Ok{};

@@ -29,6 +29,11 @@ Result<fs::path> FindText(const Recipe& recipe) {
 }  // namespace
 
 Result<std::unique_ptr<corpus::TrainingSet>> OpenTrainingSet(const Recipe& recipe) {
+  if (recipe.data.kind == "stated") {
+    return MakeError(ErrorKind::kNotFound,
+                     "recipe '{0}': its data is only stated ({1}); it can be estimated, not run",
+                     recipe.name, recipe.data.source);
+  }
   TATARA_TRY(const fs::path path, FindText(recipe));
   TATARA_TRY(corpus::CharText text,
              corpus::CharText::Read({.path = path,

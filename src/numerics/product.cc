@@ -12,6 +12,7 @@
 #include "aligned_buffer.h"
 #include "fp_guard.h"
 #include "tatara/base/check.h"
+#include "tatara/numerics/flops.h"
 #include "training_dispatch.h"
 
 namespace tatara::numerics {
@@ -314,6 +315,11 @@ void CheckCall(const ProductSize& size, const MatrixView& a, const MatrixView& b
   TATARA_CHECK(c_stride >= size.n_columns);
 }
 
+void Count(const ProductSize& size) {
+  AddFlops(2 * static_cast<std::uint64_t>(size.n_rows) *
+           static_cast<std::uint64_t>(size.n_columns) * static_cast<std::uint64_t>(size.n_inner));
+}
+
 }  // namespace
 
 struct ProductWorkspace::State {
@@ -337,6 +343,7 @@ void ProductOnThread(const ProductSize& size, const MatrixView& a, const MatrixV
                      int thread) {
   CheckCall(size, a, b, c_stride);
   if (size.n_inner == 0) return EmptyChains(size, start, c, c_stride);
+  Count(size);
   const FpGuard guard;
   Buffers& own = workspace.state().threads[static_cast<std::size_t>(thread)];
   RunProduct({size, a, b, start, c, c_stride, ActiveTrainingKernels()}, 1, own, {&own, 1},
@@ -349,6 +356,7 @@ void Product(const ProductSize& size, const MatrixView& a, const MatrixView& b, 
              float* c, std::int64_t c_stride, ProductWorkspace& workspace, ThreadPool& pool) {
   CheckCall(size, a, b, c_stride);
   if (size.n_inner == 0) return EmptyChains(size, start, c, c_stride);
+  Count(size);
   PrepareProducts(workspace, pool.n_threads());
   auto& threads = workspace.state().threads;
   RunProduct({size, a, b, start, c, c_stride, ActiveTrainingKernels()}, pool.n_threads(),

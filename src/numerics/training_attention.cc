@@ -7,6 +7,7 @@
 #include "aligned_buffer.h"
 #include "float_dispatch.h"
 #include "tatara/base/check.h"
+#include "tatara/numerics/flops.h"
 #include "training_dispatch.h"
 
 namespace tatara::numerics {
@@ -167,6 +168,15 @@ void Attend(const Place& place, const AttentionOutput& output, Scratch& scratch)
       AttendRows(place, head, first, n, keys, q, partial, running, output);
     }
   }
+}
+
+// Scores and weighted values of the keys that are seen.
+void Count(const Place& place) {
+  std::int64_t n_seen = 0;
+  for (std::int64_t token = 0; token < place.a.n_tokens; ++token) {
+    n_seen += token + 1 - place.first_key(token);
+  }
+  AddFlops(static_cast<std::uint64_t>(4 * n_seen * place.a.head_dim * place.group()));
 }
 
 // ---- weights of a block of queries
@@ -358,6 +368,7 @@ void CausalAttention(const TrainingAttention& attention, const AttentionOutput& 
     const Place place{attention, item / attention.n_kv_heads,
                       static_cast<int>(item % attention.n_kv_heads)};
     Attend(place, output, scratch);
+    Count(place);
     if (attention.dropout.rate == 0) return;
     scratch.Reserve((kQueries + 1) * attention.n_tokens);
     float* const p = scratch.Take(kQueries * attention.n_tokens);

@@ -16,8 +16,9 @@
 namespace tatara::learn {
 
 struct DataRecipe {
-  std::string kind = "char";  // a text by characters (corpus/char_text.h)
-  std::string text;           // relative to the recipe, else to TATARA_TEST_DATA
+  // "char": a text by characters (corpus/char_text.h); "stated": none, to be estimated only.
+  std::string kind = "char";
+  std::string text;  // relative to the recipe, else to TATARA_TEST_DATA
   std::string sha256;
   std::string source;  // where to get it; shown where it is missing
   double validation = 0.1;

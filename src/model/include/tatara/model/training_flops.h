@@ -1,0 +1,23 @@
+// How many floating-point operations a pass asks of products and attention, counted as
+// numerics/flops.h does, without running it. Sequences are taken to be one document each; packed
+// documents see fewer keys.
+// Thread safety: free functions.
+#pragma once
+
+#include <cstdint>
+
+#include "tatara/model/trainable.h"
+
+namespace tatara::model {
+
+struct CountedPass {
+  std::int64_t n_sequences = 1;
+  std::int64_t n_tokens = 0;     // of each
+  bool backward = true;          // false: the loss alone
+  bool recompute = false;        // TrainableOptions
+  bool attention_drops = false;  // TrainingDropout::attention_rate is not 0
+};
+
+double TrainingFlops(const Trainable& trainable, const CountedPass& pass);
+
+}  // namespace tatara::model
