@@ -124,6 +124,9 @@ class Estimator {
         estimate_.steps * (recipe_.training.virtual_shards * n_gradient * optimizer.clear +
                            (recipe_.training.virtual_shards - 1) * n_values * optimizer.add +
                            n_values * optimizer.finish);
+    if (recipe_.optimizer.kind == OptimizerKind::kMuon) {
+      time.optimizer += estimate_.steps * MeasureMuon(*trainable_, pool_);
+    }
     estimate_.flops_per_second = estimate_.flops / time.passes;
     CountWatching(pass.forward);
   }
@@ -168,10 +171,15 @@ class Estimator {
         std::countr_zero(static_cast<unsigned>(recipe_.training.virtual_shards)) + 1;
     EstimatedMemory& memory = estimate_.memory;
     memory.process = before.now;
-    memory.weights = 12 * n_values;
+    const OptimizerRecipe& o = recipe_.optimizer;
+    const double n_averages = o.average == Average::kNone  ? 0
+                              : o.average == Average::kEma ? 1
+                                                           : 1.0 + o.average_count;
+    memory.weights = (12 + 4 * n_averages) * n_values;
     memory.gradients = 4 * n_gradients * static_cast<double>(trainable_->n_gradient_values());
     memory.activations = ActivationBytes(BatchOf(recipe_));
-    memory.writing = 8 * n_values;  // the optimizer's file, whole
+    // The optimizer's file, whole.
+    memory.writing = (8 + 4 * n_averages) * n_values;
     memory.process += std::max(0.0, before.peak - memory.all());
     estimate_.machine_bytes = MachineBytes();
   }

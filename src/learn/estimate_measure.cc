@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "muon.h"
 #include "tatara/base/files.h"
 #include "tatara/base/sha256.h"
 #include "tatara/numerics/ops.h"
@@ -323,6 +324,29 @@ OptimizerSeconds MeasureOptimizer(double n_values, ThreadPool& pool) {
                });
              }) /
       count;
+  return seconds;
+}
+
+double MeasureMuon(const model::Trainable& trainable, ThreadPool& pool) {
+  double seconds = 0;
+  for (const Shape& shape : ShapesOf(trainable)) {
+    if (shape.is_head) continue;
+    const std::int64_t n_rows = std::min(shape.n_rows, kInnerMax);
+    const std::int64_t n_columns = std::min(shape.n_cols, kInnerMax);
+    // Products of the matrix with squares of its smaller side.
+    const auto work = [](std::int64_t rows, std::int64_t columns) {
+      return static_cast<double>(rows) * static_cast<double>(columns) *
+             static_cast<double>(std::min(rows, columns));
+    };
+    const Floats gradient = Values(n_rows * n_columns);
+    Floats weights = gradient, momentum = gradient;
+    Muon muon;
+    seconds += shape.count * work(shape.n_rows, shape.n_cols) / work(n_rows, n_columns) *
+               Median(kSecondsOfOne, [&] {
+                 muon.Update({.n_rows = n_rows, .n_columns = n_columns, .learning_rate = 1e-9},
+                             gradient, weights, momentum, pool);
+               });
+  }
   return seconds;
 }
 

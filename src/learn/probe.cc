@@ -27,7 +27,7 @@ void AddNorms(const Trainer& trainer, ProbedCheckpoint& to) {
   double all = 0;
   for (const model::Parameter& p : trainer.trainable().parameters()) {
     const double squares = numerics::SumOfSquaresF64(
-        std::span(trainer.state().weights)
+        std::span(trainer.state().result())
             .subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size())));
     const std::string part = PartOf(p.name);
     if (to.part_norms.empty() || to.part_norms.back().first != part) {

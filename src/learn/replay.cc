@@ -109,7 +109,7 @@ class Replay {
     ++report_.n_steps_run;
     if (options_.progress != nullptr) {
       options_.progress->Report(
-          "", static_cast<std::uint64_t>(report->step - report_.started_from),
+          Tr("steps"), static_cast<std::uint64_t>(report->step - report_.started_from),
           static_cast<std::uint64_t>(report_.last_step - report_.started_from));
     }
     // Steps before the first one that was asked for lead there; a difference in one of them would

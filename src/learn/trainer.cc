@@ -356,7 +356,7 @@ double Trainer::WeightNorm() const {
   double sum = 0;
   for (const model::Parameter& p : trainable_->parameters()) {
     sum += numerics::SumOfSquaresF64(
-        {state_.weights.data() + p.offset, static_cast<std::size_t>(p.size())});
+        {state_.result().data() + p.offset, static_cast<std::size_t>(p.size())});
   }
   return std::sqrt(sum);
 }
