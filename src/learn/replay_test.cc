@@ -58,11 +58,15 @@ class ReplayTest : public testing::Test {
     std::string text;
     for (int i = 0; i < 60; ++i) text += i % 3 == 0 ? "the iron sand. " : "猫は鉄を見る。";
     std::ofstream(dir_.path() / "text.txt") << text;
-    Recipe recipe = ParseRecipe(kTwin, "twin.toml", {"training.seed=9"}).value();
+    Train({"training.seed=9"}, run());
+  }
+  std::string Train(const std::vector<std::string>& changes, const fs::path& out) {
+    Recipe recipe = ParseRecipe(kTwin, "twin.toml", changes).value();
     recipe.folder = dir_.path();
     Quiet quiet;
-    const auto result = RunTraining(recipe, {.out = run(), .n_threads = 2}, quiet);
+    const auto result = RunTraining(recipe, {.out = out, .n_threads = 2}, quiet);
     EXPECT_TRUE(result.ok()) << result.error().text();
+    return result.ok() ? result->digest : "";
   }
   fs::path run() const { return dir_.path() / "run"; }
   ReplayedRun Replay(std::int64_t first, std::int64_t last, int n_threads = 1) {
@@ -154,6 +158,28 @@ TEST_F(ReplayTest, AChangedRecipeDataOrCheckpointIsNamed) {
               HasSubstr("step-00000010/weights.safetensors"));
   EXPECT_THAT(AfterChange(info, digests->optimizer.substr(0, 8), "00000000"),
               HasSubstr("step-00000010/optimizer.safetensors"));
+}
+
+// What is suspect is so by a very small sigma, so that there is much of it.
+TEST_F(ReplayTest, SkippedStepsAndRollbacksComeOutAgain) {
+  for (const std::string policy : {"skip", "rollback"}) {
+    const fs::path out = dir_.path() / policy;
+    const std::string digest =
+        Train({"run.on_spike=" + policy, "run.spike_sigma=2.5", "run.spike_window=4",
+               "run.checkpoint_every=4", "run.checkpoints_kept=99", "training.steps=40",
+               "run.spikes_max=100", "training.seed=5"},
+              out);
+    const std::string metrics = ReadWholeFile(out / "metrics.jsonl", 1 << 20).value();
+    EXPECT_THAT(metrics, HasSubstr("\"event\":\"" + policy));
+    for (const std::int64_t first : {1, 18, 33}) {
+      const auto report = ReplayRun(out, {.first_step = first});
+      ASSERT_TRUE(report.ok()) << report.error().text();
+      EXPECT_TRUE(report->ok) << policy << " " << report->first_difference;
+      EXPECT_EQ(report->weights, digest);
+      EXPECT_EQ(report->started_from > 0, first > 1);
+    }
+    EXPECT_TRUE(ReplayRun(out, {.first_step = 9, .last_step = 14})->ok);
+  }
 }
 
 TEST_F(ReplayTest, ItNeedsTheDataAndSaysSo) {

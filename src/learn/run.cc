@@ -19,6 +19,19 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMetricsBytesMax = std::uint64_t{1} << 32;
 
+std::string Escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<int>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 // Lines appended in order; a crash can leave lines after the last checkpoint, and half a line.
 class Metrics {
  public:
@@ -214,13 +227,21 @@ Result<> Run::Step() {
 Result<> Run::Validate() {
   const std::int64_t step = trainer_->state().step;
   if (!IsFirst() || data_->n_validation(recipe_.training.context) == 0) return Ok{};
-  TATARA_TRY(const double loss, trainer_->Validate(recipe_.run.validation_sequences, pool_));
+  std::vector<SourceLoss> by_source;
+  TATARA_TRY(const double loss,
+             trainer_->Validate(recipe_.run.validation_sequences, pool_, &by_source));
   sink_.Validated(step, loss);
   if (info_.best_step == 0 || loss < info_.best_loss) {
     info_.best_step = step;
     info_.best_loss = loss;
   }
-  return Write(fmt::format("{{\"step\":{},\"validation_loss\":{}}}", step, loss));
+  std::string sources;
+  for (const SourceLoss& one : by_source) {
+    sources += fmt::format("{}\"{}\":{}", sources.empty() ? ",\"sources\":{" : ",",
+                           Escaped(one.source), one.loss);
+  }
+  if (!sources.empty()) sources += "}";
+  return Write(fmt::format("{{\"step\":{},\"validation_loss\":{}{}}}", step, loss, sources));
 }
 
 Result<> Run::Sample() {
@@ -301,19 +322,6 @@ Result<RunResult> Run::Finish() {
         WriteFileAtomically(options_.out / "result.json", ResultJson(result) + "\n"));
   }
   return result;
-}
-
-std::string Escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out;
 }
 
 }  // namespace

@@ -35,26 +35,36 @@ void TakeNumber(const Json& json, const char* key, std::optional<double>& to) {
   if (it != json.end() && it->is_number()) to = it->get<double>();
 }
 
-bool TakeMetrics(const Json& json, std::map<std::int64_t, StepMetrics>& metrics) {
+bool TakeLine(const Json& json, MetricsLine& line) {
   if (!json.is_object() || !json.contains("step") || !json["step"].is_number_unsigned()) {
     return false;
   }
   if (json["step"].get<std::uint64_t>() >> 32 != 0) return false;
-  const auto step = static_cast<std::int64_t>(json["step"].get<std::uint64_t>());
-  if (json.contains("loss")) metrics[step] = {};  // the step was run again
-  StepMetrics& of_step = metrics[step];
-  TakeNumber(json, "loss", of_step.loss);
-  TakeNumber(json, "gradient_norm", of_step.gradient_norm);
-  TakeNumber(json, "learning_rate", of_step.learning_rate);
-  TakeNumber(json, "validation_loss", of_step.validation_loss);
-  TakeNumber(json, "weight_norm", of_step.weight_norm);
-  TakeText(json, "weights", of_step.weights);
+  line.step = static_cast<std::int64_t>(json["step"].get<std::uint64_t>());
+  TakeText(json, "event", line.event);
+  StepMetrics& metrics = line.metrics;
+  TakeNumber(json, "loss", metrics.loss);
+  TakeNumber(json, "gradient_norm", metrics.gradient_norm);
+  TakeNumber(json, "learning_rate", metrics.learning_rate);
+  TakeNumber(json, "validation_loss", metrics.validation_loss);
+  TakeNumber(json, "weight_norm", metrics.weight_norm);
+  TakeText(json, "weights", metrics.weights);
   if (const auto sources = json.find("sources"); sources != json.end() && sources->is_object()) {
     for (const auto& [name, value] : sources->items()) {
-      if (value.is_number()) of_step.source_losses[name] = value.get<double>();
+      if (value.is_number()) metrics.source_losses[name] = value.get<double>();
     }
   }
   return true;
+}
+
+void Merge(const StepMetrics& from, StepMetrics& to) {
+  if (from.loss) to = {};  // the step was run again
+  for (auto value : {&StepMetrics::loss, &StepMetrics::gradient_norm, &StepMetrics::learning_rate,
+                     &StepMetrics::validation_loss, &StepMetrics::weight_norm}) {
+    if (from.*value) to.*value = from.*value;
+  }
+  if (!from.weights.empty()) to.weights = from.weights;
+  if (!from.source_losses.empty()) to.source_losses = from.source_losses;
 }
 
 }  // namespace
@@ -104,19 +114,27 @@ Result<RunFolder> ReadRunFolder(const fs::path& path) {
   return run;
 }
 
-Result<std::map<std::int64_t, StepMetrics>> ReadMetrics(const fs::path& run) {
+Result<std::vector<MetricsLine>> ReadMetricsLines(const fs::path& run) {
   const fs::path path = run / "metrics.jsonl";
   TATARA_TRY(const std::string text, ReadWholeFile(path, kMetricsBytesMax));
-  std::map<std::int64_t, StepMetrics> metrics;
-  std::int64_t number = 0;
+  std::vector<MetricsLine> lines;
   for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos;
        at = end + 1) {
-    ++number;
     const std::string_view line = std::string_view(text).substr(at, end - at);
-    const bool is_line =
-        !JsonNestsTooDeeply(line) &&
-        TakeMetrics(Json::parse(line, nullptr, /*allow_exceptions=*/false), metrics);
-    if (!is_line) return Refuse("{0}:{1}: not a line of metrics", path.string(), number);
+    MetricsLine& one = lines.emplace_back();
+    if (JsonNestsTooDeeply(line) ||
+        !TakeLine(Json::parse(line, nullptr, /*allow_exceptions=*/false), one)) {
+      return Refuse("{0}:{1}: not a line of metrics", path.string(), lines.size());
+    }
+  }
+  return lines;
+}
+
+Result<std::map<std::int64_t, StepMetrics>> ReadMetrics(const fs::path& run) {
+  TATARA_TRY(const std::vector<MetricsLine> lines, ReadMetricsLines(run));
+  std::map<std::int64_t, StepMetrics> metrics;
+  for (const MetricsLine& line : lines) {
+    if (line.event.empty()) Merge(line.metrics, metrics[line.step]);
   }
   return metrics;
 }

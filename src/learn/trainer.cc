@@ -299,7 +299,8 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
   return report;
 }
 
-Result<double> Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool) {
+Result<double> Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool,
+                                 std::vector<SourceLoss>* by_source) {
   const std::int64_t context = recipe_.training.context;
   const std::int64_t n_sequences = data_.n_validation(context);
   const std::int64_t n_taken = std::min(n_sequences, sequences_max);
@@ -307,16 +308,27 @@ Result<double> Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool) {
   std::vector<std::int32_t> tokens(size), targets(size), first_keys(size);
   double loss = 0;
   std::int64_t n_targets = 0;
+  const std::vector<std::string> names = data_.sources();
+  std::vector<double> losses(names.size()), counts(names.size());
   for (std::int64_t i = 0; i < n_taken; ++i) {
-    TATARA_RETURN_IF_ERROR(
-        data_.Validation(i * n_sequences / n_taken, {tokens, targets, first_keys}));
-    n_targets += std::ranges::count_if(targets, [](std::int32_t target) { return target >= 0; });
+    const std::int64_t number = i * n_sequences / n_taken;
+    TATARA_RETURN_IF_ERROR(data_.Validation(number, {tokens, targets, first_keys}));
+    const auto n = std::ranges::count_if(targets, [](std::int32_t target) { return target >= 0; });
+    const double before = loss;
+    n_targets += n;
     trainable_->Loss({.n_sequences = 1,
                       .n_tokens = context,
                       .tokens = tokens,
                       .targets = targets,
                       .first_keys = first_keys},
                      state_.result(), loss, pool);
+    const auto source = static_cast<std::size_t>(data_.ValidationSource(number, context));
+    if (source >= names.size()) continue;
+    losses[source] += loss - before;
+    counts[source] += static_cast<double>(n);
+  }
+  for (std::size_t i = 0; by_source != nullptr && names.size() > 1 && i < names.size(); ++i) {
+    if (counts[i] > 0) by_source->push_back({names[i], losses[i] / counts[i]});
   }
   return n_targets == 0 ? 0 : loss / static_cast<double>(n_targets);
 }

@@ -31,16 +31,23 @@ struct RunFolder {
 bool IsRunFolder(const std::filesystem::path& path);
 Result<RunFolder> ReadRunFolder(const std::filesystem::path& path);
 
-// Everything that metrics.jsonl says of one step. A step that was run twice (a run that was killed
-// and resumed) counts as it was run last.
+// What metrics.jsonl says of one step.
 struct StepMetrics {
   std::optional<double> loss, gradient_norm, learning_rate, validation_loss, weight_norm;
   std::map<std::string, double>
       source_losses;    // validation loss by source, where there are several
   std::string weights;  // Trainer::Digest, where it was taken
 };
-// By step. A last line that is only half there is passed over; other lines that are no metrics are
-// refused by number.
+// By step; a step that was gone back to counts as it was run last. A last line that is only half
+// there is passed over; other lines that are no metrics are refused by number.
 Result<std::map<std::int64_t, StepMetrics>> ReadMetrics(const std::filesystem::path& run);
+
+// A line by itself, in the order in which things happened.
+struct MetricsLine {
+  std::int64_t step = 0;
+  std::string event;  // "skip", "rollback" (spikes.h), or empty
+  StepMetrics metrics;
+};
+Result<std::vector<MetricsLine>> ReadMetricsLines(const std::filesystem::path& run);
 
 }  // namespace tatara::learn

@@ -51,6 +51,12 @@ struct TrainerState {
   const std::vector<float>& result() const { return average.empty() ? weights : average; }
 };
 
+// Mean validation loss over one source's targets.
+struct SourceLoss {
+  std::string source;
+  double loss = 0;
+};
+
 class Optimizer;
 
 class Trainer {
@@ -79,7 +85,10 @@ class Trainer {
 
   // Mean loss over the validation sequences' targets; at most `sequences_max` sequences, spread
   // evenly. 0 where there are none.
-  Result<double> Validate(std::int64_t sequences_max, ThreadPool& pool);
+  // `by_source`, where it is not null, gets the means of each source that has a sequence among them
+  // (TrainingSet::sources), where there are several.
+  Result<double> Validate(std::int64_t sequences_max, ThreadPool& pool,
+                          std::vector<SourceLoss>* by_source = nullptr);
 
   // Continues `prompt` by n tokens at temperature 0.8, drawn by (seed, step, place).
   std::vector<std::int32_t> Sample(std::vector<std::int32_t> prompt, int n, ThreadPool& pool);
