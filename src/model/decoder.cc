@@ -58,7 +58,10 @@ Result<DecoderConfig> ReadDecoderConfig(Keys& keys, DecoderAccepts accepts) {
   }
   if (accepts.pooling) {
     keys.Informational("pooling_type");
-    keys.Informational("classifier.output_labels");
+    for (const char* key : {"classifier.output_labels", "embedding.max_tokens",
+                            "embedding.matryoshka_dimensions", "embedding.matryoshka_least"}) {
+      keys.Informational(key);
+    }
   } else {
     TATARA_RETURN_IF_ERROR(keys.OnlyInt("pooling_type", 0));
   }

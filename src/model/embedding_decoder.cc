@@ -65,24 +65,34 @@ class EmbeddingDecoder final : public Encoder {
                                         ThreadPool& pool) override {
     std::size_t n_pages = 0, n_tokens = 0, longest = 0;
     for (const EncoderInput& input : inputs) {
+      TATARA_CHECK(!input.tokens.empty() &&
+                   static_cast<std::int64_t>(input.tokens.size()) <= info_.n_ctx);
       n_pages += static_cast<std::size_t>(PagesOf(input));
       n_tokens += input.tokens.size();
       longest = std::max(longest, input.tokens.size());
     }
-    if (kv_ == nullptr || static_cast<std::size_t>(kv_->n_pages()) < n_pages) {
+    // What a long text took is given back with the next short one.
+    const auto pages_kept = static_cast<std::size_t>(batch_pages());
+    if (kv_ == nullptr || static_cast<std::size_t>(kv_->n_pages()) < n_pages ||
+        (static_cast<std::size_t>(kv_->n_pages()) > pages_kept && n_pages <= pages_kept)) {
       kv_.reset();
+      states_ = {};
       TATARA_TRY(
           kv_, KvPool::Make(model_->info().cache, model_->cache_type(), static_cast<int>(n_pages)));
     }
     for (int i = static_cast<int>(pages_.size()); i < kv_->n_pages(); ++i) pages_.push_back(i);
+    longest = std::min(longest, static_cast<std::size_t>(kBatchTokens));
     for (auto i = static_cast<std::int32_t>(rows_.size()); rows_.size() < longest; ++i) {
       rows_.push_back(i);
+    }
+    states_.resize(n_tokens * static_cast<std::size_t>(info_.n_embd));
+    if (inputs.size() == 1) {
+      LongStates(inputs[0], pool);
+      return std::span<const float>(states_);
     }
     slices_.clear();
     std::size_t first_page = 0;
     for (const EncoderInput& input : inputs) {
-      TATARA_CHECK(!input.tokens.empty() &&
-                   static_cast<std::int64_t>(input.tokens.size()) <= info_.n_ctx);
       const auto pages = static_cast<std::size_t>(PagesOf(input));
       slices_.push_back({.tokens = input.tokens,
                          .position = 0,
@@ -90,9 +100,25 @@ class EmbeddingDecoder final : public Encoder {
                          .logit_rows = std::span(rows_).first(input.tokens.size())});
       first_page += pages;
     }
-    states_.resize(n_tokens * static_cast<std::size_t>(info_.n_embd));
     model_->ForwardStates(slices_, *kv_, pool, states_);
     return std::span<const float>(states_);
+  }
+
+  // In passes of kBatchTokens, so that a text of the whole context needs no more scratch memory
+  // than a batch of short ones.
+  void LongStates(const EncoderInput& input, ThreadPool& pool) {
+    const std::span<float> states = states_;
+    const auto n_embd = static_cast<std::size_t>(info_.n_embd);
+    for (std::size_t done = 0; done < input.tokens.size();) {
+      const std::size_t n =
+          std::min(input.tokens.size() - done, static_cast<std::size_t>(kBatchTokens));
+      const SequenceSlice slice{.tokens = input.tokens.subspan(done, n),
+                                .position = static_cast<std::int64_t>(done),
+                                .pages = pages_,
+                                .logit_rows = std::span(rows_).first(n)};
+      model_->ForwardStates({&slice, 1}, *kv_, pool, states.subspan(done * n_embd, n * n_embd));
+      done += n;
+    }
   }
 
   std::unique_ptr<Model> model_;

@@ -58,6 +58,7 @@ Result<EncoderConfig> ReadEncoderConfig(Keys& keys) {
   }
   // Of the tokens that go in, and of what is done with the vector: not of the layers.
   for (const char* key : {"token_type_count", "embedding.windowed", "embedding.max_tokens",
+                          "embedding.matryoshka_dimensions", "embedding.matryoshka_least",
                           "tensor_data_layout", "classifier.output_labels"}) {
     keys.Informational(key);
   }

@@ -101,7 +101,7 @@ Result<std::unique_ptr<Model>> LoadLlama(const LoadContext& context) {
   Keys keys(context.store->metadata(), "llama");
   LlamaConfig config;
   DecoderConfig& decoder = config.decoder;
-  TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true}));
+  TATARA_TRY(decoder, ReadDecoderConfig(keys, {.experts = true, .pooling = true}));
   TATARA_TRY(decoder.rope, ReadRopeConfig(keys, decoder.head_dim, kUsualScaling));
   TATARA_TRY(config.window, keys.IntOr("attention.sliding_window", 0, {0, kContextMax}));
   TATARA_TRY(config.router, ReadRouterConfig(keys, {.score = RouterScore::kSoftmaxOfChosen}));

@@ -138,7 +138,7 @@ TEST(ModelLoad, RefusesKeysThatAskForWhatIsNotComputed) {
   ExpectRefused("llama", "attention.causal", false);
   ExpectRefused("qwen2", "attention.sliding_window", std::uint64_t{4096});
   ExpectRefused("llama", "attention.temperature_scale", 0.1);
-  ExpectRefused("qwen2", "pooling_type", std::uint64_t{1});
+  ExpectRefused("gemma3", "pooling_type", std::uint64_t{1});
   ExpectRefused("gemma3", "final_logit_softcapping", 30.0);
 }
 

@@ -77,7 +77,7 @@ void Qwen2::Forward(std::span<const SequenceSlice> slices, KvPool& kv, ThreadPoo
 
 Result<std::unique_ptr<Model>> LoadQwen2(const LoadContext& context) {
   Keys keys(context.store->metadata(), "qwen2");
-  TATARA_TRY(DecoderConfig config, ReadDecoderConfig(keys));
+  TATARA_TRY(DecoderConfig config, ReadDecoderConfig(keys, {.pooling = true}));
   TATARA_TRY(config.rope, ReadRopeConfig(keys, config.head_dim, kUsualScaling));
   TATARA_RETURN_IF_ERROR(keys.Finish());
   return LoadDecoder<Qwen2>(context, config);
