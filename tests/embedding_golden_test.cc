@@ -97,7 +97,8 @@ TEST_P(GoldenEmbedding, TheIdsThemselvesGiveTheVectorAndItsLengthIsKeptWhereAske
     const auto ids = text.at("token_ids").get<std::vector<std::int32_t>>();
     if (static_cast<std::int64_t>(ids.size()) > embedder->facts().text_tokens) continue;
     const auto expected = text.at("embedding").get<std::vector<double>>();
-    const auto scaled = embedder->EmbedTokens(ids, true), raw = embedder->EmbedTokens(ids, false);
+    const auto scaled = embedder->EmbedTokens(ids, {}),
+               raw = embedder->EmbedTokens(ids, {.normalise = false});
     ASSERT_TRUE(scaled.ok() && raw.ok());
     EXPECT_GE(Cosine(*scaled, expected), 0.9999999) << text.at("name");
     EXPECT_NEAR(std::inner_product(scaled->begin(), scaled->end(), scaled->begin(), 0.0), 1, 1e-6);
@@ -180,11 +181,11 @@ TEST(Embedder, WhatItCannotTakeIsRefusedWithTheNumbers) {
   TATARA_REQUIRE_MODEL(path, "e5-small");
   auto embedder = OpenEmbedder(path, false);
   const std::int32_t n_vocab = embedder->facts().n_vocab;
-  EXPECT_FALSE(embedder->EmbedTokens({}, true).ok());
-  EXPECT_FALSE(embedder->EmbedTokens(std::vector<std::int32_t>{0, n_vocab}, true).ok());
-  EXPECT_FALSE(embedder->EmbedTokens(std::vector<std::int32_t>{0, -1}, true).ok());
-  EXPECT_FALSE(embedder->EmbedTokens(std::vector<std::int32_t>(513, 5), true).ok());
-  EXPECT_TRUE(embedder->EmbedTokens(std::vector<std::int32_t>(512, 5), true).ok());
+  EXPECT_FALSE(embedder->EmbedTokens({}, {}).ok());
+  EXPECT_FALSE(embedder->EmbedTokens(std::vector<std::int32_t>{0, n_vocab}, {}).ok());
+  EXPECT_FALSE(embedder->EmbedTokens(std::vector<std::int32_t>{0, -1}, {}).ok());
+  EXPECT_FALSE(embedder->EmbedTokens(std::vector<std::int32_t>(513, 5), {}).ok());
+  EXPECT_TRUE(embedder->EmbedTokens(std::vector<std::int32_t>(512, 5), {}).ok());
   TATARA_REQUIRE_MODEL(chat, "smollm2-135m");
   EXPECT_FALSE(Embedder::Open(chat.string(), {}).ok());
 }

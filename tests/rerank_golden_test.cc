@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "changed_store.h"
+#include "made_weights.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/generate/embedder.h"
 #include "tatara/model/encoder.h"
@@ -23,73 +24,44 @@ using nlohmann::json;
 constexpr int kVocab = 30522, kEmbd = 32, kFf = 48, kLayers = 2, kContext = 64;
 constexpr double kScores[] = {-0.0647000894, -0.182515904, -0.084648788, -0.093042016};
 
-// A safetensors file of f32 tensors, its values by the generator of the script, tensor after
-// tensor.
-class Weights {
- public:
-  void Add(const std::string& name, int n_rows, int n_cols, float middle = 0) {
-    const float size = n_rows == 1 ? 0.2F : 1.7F / std::sqrt(static_cast<float>(n_cols));
-    const std::size_t start = data_.size();
-    for (int i = 0; i < n_rows * n_cols; ++i) {
-      state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
-      const float unit =
-          static_cast<float>(static_cast<std::int32_t>(state_ >> 32)) / 2147483648.0F;
-      const float value = middle + size * unit;
-      data_.append(reinterpret_cast<const char*>(&value), sizeof value);
-    }
-    const bool is_vector = name.ends_with("bias") || name.find("LayerNorm") != std::string::npos;
-    header_[name] = {{"dtype", "F32"},
-                     {"shape", is_vector ? json{n_cols} : json{n_rows, n_cols}},
-                     {"data_offsets", {start, data_.size()}}};
-  }
-  void AddNorm(const std::string& name) {
-    Add(name + ".weight", 1, kEmbd, 1);
-    Add(name + ".bias", 1, kEmbd);
-  }
-  void AddLinear(const std::string& name, int n_out, int n_in) {
-    Add(name + ".weight", n_out, n_in);
-    Add(name + ".bias", 1, n_out);
-  }
-  void Write(const std::filesystem::path& path) const {
-    const std::string header = header_.dump();
-    const std::uint64_t n_bytes = header.size();
-    std::ofstream out(path, std::ios::binary);
-    out.write(reinterpret_cast<const char*>(&n_bytes), sizeof n_bytes);
-    out << header << data_;
-  }
-
- private:
-  std::uint64_t state_ = 42;
-  json header_ = json::object();
-  std::string data_;
-};
+void AddNorm(MadeWeights& w, const std::string& name) {
+  w.Add(name + ".weight", 1, kEmbd, 1);
+  w.Add(name + ".bias", 1, kEmbd);
+}
+void AddLinear(MadeWeights& w, const std::string& name, int n_out, int n_in) {
+  w.Add(name + ".weight", n_out, n_in);
+  w.Add(name + ".bias", 1, n_out);
+}
 
 // The order of the tensors is that of the script: it decides their values.
-Weights CrossEncoder() {
-  Weights w;
+MadeWeights CrossEncoder(int n_classes) {
+  MadeWeights w;
   const std::string embeddings = "bert.embeddings.";
   w.Add(embeddings + "word_embeddings.weight", kVocab, kEmbd);
   w.Add(embeddings + "token_type_embeddings.weight", 2, kEmbd);
   w.Add(embeddings + "position_embeddings.weight", kContext, kEmbd);
-  w.AddNorm(embeddings + "LayerNorm");
+  AddNorm(w, embeddings + "LayerNorm");
   for (int i = 0; i < kLayers; ++i) {
     const std::string layer = "bert.encoder.layer." + std::to_string(i) + ".";
     for (const char* name : {"attention.self.query", "attention.self.key", "attention.self.value",
                              "attention.output.dense"}) {
-      w.AddLinear(layer + name, kEmbd, kEmbd);
+      AddLinear(w, layer + name, kEmbd, kEmbd);
     }
-    w.AddNorm(layer + "attention.output.LayerNorm");
-    w.AddLinear(layer + "intermediate.dense", kFf, kEmbd);
-    w.AddLinear(layer + "output.dense", kEmbd, kFf);
-    w.AddNorm(layer + "output.LayerNorm");
+    AddNorm(w, layer + "attention.output.LayerNorm");
+    AddLinear(w, layer + "intermediate.dense", kFf, kEmbd);
+    AddLinear(w, layer + "output.dense", kEmbd, kFf);
+    AddNorm(w, layer + "output.LayerNorm");
   }
-  w.AddLinear("bert.pooler.dense", kEmbd, kEmbd);
-  w.AddLinear("classifier", 1, kEmbd);
+  AddLinear(w, "bert.pooler.dense", kEmbd, kEmbd);
+  AddLinear(w, "classifier", n_classes, kEmbd);
   return w;
 }
 
-void WriteFolder(const std::filesystem::path& folder, const std::filesystem::path& minilm) {
-  CrossEncoder().Write(folder / "model.safetensors");
+void WriteFolder(const std::filesystem::path& folder, const std::filesystem::path& minilm,
+                 const std::vector<std::string>& classes = {"LABEL_0"}) {
+  CrossEncoder(static_cast<int>(classes.size())).Write(folder / "model.safetensors");
+  json names = json::object();
+  for (std::size_t i = 0; i < classes.size(); ++i) names[std::to_string(i)] = classes[i];
   std::ofstream(folder / "config.json")
       << json{{"architectures", {"BertForSequenceClassification"}},
               {"model_type", "bert"},
@@ -101,7 +73,8 @@ void WriteFolder(const std::filesystem::path& folder, const std::filesystem::pat
               {"hidden_act", "gelu"},
               {"layer_norm_eps", 1e-12},
               {"max_position_embeddings", kContext},
-              {"type_vocab_size", 2}};
+              {"type_vocab_size", 2},
+              {"id2label", names}};
   for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
     std::filesystem::copy_file(minilm / name, folder / name);
   }
@@ -131,6 +104,38 @@ TEST(Rerank, ACrossEncodersFolderJudgesPairsAsTransformersDoes) {
     EXPECT_EQ(scores->at(i), alone->at(0)) << "the same bits alone";
   }
   EXPECT_FALSE(embedder.Rerank(many_words, passages).ok()) << "no room is left for a passage";
+}
+
+// Of several classes the one whose name says that a passage answers.
+TEST(Rerank, OfSeveralClassesTheOneThatAnswersGivesItsLogOdds) {
+  TATARA_REQUIRE_MODEL(minilm, "minilm-l6");
+  const std::vector<std::string> passages = {"Open the rear cover.", "Settled within five days."};
+  const auto scores_of = [&](const std::vector<std::string>& classes) {
+    const ScratchDir scratch;
+    WriteFolder(scratch.path(), minilm, classes);
+    auto embedder = generate::Embedder::Open(scratch.path().string(), {.n_threads = 1});
+    EXPECT_TRUE(embedder.ok()) << embedder.error().text();
+    return (*embedder)->Rerank("How?", passages);
+  };
+  const auto plain = scores_of({"LABEL_0", "LABEL_1"});
+  const auto first = scores_of({"relevant", "irrelevant"});
+  ASSERT_TRUE(plain.ok() && first.ok());
+  for (std::size_t i = 0; i < passages.size(); ++i) EXPECT_EQ(plain->at(i), -first->at(i));
+
+  // Three log odds of one softmax: their shares sum to 1.
+  std::vector<double> sums(passages.size());
+  const std::vector<std::vector<std::string>> orders = {{"entailment", "neutral", "contradiction"},
+                                                        {"contradiction", "Entailment", "neutral"},
+                                                        {"contradiction", "neutral", "entailment"}};
+  for (const auto& classes : orders) {
+    const auto scores = scores_of(classes);
+    ASSERT_TRUE(scores.ok()) << scores.error().text();
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += 1 / (1 + std::exp(-scores->at(i)));
+  }
+  for (const double sum : sums) EXPECT_NEAR(sum, 1, 1e-9);
+  const auto refused = scores_of({"a", "b", "c"});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("a head of 3 classes"), std::string::npos);
 }
 
 // Rows of a decoder's head as classes, and the last token's logits by an independent engine.

@@ -85,12 +85,14 @@ Result<> Service::AddEmbedder(std::string name, std::string sha256,
                               std::unique_ptr<generate::Embedder> embedder) {
   const generate::EmbedderFacts& facts = embedder->facts();
   ModelInfo info{.name = std::move(name),
-                 .kind = ModelKind::kEmbeds,
+                 .kind = facts.n_classes > 0 ? ModelKind::kRanks : ModelKind::kEmbeds,
                  .architecture = facts.architecture,
                  .context_tokens = facts.n_ctx,
                  .n_parameters = facts.n_parameters,
                  .n_vocab = facts.n_vocab,
-                 .n_embd = facts.n_embd};
+                 .n_embd = facts.n_classes > 0 ? 0 : facts.n_embd,
+                 .dimensions = facts.sizes.listed,
+                 .dimensions_least = facts.sizes.least};
   return Add(std::move(info), std::move(sha256), [&](Model& model) {
     model.embedder = std::move(embedder);
     model.tasks = std::make_unique<TaskThread>(options_.queue_max);
@@ -126,17 +128,24 @@ Result<EngineThread*> Service::EngineOf(std::string_view name) const {
 }
 
 Result<ModelInfo> Service::Find(std::string_view name, ModelKind kind) const {
-  if (name.empty()) {
-    const auto of_kind = [&](const auto& model) { return model->info.kind == kind; };
-    if (std::count_if(models_.begin(), models_.end(), of_kind) == 1) {
+  std::vector<ModelKind> serving = {kind};
+  if (kind == ModelKind::kRanks) serving.push_back(ModelKind::kEmbeds);
+  for (const ModelKind each : serving) {
+    const auto of_kind = [&](const auto& model) { return model->info.kind == each; };
+    if (name.empty() && std::count_if(models_.begin(), models_.end(), of_kind) == 1) {
       return (*std::find_if(models_.begin(), models_.end(), of_kind))->info;
     }
   }
   TATARA_TRY(const Model* model, FindModel(name));
-  if (model->info.kind == kind) return model->info;
-  return kind == ModelKind::kGenerates
-             ? Refuse("'{0}' is an embedding model and does not generate text", model->info.name)
-             : Refuse("'{0}' generates text and is no embedding model", model->info.name);
+  const ModelInfo& info = model->info;
+  if (std::find(serving.begin(), serving.end(), info.kind) != serving.end()) return info;
+  if (info.kind == ModelKind::kGenerates) {
+    return Refuse("'{0}' generates text and is no embedding model", info.name);
+  }
+  return info.kind == ModelKind::kRanks
+             ? Refuse("'{0}' ranks passages for a query; it gives neither vectors nor text",
+                      info.name)
+             : Refuse("'{0}' is an embedding model and does not generate text", info.name);
 }
 
 void Service::WaitForStep() const {

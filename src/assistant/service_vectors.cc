@@ -7,19 +7,20 @@ namespace tatara::assistant {
 namespace {
 
 Result<EmbedAnswer> RunEmbed(generate::Embedder& embedder, const EmbedCall& call) {
-  EmbedAnswer answer{.n_embd = embedder.facts().n_embd};
+  EmbedAnswer answer{.n_embd = call.dimensions == 0 ? embedder.facts().n_embd : call.dimensions};
   if (!call.texts.empty()) {
     const auto role = call.role == EmbedRole::kQuery     ? generate::TextRole::kQuery
                       : call.role == EmbedRole::kPassage ? generate::TextRole::kPassage
                                                          : generate::TextRole::kPlain;
-    TATARA_TRY(answer.vectors, embedder.Embed(call.texts, {.role = role}));
+    TATARA_TRY(answer.vectors,
+               embedder.Embed(call.texts, {.role = role, .dimensions = call.dimensions}));
     for (const std::string& text : call.texts) {
       answer.prompt_tokens += static_cast<int>(
           embedder.tokenizer().Encode(text, {.add_start = true, .add_end = true}).size());
     }
   }
   for (const auto& ids : call.id_lists) {
-    TATARA_TRY(const auto vector, embedder.EmbedTokens(ids, /*normalise=*/true));
+    TATARA_TRY(const auto vector, embedder.EmbedTokens(ids, {.dimensions = call.dimensions}));
     answer.vectors.insert(answer.vectors.end(), vector.begin(), vector.end());
     answer.prompt_tokens += static_cast<int>(ids.size());
   }
@@ -65,7 +66,7 @@ Result<std::shared_ptr<RunningCall>> Service::Embed(EmbedCall call,
 
 Result<std::shared_ptr<RunningCall>> Service::Rerank(
     RerankCall call, std::function<void(Result<RerankAnswer>)> done) {
-  TATARA_TRY(const ModelInfo info, Find(call.model, ModelKind::kEmbeds));
+  TATARA_TRY(const ModelInfo info, Find(call.model, ModelKind::kRanks));
   TATARA_TRY(Model* const model, FindModel(info.name));
   auto running = std::make_shared<RunningCall>();
   std::string key = call.caller.key;

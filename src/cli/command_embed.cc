@@ -24,14 +24,17 @@ generate::TextRole RoleOf(const std::string& role) {
 
 Result<int> Embed(const EmbedOptions& options) {
   TATARA_TRY(const auto embedder, OpenEmbedder(options.model, !options.tokens.empty()));
+  generate::Embedder::Wish wish{.role = RoleOf(options.role),
+                                .normalise = !options.raw,
+                                .parse_special = options.special,
+                                .dimensions = options.dimensions};
   if (!options.tokens.empty()) {
-    TATARA_TRY(const auto vector, embedder->EmbedTokens(options.tokens, !options.raw));
+    TATARA_TRY(const auto vector, embedder->EmbedTokens(options.tokens, wish));
     Print(vector, options.json);
     return 0;
   }
-  const auto n_embd = static_cast<std::size_t>(embedder->facts().n_embd);
-  generate::Embedder::Wish wish{
-      .role = RoleOf(options.role), .normalise = !options.raw, .parse_special = options.special};
+  const auto n_embd = static_cast<std::size_t>(options.dimensions == 0 ? embedder->facts().n_embd
+                                                                       : options.dimensions);
   TATARA_RETURN_IF_ERROR(ForLinesOfInput([&](std::span<const std::string> lines) -> Result<> {
     TATARA_TRY(const auto vectors, embedder->Embed(lines, wish));
     for (std::size_t i = 0; i < lines.size(); ++i) {

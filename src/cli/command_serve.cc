@@ -113,22 +113,25 @@ generate::EngineOptions EngineOptionsOf(const server::Config& config,
   return options;
 }
 
-// As a model that generates; where it is none, as one that embeds.
+// As what it is made for: one that embeds or ranks, else one that generates.
 Result<> AddModel(const std::string& name, const server::Config& config,
                   assistant::Service& service) {
   TATARA_TRY(std::string digest, ModelDigest(name));
   const server::EngineSettings& settings = config.engine;
-  auto engine = OpenEngine({.model = name,
-                            .activations = settings.activations,
-                            .n_threads = settings.n_threads,
-                            .context_tokens = settings.context_tokens},
-                           EngineOptionsOf(config, digest));
-  if (engine.ok())
-    return service.AddEngine(ServedName(name), std::move(digest), std::move(engine).value());
-  auto embedder = OpenEmbedder(
-      {.model = name, .activations = settings.activations, .n_threads = settings.n_threads});
-  if (!embedder.ok()) return engine.error();
-  return service.AddEmbedder(ServedName(name), std::move(digest), std::move(embedder).value());
+  TATARA_TRY(const std::string path, ResolveModelPath(name));
+  TATARA_TRY(const bool embeds, generate::Embedder::IsMeantFor(path));
+  if (embeds) {
+    TATARA_TRY(auto embedder, OpenEmbedder({.model = name,
+                                            .activations = settings.activations,
+                                            .n_threads = settings.n_threads}));
+    return service.AddEmbedder(ServedName(name), std::move(digest), std::move(embedder));
+  }
+  TATARA_TRY(auto engine, OpenEngine({.model = name,
+                                      .activations = settings.activations,
+                                      .n_threads = settings.n_threads,
+                                      .context_tokens = settings.context_tokens},
+                                     EngineOptionsOf(config, digest)));
+  return service.AddEngine(ServedName(name), std::move(digest), std::move(engine));
 }
 
 // What a start would need, without starting.

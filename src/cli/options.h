@@ -129,6 +129,7 @@ struct EmbedOptions {
   std::vector<std::int32_t> tokens;  // instead of lines
   std::string role = "passage";      // "query", "passage", "plain"
   bool raw = false;                  // not scaled to length 1
+  int dimensions = 0;                // 0: all
   bool special = false;
   bool json = false;
 };

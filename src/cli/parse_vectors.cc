@@ -43,6 +43,11 @@ void AddEmbed(CLI::App& app, Action& chosen) {
   command->add_flag("--special", options->special,
                     Tr("recognise special tokens written in the text"));
   command->add_flag("--raw", options->raw, Tr("leave the vector's length as it is"));
+  command
+      ->add_option("--dimensions", options->dimensions,
+                   Tr("how many values of each vector to give; fewer than all only of models that "
+                      "were trained for it"))
+      ->check(CLI::Range(1, 1 << 20));
   command->add_flag("--json", options->json, Tr("print one JSON value a line for programs"));
   command->callback([options, &chosen] { chosen = [options] { return Embed(*options); }; });
 }

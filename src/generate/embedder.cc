@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "class_scores.h"
 #include "tatara/base/check.h"
 #include "tatara/base/fp_environment.h"
 #include "tatara/base/thread_pool.h"
@@ -11,6 +12,7 @@
 #include "tatara/numerics/ops.h"
 #include "tatara/text/tokenizer.h"
 #include "tatara/weights/tensor_store.h"
+#include "vector_sizes.h"
 #include "yes_no_judge.h"
 
 namespace tatara::generate {
@@ -36,7 +38,7 @@ Frame FrameOf(const text::Tokenizer& tokenizer) {
 }
 
 struct Prefixes {
-  std::string query, passage;
+  std::string query, passage, instruction;
 };
 
 // The model cards' own words for retrieval.
@@ -47,15 +49,15 @@ Result<Prefixes> PrefixesOf(const Metadata& metadata) {
   std::ranges::transform(name, name.begin(),
                          [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
   const bool e5 = name.find("e5-") != std::string::npos && name.find("instruct") == name.npos;
-  if (container == "e5s1" || e5) return Prefixes{"query: ", "passage: "};
+  if (container == "e5s1" || e5) return Prefixes{"query: ", "passage: ", ""};
   if (architecture == "nomic-bert" || architecture == "nomic-bert-moe") {
-    return Prefixes{"search_query: ", "search_document: "};
+    return Prefixes{"search_query: ", "search_document: ", ""};
   }
   if (architecture == "qwen3") {
     return Prefixes{
         "Instruct: Given a web search query, retrieve relevant passages that answer the query\n"
         "Query:",
-        ""};
+        "", "Instruct: "};
   }
   return Prefixes{};
 }
@@ -100,7 +102,7 @@ class EncoderEmbedder final : public Embedder {
 
   Result<std::vector<float>> Embed(std::span<const std::string> texts, const Wish& wish) override;
   Result<std::vector<float>> EmbedTokens(std::span<const std::int32_t> ids,
-                                         bool normalise) override;
+                                         const Wish& wish) override;
   Result<std::vector<double>> Rerank(const std::string& query,
                                      std::span<const std::string> passages) override;
 
@@ -113,6 +115,12 @@ class EncoderEmbedder final : public Embedder {
   std::string WithPrefix(const std::string& text, TextRole role) const;
   void AddWindows(const std::string& text, bool parse_special, std::vector<Window>& windows) const;
   Result<> CheckIds(std::span<const std::int32_t> ids) const;
+  Result<> CheckWish(const Wish& wish) const;
+  // The front of v becomes the vector as it was wished for.
+  void Shape(std::span<float> v, const Wish& wish) const;
+  std::size_t Length(const Wish& wish) const {
+    return static_cast<std::size_t>(wish.dimensions == 0 ? facts_.n_embd : wish.dimensions);
+  }
   Result<std::vector<double>> Judge(const std::string& query,
                                     std::span<const std::string> passages);
   Result<text::PairIds> Pair(const std::string& query, const std::string& passage) const;
@@ -130,7 +138,8 @@ std::string EncoderEmbedder::WithPrefix(const std::string& text, TextRole role) 
   const auto begins = [&](const std::string& prefix) {
     return !prefix.empty() && text.starts_with(prefix);
   };
-  if (role == TextRole::kPlain || begins(facts_.query_prefix) || begins(facts_.passage_prefix)) {
+  if (role == TextRole::kPlain || begins(facts_.query_prefix) || begins(facts_.passage_prefix) ||
+      begins(facts_.instruction_prefix)) {
     return text;
   }
   return (role == TextRole::kQuery ? facts_.query_prefix : facts_.passage_prefix) + text;
@@ -163,8 +172,24 @@ Result<> EncoderEmbedder::CheckIds(std::span<const std::int32_t> ids) const {
   return Ok{};
 }
 
+Result<> EncoderEmbedder::CheckWish(const Wish& wish) const {
+  if (facts_.n_classes > 0) {
+    return Refuse("{0}: a reranker scores passages for a query; it gives no vectors", facts_.path);
+  }
+  if (wish.dimensions == 0 || facts_.sizes.Allow(wish.dimensions, facts_.n_embd)) return Ok{};
+  return Refuse("{0}: vectors of {1} dimensions are not what this model was made for; it gives {2}",
+                facts_.path, wish.dimensions, facts_.sizes.Text(facts_.n_embd));
+}
+
+void EncoderEmbedder::Shape(std::span<float> v, const Wish& wish) const {
+  const std::size_t length = Length(wish);
+  CutVector(v, static_cast<int>(length), facts_.sizes);
+  if (wish.normalise) Normalise(v.first(length));
+}
+
 Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string> texts,
                                                   const Wish& wish) {
+  TATARA_RETURN_IF_ERROR(CheckWish(wish));
   std::vector<Window> windows;
   std::vector<std::size_t> ends;  // of each text's windows
   for (std::size_t i = 0; i < texts.size(); ++i) {
@@ -186,16 +211,18 @@ Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string> t
   TATARA_RETURN_IF_ERROR(CheckOutputs(pooled));
 
   const ScopedFpEnvironment environment;
-  std::vector<float> out(texts.size() * n_embd);
+  std::vector<float> out;
+  out.reserve(texts.size() * Length(wish));
+  std::vector<float> v(n_embd);
   std::size_t first = 0;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const std::span<float> v = std::span(out).subspan(i * n_embd, n_embd);
     const auto row = [&](std::size_t w) {
       return std::span<const float>(pooled).subspan(w * n_embd, n_embd);
     };
     if (ends[i] - first == 1) {
       std::ranges::copy(row(first), v.begin());
     } else {
+      std::ranges::fill(v, 0.0F);
       float total = 0;
       for (std::size_t w = first; w < ends[i]; ++w) {
         const auto n = static_cast<float>(windows[w].n_own);
@@ -204,14 +231,16 @@ Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string> t
       }
       for (float& value : v) value = value / total;
     }
-    if (wish.normalise) Normalise(v);
+    Shape(v, wish);
+    out.insert(out.end(), v.begin(), v.begin() + static_cast<std::ptrdiff_t>(Length(wish)));
     first = ends[i];
   }
   return out;
 }
 
 Result<std::vector<float>> EncoderEmbedder::EmbedTokens(std::span<const std::int32_t> ids,
-                                                        bool normalise) {
+                                                        const Wish& wish) {
+  TATARA_RETURN_IF_ERROR(CheckWish(wish));
   TATARA_RETURN_IF_ERROR(CheckIds(ids));
   if (ids.empty() || static_cast<std::int64_t>(ids.size()) > facts_.n_ctx) {
     return Refuse("{0} token ids; the model takes {1} to {2}", ids.size(), 1, facts_.n_ctx);
@@ -221,7 +250,8 @@ Result<std::vector<float>> EncoderEmbedder::EmbedTokens(std::span<const std::int
   TATARA_RETURN_IF_ERROR(encoder_->Encode({&input, 1}, encoder_->info().pooling, *pool_, out));
   TATARA_RETURN_IF_ERROR(CheckOutputs(out));
   const ScopedFpEnvironment environment;
-  if (normalise) Normalise(out);
+  Shape(out, wish);
+  out.resize(Length(wish));
   return out;
 }
 
@@ -281,9 +311,12 @@ Result<std::vector<double>> EncoderEmbedder::Ask(const std::string& query,
 // Scores of a cross-encoder.
 Result<std::vector<double>> EncoderEmbedder::Judge(const std::string& query,
                                                    std::span<const std::string> passages) {
-  if (facts_.n_classes > 2) {
-    return Refuse("{0}: a head of {1} classes is no reranker's; one or two are expected",
-                  facts_.path, facts_.n_classes);
+  const int relevant = RelevantClass(encoder_->info().class_labels, facts_.n_classes);
+  if (relevant < 0) {
+    return Refuse(
+        "{0}: a head of {1} classes is no reranker's; one or two are expected, or one whose name "
+        "says that a passage answers",
+        facts_.path, facts_.n_classes);
   }
   std::vector<text::PairIds> pairs;
   std::vector<EncoderInput> inputs;
@@ -301,10 +334,10 @@ Result<std::vector<double>> EncoderEmbedder::Judge(const std::string& query,
   std::vector<float> outputs(passages.size() * n_classes);
   TATARA_RETURN_IF_ERROR(encoder_->Classify(inputs, *pool_, outputs));
   TATARA_RETURN_IF_ERROR(CheckOutputs(outputs));
+  const ScopedFpEnvironment environment;
   std::vector<double> scores;
   for (std::size_t i = 0; i < outputs.size(); i += n_classes) {
-    const double last = outputs[i + n_classes - 1];
-    scores.push_back(n_classes == 1 ? last : last - static_cast<double>(outputs[i]));
+    scores.push_back(LogOdds(std::span(outputs).subspan(i, n_classes), relevant));
   }
   return scores;
 }
@@ -339,6 +372,8 @@ Result<EmbedderFacts> FactsOf(const std::string& path, const Metadata& metadata,
   TATARA_TRY(Prefixes prefixes, PrefixesOf(metadata));
   facts.query_prefix = std::move(prefixes.query);
   facts.passage_prefix = std::move(prefixes.passage);
+  facts.instruction_prefix = std::move(prefixes.instruction);
+  TATARA_TRY(facts.sizes, VectorSizesOf(metadata, info.n_embd));
   const std::string key = info.architecture + ".embedding.max_tokens";
   TATARA_TRY(const std::int64_t tokens_max, metadata.IntOr(key, info.n_ctx));
   if (tokens_max < 1) return Refuse("{0}: the key '{1}' is {2}", path, key, tokens_max);
@@ -348,6 +383,11 @@ Result<EmbedderFacts> FactsOf(const std::string& path, const Metadata& metadata,
 }
 
 }  // namespace
+
+Result<bool> Embedder::IsMeantFor(const std::string& path) {
+  TATARA_TRY(const auto store, weights::OpenTensorStore(path));
+  return Encoder::IsEncoder(store->metadata()) || IsYesNoJudge(store->metadata());
+}
 
 Result<std::unique_ptr<Embedder>> Embedder::Open(const std::string& path,
                                                  const EmbedderOptions& options) {

@@ -51,8 +51,9 @@ class StoreWithHead final : public weights::TensorStore {
   std::map<std::string, weights::TensorView, std::less<>> tensors_;
 };
 
-bool IsNamedReranker(const weights::TensorStore& store) {
-  const Metadata& metadata = store.metadata();
+}  // namespace
+
+bool IsYesNoJudge(const Metadata& metadata) {
   const auto architecture = metadata.StringOr("general.architecture", "");
   auto name = metadata.StringOr("general.name", "");
   if (!architecture.ok() || *architecture != kArchitecture || !name.ok()) return false;
@@ -62,11 +63,9 @@ bool IsNamedReranker(const weights::TensorStore& store) {
   return name->find("reranker") != std::string::npos;
 }
 
-}  // namespace
-
 Result<std::shared_ptr<const weights::TensorStore>> WithYesNoHead(
     std::shared_ptr<const weights::TensorStore> store, const text::Tokenizer& tokenizer) {
-  if (!IsNamedReranker(*store)) return store;
+  if (!IsYesNoJudge(store->metadata())) return store;
   const weights::TensorView* head = store->Find("output.weight");
   if (head == nullptr) head = store->Find("token_embd.weight");
   if (head == nullptr) return store;  // which the model refuses by name

@@ -14,6 +14,9 @@
 
 namespace tatara::generate {
 
+// Whether a model is such a reranker by its name, and not cut to the two words yet.
+bool IsYesNoJudge(const Metadata& metadata);
+
 // The store, or with a head of the two words for a model that is such a reranker by its name and
 // has the head of its whole vocabulary. Conversions to GGUF have cut it already.
 Result<std::shared_ptr<const weights::TensorStore>> WithYesNoHead(

@@ -4,21 +4,26 @@
 namespace tatara::server {
 
 void DescribeState(OpenApi& api) {
-  api.AddSchema("Model",
-                ObjectSchema()
-                    .Needed("id", TextSchema())
-                    .Needed("object", ConstSchema("model"))
-                    .Needed("created", WholeSchema("Seconds since 1970."))
-                    .Needed("owned_by", TextSchema())
-                    .Needed("max_model_len", WholeSchema("Tokens of prompt and answer."))
-                    .Needed("tatara", ObjectSchema()
-                                          .Needed("kind", EnumSchema({"generates", "embeds"}))
-                                          .Needed("architecture", TextSchema())
-                                          .Needed("sha256", TextSchema("Of the model's file."))
-                                          .Needed("n_parameters", WholeSchema())
-                                          .Needed("n_embd", WholeSchema("Of vectors."))
-                                          .Done())
-                    .Done());
+  api.AddSchema(
+      "Model",
+      ObjectSchema()
+          .Needed("id", TextSchema())
+          .Needed("object", ConstSchema("model"))
+          .Needed("created", WholeSchema("Seconds since 1970."))
+          .Needed("owned_by", TextSchema())
+          .Needed("max_model_len", WholeSchema("Tokens of prompt and answer."))
+          .Needed("tatara",
+                  ObjectSchema()
+                      .Needed("kind", EnumSchema({"generates", "embeds", "ranks"}))
+                      .Needed("architecture", TextSchema())
+                      .Needed("sha256", TextSchema("Of the model's file."))
+                      .Needed("n_parameters", WholeSchema())
+                      .Needed("n_embd", WholeSchema("Of vectors; 0: none."))
+                      .Optional("dimensions", ListSchema(WholeSchema()))
+                      .Optional("dimensions_least", WholeSchema("Vectors may be cut to any number "
+                                                                "from this to n_embd."))
+                      .Done())
+          .Done());
   api.Add({.method = "GET",
            .path = "/health",
            .id = "health",

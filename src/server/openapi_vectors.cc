@@ -45,6 +45,11 @@ Json RerankRequest() {
       .Done();
 }
 
+constexpr const char* kScoreSays =
+    "More is better; comparable within one model only. A cross-encoder: its logit, or of several "
+    "classes the log odds of the one that says the passage answers. A model that answers yes or no "
+    "(Qwen3-Reranker): the share of yes, 0 to 1. An embedding model: the cosine, -1 to 1.";
+
 Json RerankAnswer() {
   return ObjectSchema()
       .Needed("id", TextSchema())
@@ -53,7 +58,7 @@ Json RerankAnswer() {
           "results",
           ListSchema(ObjectSchema()
                          .Needed("index", WholeSchema("In the request."))
-                         .Needed("relevance_score", NumberSchema("More is better."))
+                         .Needed("relevance_score", NumberSchema(kScoreSays))
                          .Optional("document", ObjectSchema().Needed("text", TextSchema()).Done())
                          .Done()))
       .Needed("usage", VectorUsage())

@@ -7,18 +7,32 @@
 namespace tatara::server {
 namespace {
 
+const char* KindOf(const assistant::ModelInfo& info) {
+  switch (info.kind) {
+    case assistant::ModelKind::kGenerates:
+      return "generates";
+    case assistant::ModelKind::kEmbeds:
+      return "embeds";
+    case assistant::ModelKind::kRanks:
+      return "ranks";
+  }
+  return "";
+}
+
 Json ModelJson(const assistant::ModelInfo& info) {
+  Json own = {{"kind", KindOf(info)},
+              {"architecture", info.architecture},
+              {"sha256", info.sha256},
+              {"n_parameters", info.n_parameters},
+              {"n_embd", info.n_embd}};
+  if (!info.dimensions.empty()) own["dimensions"] = info.dimensions;
+  if (info.dimensions_least > 0) own["dimensions_least"] = info.dimensions_least;
   return {{"id", info.name},
           {"object", "model"},
           {"created", info.created_unix},
           {"owned_by", "tatara"},
           {"max_model_len", info.context_tokens},
-          {"tatara",
-           {{"kind", info.kind == assistant::ModelKind::kGenerates ? "generates" : "embeds"},
-            {"architecture", info.architecture},
-            {"sha256", info.sha256},
-            {"n_parameters", info.n_parameters},
-            {"n_embd", info.n_embd}}}};
+          {"tatara", std::move(own)}};
 }
 
 // The text format of Prometheus, version 0.0.4. Meanings and units are those of vLLM's metrics of

@@ -16,7 +16,11 @@ inline constexpr ChoiceField kInputType{"input_type", kInputTypes,
                                         "How the model's authors want the texts marked: what is "
                                         "searched, what is asked, or not at all."};
 inline constexpr IntegerField kDimensions{
-    "dimensions", 0, 1, 1 << 20, "Another number than the model's own only where it allows that."};
+    "dimensions", 0, 1, 1 << 20,
+    "How many values a vector has; the model's own number where this is absent. Fewer only of "
+    "models "
+    "that were trained to be cut (Matryoshka): those that /v1/models says. What is left is scaled "
+    "to length 1 again."};
 
 inline constexpr TextField kQuery{"query", "What is asked."};
 inline constexpr TextField kDocumentText{"text", ""};

@@ -1,5 +1,6 @@
 // POST /v1/embeddings, /v1/rerank
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>
@@ -48,6 +49,22 @@ Json EmbeddingsJson(const assistant::EmbedAnswer& answer, const std::string& mod
       {"data", std::move(data)},
       {"model", model},
       {"usage", {{"prompt_tokens", answer.prompt_tokens}, {"total_tokens", answer.prompt_tokens}}}};
+}
+
+bool Allows(const assistant::ModelInfo& info, int n) {
+  const bool from_least =
+      info.dimensions_least > 0 && n >= info.dimensions_least && n < info.n_embd;
+  return n == 0 || n == info.n_embd || from_least ||
+         std::ranges::find(info.dimensions, n) != info.dimensions.end();
+}
+
+std::string OfferedDimensions(const assistant::ModelInfo& info) {
+  const std::string own = fmt::format("this model's vectors have {}; ", info.n_embd);
+  if (info.dimensions_least > 0) {
+    return own + fmt::format("it can cut them to {} and more", info.dimensions_least);
+  }
+  if (info.dimensions.empty()) return own + "others are not offered";
+  return own + fmt::format("it can cut them to {}", fmt::join(info.dimensions, ", "));
 }
 
 // The texts of documents: strings, or objects with "text".
@@ -111,12 +128,11 @@ void Embeddings(ApiCall call) {
   request.role = role.ends_with("query") ? assistant::EmbedRole::kQuery
                  : role == "plain"       ? assistant::EmbedRole::kPlain
                                          : assistant::EmbedRole::kPassage;
-  const auto dimensions = fields.Integer(kDimensions);
+  request.dimensions = static_cast<int>(fields.Integer(kDimensions));
   fields.Text(kUser);
   const auto info = call.context->service->Find(request.model, assistant::ModelKind::kEmbeds);
-  if (fields.ok() && info.ok() && dimensions != 0 && dimensions != info->n_embd) {
-    fields.Wrong("dimensions",
-                 fmt::format("this model's vectors have {}; others are not offered", info->n_embd));
+  if (fields.ok() && info.ok() && !Allows(*info, request.dimensions)) {
+    fields.Wrong(std::string(kDimensions.name), OfferedDimensions(*info));
   }
   if (!call.Check(fields)) return;
   if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));
@@ -145,7 +161,7 @@ void Rerank(ApiCall call) {
   if (fields.Flag(kReturnDocuments)) wish.documents = request.passages;
   fields.Text(kUser);
   if (!call.Check(fields)) return;
-  const auto info = call.context->service->Find(request.model, assistant::ModelKind::kEmbeds);
+  const auto info = call.context->service->Find(request.model, assistant::ModelKind::kRanks);
   if (!info.ok()) return call.Fail(ApiErrorOf(info.error()));
   call.facts->model = wish.model = info->name;
   auto running = call.context->service->Rerank(

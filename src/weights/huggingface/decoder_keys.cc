@@ -273,6 +273,8 @@ Result<> WriteNormKey(KeyWriter& keys, std::string_view from, std::string_view t
 }
 
 Result<> WriteUsualKeys(KeyWriter& keys) {
+  // Embedding models made of decoders, some of which see what follows a token too.
+  TATARA_RETURN_IF_ERROR(keys.OnlyBool("is_causal", true));
   TATARA_RETURN_IF_ERROR(WriteDecoderKeys(keys));
   TATARA_RETURN_IF_ERROR(WriteNormKey(keys));
   return WriteRopeKeys(keys);

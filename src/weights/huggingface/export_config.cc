@@ -121,6 +121,11 @@ Result<OrderedJson> MakeConfig(const TensorStore& store, const ExportForm& form,
   if (const TensorView* embedding = store.Find("token_embd.weight"); embedding != nullptr) {
     config["vocab_size"] = embedding->n_rows();
   }
+  if (const auto sizes = store.metadata().Ints(keys.Full("embedding.matryoshka_dimensions"))) {
+    config["matryoshka_dimensions"] = *sizes;
+  } else if (keys.Int("embedding.matryoshka_least") == 1) {
+    config["is_matryoshka"] = true;
+  }
   config["tie_word_embeddings"] = options.tied_head;
   config["torch_dtype"] = options.dtype_name;
   AddTokenIds(store.metadata(), config);
@@ -141,6 +146,7 @@ Result<ReadBack> CheckReadsBack(const TensorStore& store, const ExportForm& form
   KeyWriter writer(config, architecture, back);
   TATARA_RETURN_IF_ERROR(read.family->write_keys(writer));
   TATARA_RETURN_IF_ERROR(ReadSentenceFiles(folder, architecture, back));
+  TATARA_RETURN_IF_ERROR(ReadVectorSizes(config, architecture, back));
   read.sizes = writer.sizes;
   OrderedJson unused;
   const ExportKeys names(store, unused);

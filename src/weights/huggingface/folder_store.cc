@@ -63,6 +63,7 @@ Result<std::unique_ptr<TensorStore>> OpenHuggingFaceFolder(const fs::path& folde
   TATARA_RETURN_IF_ERROR(family->write_keys(keys));
   TATARA_RETURN_IF_ERROR(ReadTokenizerFiles(folder, text, metadata));
   TATARA_RETURN_IF_ERROR(ReadSentenceFiles(folder, family->architecture, metadata));
+  TATARA_RETURN_IF_ERROR(ReadVectorSizes(config, family->architecture, metadata));
 
   TATARA_TRY(SourceTensors tensors, OpenShards(folder, *store));
   TATARA_TRY(tensors, Dequantised(config, std::move(tensors), *store));

@@ -174,4 +174,17 @@ Result<> ReadSentenceFiles(const fs::path& folder, std::string_view architecture
   return Ok{};
 }
 
+Result<> ReadVectorSizes(const Config& config, std::string_view architecture, Metadata& metadata) {
+  const std::string prefix = std::string(architecture) + ".";
+  if (!metadata.Has(prefix + "pooling_type")) return Ok{};
+  TATARA_TRY(const auto sizes, config.IntsOrNone("matryoshka_dimensions"));
+  TATARA_TRY(const bool any, config.BoolOr("is_matryoshka", false));
+  if (!sizes.empty()) {
+    metadata.Set(prefix + "embedding.matryoshka_dimensions", sizes);
+  } else if (any) {
+    metadata.Set(prefix + "embedding.matryoshka_least", std::uint64_t{1});
+  }
+  return Ok{};
+}
+
 }  // namespace tatara::weights

@@ -19,5 +19,8 @@ Result<> ReadTokenizerFiles(const std::filesystem::path& folder, const Config& c
 // poolings that are not computed.
 Result<> ReadSentenceFiles(const std::filesystem::path& folder, std::string_view architecture,
                            Metadata& metadata);
+// To which lengths vectors may be cut, where the model gives vectors: "matryoshka_dimensions" and
+// "is_matryoshka" of config.json, which have no other home.
+Result<> ReadVectorSizes(const Config& config, std::string_view architecture, Metadata& metadata);
 
 }  // namespace tatara::weights

@@ -110,12 +110,26 @@ Result<> Roberta(KeyWriter& keys) {
   keys.SetInt("pooling_type", 1);
   return Sizes(keys, 2);
 }
+// "id2label": an object of class numbers to names.
+Result<> Labels(KeyWriter& keys) {
+  const Config by_number = keys.config.Object("id2label");
+  const std::size_t n = by_number.Keys().size();
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < n && by_number.Has(std::to_string(i)); ++i) {
+    TATARA_TRY(names.emplace_back(), by_number.StringOr(std::to_string(i), ""));
+  }
+  if (n > 0 && names.size() == n) keys.Set("classifier.output_labels", std::move(names));
+  return Ok{};
+}
+
 Result<> BertRanker(KeyWriter& keys) {
   keys.SetInt("pooling_type", 4);
+  TATARA_RETURN_IF_ERROR(Labels(keys));
   return Sizes(keys, 0);
 }
 Result<> RobertaRanker(KeyWriter& keys) {
   keys.SetInt("pooling_type", 4);
+  TATARA_RETURN_IF_ERROR(Labels(keys));
   return Sizes(keys, 2);
 }
 

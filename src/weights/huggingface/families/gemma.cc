@@ -38,6 +38,7 @@ Result<> Gemma2(KeyWriter& keys) {
 }
 
 Result<> Gemma3(KeyWriter& keys) {
+  TATARA_RETURN_IF_ERROR(keys.OnlyBool("use_bidirectional_attention", false));
   const Config& c = keys.config;
   TATARA_RETURN_IF_ERROR(WriteUsualKeys(keys));
   TATARA_RETURN_IF_ERROR(CheckQueryScale(keys, 62));

@@ -51,7 +51,8 @@ struct ServiceOptions {
   const Clock* clock = nullptr;  // null: the system's
 };
 
-enum class ModelKind { kGenerates, kEmbeds };
+// kRanks: scores for a query alone. Models that embed rank too, by cosines.
+enum class ModelKind { kGenerates, kEmbeds, kRanks };
 
 struct ModelInfo {
   std::string name;  // as callers say it
@@ -62,7 +63,11 @@ struct ModelInfo {
   std::int64_t context_tokens = 0;
   std::int64_t n_parameters = 0;
   int n_vocab = 0;
-  int n_embd = 0;  // of vectors; 0 where it generates
+  int n_embd = 0;  // of vectors; 0 where it gives none
+  // Lengths that vectors may be cut to: these, ascending, and any from `dimensions_least` on (0:
+  // none but those).
+  std::vector<int> dimensions;
+  int dimensions_least = 0;
   bool has_chat_template = false;
   bool fills_holes = false;  // GenerateCall::suffix
 };
@@ -194,11 +199,12 @@ struct EmbedCall {
   Caller caller;
   std::string model;
   EmbedRole role = EmbedRole::kPassage;
+  int dimensions = 0;              // 0: all
   std::vector<std::string> texts;  // or
   std::vector<std::vector<std::int32_t>> id_lists;
 };
 struct EmbedAnswer {
-  int n_embd = 0;
+  int n_embd = 0;              // of each vector
   std::vector<float> vectors;  // one after the other
   int prompt_tokens = 0;
 };
@@ -260,7 +266,8 @@ class Service {
                        std::unique_ptr<generate::Embedder> embedder);
 
   std::vector<ModelInfo> Models() const;
-  // An empty name means the only model of that kind. kNotFound names those that there are.
+  // An empty name means the only model of that kind. kNotFound names those that there are. For
+  // kRanks a model that embeds serves too; without a name one that only ranks goes first.
   Result<ModelInfo> Find(std::string_view name, ModelKind kind) const;
 
   // Refused before anything runs: an unknown model, a conversation that the template refuses, a
