@@ -1,15 +1,18 @@
-// Asking one's documents: sources, and what a document says never becomes markup.
+// Asking one's documents: sources, and what a document says never becomes markup. Most answers are given to the
+// page; the last test asks the model.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { accessibilityProblems, answered, eventually, focusIs, leaveTidy, say, shot, start, tabTo } from './harness.mjs';
+
+const samples = fileURLToPath(new URL('../../samples/machine-shop', import.meta.url));
 
 let world;
 let page;
 before(async () => {
   world = await start();
-  const samples = fileURLToPath(new URL('../../samples/machine-shop', import.meta.url));
   const added = spawnSync(process.env.TATARA_PROGRAM, ['documents', 'add', samples], {
     env: { ...process.env, TATARA_HOME: world.home },
   });
@@ -103,3 +106,57 @@ test('a server that offers no asking of documents shows no control for it', asyn
   await page.locator('.composer-box').waitFor();
   assert.equal(await page.getByRole('button', { name: 'From documents' }).count(), 0);
 });
+
+// What the small model answers is its own affair; that the page shows what the server found is not.
+for (const [locale, question, { ask, sources, nearest, receipt }] of [
+  ['en-GB', 'Where is the assembly point?', { ask: 'From documents', sources: 'Sources', nearest: 'Nearest passages', receipt: 'Receipt' }],
+  ['ja-JP', '主軸の温度は何度で異常ですか？', { ask: '文書から回答', sources: '出典', nearest: '関連する箇所', receipt: '受領書' }],
+]) {
+  test(`a real answer has its sources, or says that there is none (${locale})`, async () => {
+    page = await world.open({ locale });
+    const short = { max_tokens: 48 };
+    await page.route('**/v1/ask', (route) =>
+      route.continue({ postData: JSON.stringify({ ...route.request().postDataJSON(), ...short }) }));
+    await page.getByRole('button', { name: ask }).click();
+    await say(page, question);
+    await answered(page);
+    await page.locator('.sources').waitFor();
+    // The same question of the server itself has the same answer, to the bit.
+    const asked = await fetch(`${world.url}/v1/ask`, {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ question, ...short }),
+    });
+    const whole = await asked.json();
+    assert.equal(whole.object, 'ask.answer');
+
+    const said = page.locator('.answer .markdown');
+    const shown = whole.supported ? whole.citations : whole.nearest;
+    const places = page.locator('.source-place');
+    await eventually(async () => assert.equal(await places.count(), shown.length));
+    assert.ok(shown.length > 0, 'words of the question are in the documents');
+    await page.getByRole('heading', { name: whole.supported ? sources : nearest }).waitFor();
+    for (const [index, citation] of shown.entries()) {
+      await eventually(async () => assert.ok((await places.nth(index).innerText()).startsWith(citation.document)));
+      const quote = await page.locator('.sources blockquote').nth(index).innerText();
+      const lines = readFileSync(`${samples}/../${citation.document}`, 'utf8').split(/\r?\n/);
+      const there = lines.slice(citation.line_first - 1, citation.line_last).join('\n');
+      const bare = (text) => text.replace(/\s+/g, '');
+      assert.ok(bare(there).includes(bare(citation.quote)), `'${citation.quote}' is not in lines ${there}`);
+      assert.ok(bare(citation.quote).startsWith(bare(quote)));
+    }
+    if (whole.supported) {
+      const marks = [...(await said.innerText()).matchAll(/\[(\d+)\]/g)].map((mark) => Number(mark[1]));
+      const numbers = whole.citations.map((citation) => citation.number);
+      assert.ok(marks.every((mark) => numbers.includes(mark)), `marks ${marks}, sources ${numbers}`);
+    } else {
+      assert.deepEqual(whole.citations, []);
+      await eventually(async () => assert.equal((await said.innerText()).trim(), whole.answer.trim()));
+    }
+    await shot(page, `documents-real-${locale}`);
+
+    // Its receipt is there to be opened.
+    await page.getByRole('button', { name: receipt, exact: true }).click();
+    await page.locator('dialog[open]').waitFor();
+    await eventually(async () => assert.deepEqual(await accessibilityProblems(page), []));
+    await page.keyboard.press('Escape');
+  });
+}

@@ -57,7 +57,7 @@ export async function start(more = []) {
     url,
     home,
     key,
-    async open({ locale = 'en-GB', width = 1280, height = 800, dark = false, sampling = { temperature: 0, max_tokens: 60 }, path = '/', offers } = {}) {
+    async open({ locale = 'en-GB', width = 1280, height = 800, dark = false, sampling = { temperature: 0, max_tokens: 60 }, path = '/', offers, models } = {}) {
       const context = await browser.newContext({
         locale, viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', acceptDownloads: true, reducedMotion: 'reduce',
       });
@@ -69,6 +69,8 @@ export async function start(more = []) {
         const document = { paths: Object.fromEntries(offers.map((each) => [each, {}])) };
         await context.route('**/openapi.json', (route) => route.fulfill({ json: document }));
       }
+      // And models that it is made to say it serves.
+      if (models) await context.route('**/v1/models', (route) => route.fulfill({ json: { object: 'list', data: models } }));
       const page = await context.newPage();
       page.problems = [];
       page.on('pageerror', (error) => page.problems.push(String(error)));
@@ -83,9 +85,15 @@ export async function start(more = []) {
       await page.locator('#message, .sign-in').first().waitFor();
       return page;
     },
+    // As a power cut ends it: nothing is said to anybody.
+    crash() {
+      server.removeAllListeners('exit');
+      server.kill('SIGKILL');
+    },
     async stop() {
       await browser.close();
       server.removeAllListeners('exit');
+      if (server.killed) return rmSync(home, { recursive: true, force: true });
       const ended = new Promise((done) => server.on('exit', done));
       server.kill('SIGTERM');
       await ended;

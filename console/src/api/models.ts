@@ -3,7 +3,7 @@ import { sendForJson } from './http.ts';
 export interface Model {
   id: string;
   max_model_len: number;
-  tatara: { kind: 'generates' | 'embeds'; architecture: string; sha256: string; n_parameters: number };
+  tatara: { kind: 'generates' | 'embeds' | 'ranks'; architecture: string; sha256: string; n_parameters: number };
 }
 
 export async function listModels(): Promise<Model[]> {

@@ -1,4 +1,5 @@
 // Server-sent events (WHATWG HTML, section 9.2): the data of each event of a stream of bytes.
+import { ApiError } from './http.ts';
 
 export class SseParser {
   private rest = '';
@@ -23,13 +24,19 @@ export class SseParser {
   }
 }
 
+// Browsers have words of their own for a connection that is lost.
+function brokenOff(error: unknown): never {
+  if (error instanceof DOMException && error.name === 'AbortError') throw error;
+  throw new ApiError(0, String(error));
+}
+
 export async function* sseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
   const parser = new SseParser();
   const decoder = new TextDecoder();
   const reader = body.getReader();
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(brokenOff);
       if (done) return;
       yield* parser.push(decoder.decode(value, { stream: true }));
     }

@@ -31,6 +31,8 @@ export const en = {
   'chat.stop': 'Stop',
   'chat.model': 'Model',
   'chat.no_model': 'No model that can chat is being served',
+  'chat.no_model_more':
+    'This server has models for other tasks only. Ask its administrator to add one that writes text, for example:',
   'chat.retry': 'Answer again',
   'chat.edit': 'Edit',
   'chat.edit_label': 'Edit your message',
@@ -45,6 +47,7 @@ export const en = {
   'chat.stopped': 'Stopped',
   'chat.cut': 'Ended at the length limit',
   'chat.failed': 'No answer: {message}',
+  'chat.broken': 'The answer broke off: {message}',
   'chat.numbers': '{tokens} tokens · {rate} tokens/s',
   'chat.says_begun': 'Answering',
   'chat.says_done': 'The answer is complete',

@@ -33,6 +33,8 @@ export const ja: Record<Key, string> = {
   'chat.stop': '停止',
   'chat.model': 'モデル',
   'chat.no_model': '会話できるモデルが提供されていません',
+  'chat.no_model_more':
+    'このサーバーには、ほかの用途のモデルしかありません。文章を書けるモデルを追加するよう、管理者に依頼してください。例:',
   'chat.retry': '回答し直す',
   'chat.edit': '編集',
   'chat.edit_label': 'メッセージの編集',
@@ -47,6 +49,7 @@ export const ja: Record<Key, string> = {
   'chat.stopped': '停止しました',
   'chat.cut': '長さの上限で終わりました',
   'chat.failed': '回答できませんでした: {message}',
+  'chat.broken': '回答が途中で切れました: {message}',
   'chat.numbers': '{tokens}トークン・毎秒{rate}トークン',
   'chat.says_begun': '回答しています',
   'chat.says_done': '回答が終わりました',

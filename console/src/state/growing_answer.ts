@@ -61,7 +61,8 @@ export class GrowingAnswer {
     this.message = { ...rest, finish: problem === null ? 'stopped' : 'failed' };
     this.detail({ seconds: this.seconds(), ...(problem === null ? {} : { error: problem }) });
     this.settle();
-    return problem === null ? t('chat.says_stopped') : t('chat.failed', { message: problem });
+    if (problem === null) return t('chat.says_stopped');
+    return t(this.message.content === '' ? 'chat.failed' : 'chat.broken', { message: problem });
   }
 
   private settle(): void {

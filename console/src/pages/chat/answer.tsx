@@ -13,7 +13,8 @@ function Ending({ message }: { message: Message }) {
   if (finish === 'stopped') return <p class="ending">{t('chat.stopped')}</p>;
   if (finish === 'length') return <p class="ending">{t('chat.cut')}</p>;
   if (finish === 'failed') {
-    return <p class="ending problem">{t('chat.failed', { message: details?.error ?? '' })}</p>;
+    const said = message.content === '' ? 'chat.failed' : 'chat.broken';
+    return <p class="ending problem">{t(said, { message: details?.error ?? '' })}</p>;
   }
   return null;
 }

@@ -1,4 +1,5 @@
 import { t, type Key } from '../../i18n/index.ts';
+import { noModel } from '../../state/models.ts';
 import { draft } from './composer.tsx';
 
 const starters: readonly [Key, Key][] = [
@@ -7,7 +8,18 @@ const starters: readonly [Key, Key][] = [
   ['chat.starter_3', 'chat.starter_3_text'],
 ];
 
+function NoModel() {
+  return (
+    <div class="welcome">
+      <h2>{t('chat.no_model')}</h2>
+      <p>{t('chat.no_model_more')}</p>
+      <pre class="command">tatara serve --model qwen2.5-coder-1.5b</pre>
+    </div>
+  );
+}
+
 export function Welcome() {
+  if (noModel.value) return <NoModel />;
   const begin = (text: string) => {
     draft.value = text;
     requestAnimationFrame(() => {
