@@ -22,7 +22,9 @@ function Ending({ message }: { message: Message }) {
 function Numbers({ message }: { message: Message }) {
   const { completion_tokens: tokens, seconds, first_token_seconds: first } = message.details ?? {};
   if (!tokens || !seconds) return null;
-  const rate = tokens > 1 && first !== undefined && seconds > first ? (tokens - 1) / (seconds - first) : tokens / seconds;
+  // What passes checks before it is shown comes in pieces that say nothing of the model's speed.
+  const steady = message.details?.from !== 'documents' && tokens > 1 && first !== undefined && seconds > first;
+  const rate = steady ? (tokens - 1) / (seconds - first) : tokens / seconds;
   return <span class="numbers">{t('chat.numbers', { tokens: number(tokens), rate: number(rate, 1) })}</span>;
 }
 

@@ -7,7 +7,7 @@ function placeOf(source: Source): string {
     source.line_first === source.line_last
       ? t('ask.line', { first: source.line_first })
       : t('ask.lines', { first: source.line_first, last: source.line_last });
-  return [source.document, source.heading, lines].filter((part) => part).join(' › ');
+  return [source.document, String(source.heading ?? '').replaceAll(' > ', ' › '), lines].filter((part) => part).join(' › ');
 }
 
 function List({ title, sources }: { title: string; sources: readonly Source[] }) {
