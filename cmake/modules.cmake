@@ -129,3 +129,14 @@ target_link_libraries(tatara-verify PRIVATE tatara_ledger tatara_base fmt::fmt)
 target_include_directories(tatara-verify PRIVATE ${CMAKE_SOURCE_DIR}/src/ledger/include
                            ${CMAKE_SOURCE_DIR}/src/base/include)
 set_target_properties(tatara-verify PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+
+# Workers of `tatara train --workers`; MPI is linked here and nowhere else.
+find_package(MPI QUIET COMPONENTS CXX)
+if(MPI_CXX_FOUND)
+  add_executable(tatara-mpi ${CMAKE_SOURCE_DIR}/src/cli/mpi/main.cc)
+  target_link_libraries(tatara-mpi PRIVATE tatara_cli MPI::MPI_CXX)
+  target_compile_definitions(tatara-mpi PRIVATE OMPI_SKIP_MPICXX)
+  target_include_directories(tatara-mpi PRIVATE ${CMAKE_SOURCE_DIR}/src/cli ${CMAKE_SOURCE_DIR}/src/cli/include
+                             ${CMAKE_SOURCE_DIR}/src/learn/include ${CMAKE_SOURCE_DIR}/src/base/include)
+  set_target_properties(tatara-mpi PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+endif()

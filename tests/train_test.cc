@@ -68,6 +68,34 @@ class TrainCommand : public testing::Test {
   Program tatara_;
 };
 
+// Processes under mpirun, which refuses root unless it is told twice.
+TEST_F(TrainCommand, OneTwoAndFourProcessesGiveOneDigest) {
+  if (!std::filesystem::exists(std::filesystem::path(TATARA_PROGRAM).parent_path() /
+                               "tatara-mpi") ||
+      std::system("command -v mpirun > /dev/null") != 0) {
+    GTEST_SKIP() << "built without Open MPI";
+  }
+  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
+  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
+  std::string digest;
+  for (const char* n : {"1", "2", "4"}) {
+    std::vector<std::string> arguments = Arguments(std::string("workers") + n);
+    for (const char* more : {"--set", "training.steps=50", "--workers", n})
+      arguments.push_back(more);
+    const Outcome outcome = tatara_(arguments);
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    const auto json = outcome.json();
+    if (digest.empty()) digest = json["digest"];
+    EXPECT_EQ(json["digest"], digest) << n;
+    EXPECT_EQ(json["steps"], 50);
+  }
+  std::vector<std::string> eight = Arguments("workers8");
+  for (const char* more : {"--workers", "8"}) eight.push_back(more);
+  const Outcome refused = tatara_(eight);
+  EXPECT_NE(refused.status, 0);
+  EXPECT_THAT(refused.err, HasSubstr("virtual shards"));
+}
+
 TEST_F(TrainCommand, EndsWithOneLineOfJson) {
   const Outcome outcome = tatara_(Arguments("run"));
   ASSERT_EQ(outcome.status, 0) << outcome.err;

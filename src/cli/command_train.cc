@@ -9,6 +9,7 @@
 #include "tatara/base/thread_pool.h"
 #include "tatara/learn/run.h"
 #include "terminal.h"
+#include "workers_access.h"
 
 namespace tatara::cli {
 namespace {
@@ -16,21 +17,26 @@ namespace {
 // Remarks on standard error: a line every few seconds, every validation, samples.
 class Watcher final : public learn::RunSink {
  public:
-  Watcher(bool quiet, std::string name, std::filesystem::path out)
-      : quiet_(quiet), name_(std::move(name)), out_(std::move(out)) {}
+  struct Place {
+    bool first = true;  // of the processes that share the run
+    std::string name;
+    std::filesystem::path out;
+  };
+  Watcher(bool quiet, Place place) : quiet_(quiet), place_(std::move(place)) {}
   std::int64_t resumed_from() const { return resumed_from_; }
   void Resumed(std::int64_t step) override {
     resumed_from_ = step;
-    Remark(Tr("goes on from step {0}", step));
+    if (place_.first) Remark(Tr("goes on from step {0}", step));
   }
   void Step(const learn::StepReport& report, std::int64_t steps) override {
+    if (!place_.first) return;
     if (n_done_ == 0) Register();  // the folder is this run's now
     const auto now = Clock::now();
     if (n_done_++ == 0) {  // the first also pays for memory
-      first_ = printed_ = now;
+      began_ = printed_ = now;
       return;
     }
-    const double a_step = Seconds(now - first_) / static_cast<double>(n_done_ - 1);
+    const double a_step = Seconds(now - began_) / static_cast<double>(n_done_ - 1);
     if (Seconds(now - printed_) < kPauseSeconds && report.step != steps) return;
     printed_ = now;
     Remark(Tr("step {0} / {1}  loss {2}  {3} ms a step  {4} left", report.step, steps,
@@ -41,6 +47,7 @@ class Watcher final : public learn::RunSink {
     Remark(Tr("step {0}: validation loss {1}", step, fmt::format("{:.4f}", loss)));
   }
   void Suspect(const learn::StepReport& report, std::int64_t step) override {
+    if (!place_.first) return;
     Remark(Tr("step {0}: {1} is {2}, suspect ('{3}'); goes on from step {4} with other data",
               report.step, report.spike.what, fmt::format("{:.4g}", report.spike.value),
               report.spike.parameter, step));
@@ -55,32 +62,36 @@ class Watcher final : public learn::RunSink {
   static constexpr double kPauseSeconds = 5;
   static double Seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
   void Register() {
-    const auto registered = RegisterRun(name_, out_);
+    const auto registered = RegisterRun(place_.name, place_.out);
     if (!registered.ok()) Remark(registered.error().text(CurrentLanguage()));
   }
   bool quiet_;
-  std::string name_;
-  std::filesystem::path out_;
+  Place place_;
   std::int64_t resumed_from_ = 0;
   std::int64_t n_done_ = 0;
-  Clock::time_point first_{}, printed_{};
+  Clock::time_point began_{}, printed_{};
 };
 
 }  // namespace
 
 Result<int> Train(const TrainOptions& options) {
+  if (options.n_workers > 1 && SharedWorkers() == nullptr) return StartWorkers(options);
   TATARA_TRY(const learn::Recipe recipe, learn::ReadRecipe(options.recipe, options.overrides));
   const std::filesystem::path out =
       std::filesystem::path(options.out.empty() ? "runs/" + recipe.name : options.out);
   InstallInterruptHandler();
-  Watcher watcher(options.json, recipe.name, out);
+  learn::Workers* const workers = SharedWorkers();
+  const bool first = workers == nullptr || workers->rank() == 0;
+  Watcher watcher(options.json, {first, recipe.name, out});
   const int n_threads = options.n_threads == 0 ? ThreadPool::HardwareThreads() : options.n_threads;
-  TATARA_TRY(
-      const learn::RunResult result,
-      learn::RunTraining(
-          recipe,
-          {.out = out, .n_threads = n_threads, .resume = options.resume, .stop = &StopRequested()},
-          watcher));
+  TATARA_TRY(const learn::RunResult result, learn::RunTraining(recipe,
+                                                               {.out = out,
+                                                                .n_threads = n_threads,
+                                                                .resume = options.resume,
+                                                                .stop = &StopRequested(),
+                                                                .workers = workers},
+                                                               watcher));
+  if (!first) return 0;
   RecordTraining({out, n_threads, watcher.resumed_from()}, result);
   if (!result.finished) Remark(Tr("stopped after step {0}; go on with --resume", result.steps));
   if (options.json) {

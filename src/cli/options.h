@@ -212,6 +212,7 @@ struct TrainOptions {
   int n_threads = 0;
   std::vector<std::string> overrides;  // section.key=value
   bool resume = false;
+  int n_workers = 1;
   bool json = false;
 };
 

@@ -15,6 +15,7 @@
 #include "tatara/cli/main.h"
 #include "tatara/numerics/isa.h"
 #include "terminal.h"
+#include "workers_access.h"
 
 namespace tatara::cli {
 namespace {
@@ -70,7 +71,8 @@ CLI::App* AddCommand(CLI::App& app, const std::string& name, const char* descrip
   return command;
 }
 
-int Main(int argc, char** argv) {
+int Main(int argc, char** argv, learn::Workers* workers) {
+  ShareWork(workers);
   InstallModuleTranslations();
   SetLanguage(LanguageFromEnvironment());
   InstallInterruptHandler();

@@ -31,6 +31,10 @@ void AddTrain(CLI::App& app, Action& chosen) {
                       Tr("change one value of the recipe, section.key=value; may be repeated"));
   command->add_flag("--resume", options->resume,
                     Tr("go on from the last checkpoint in the folder"));
+  command
+      ->add_option("--workers", options->n_workers,
+                   Tr("processes that divide each step by Open MPI: 1, 2, 4, ...; same digest"))
+      ->check(CLI::IsMember({1, 2, 4, 8, 16, 32, 64}));
   AddJson(command, options->json);
   command->callback([options, &chosen] { chosen = [options] { return Train(*options); }; });
 }
