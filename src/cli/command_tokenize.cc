@@ -1,44 +1,16 @@
-#include <filesystem>
-
 #include "chat_file.h"
 #include "commands.h"
 #include "json_output.h"
 #include "models_access.h"
-#include "tatara/base/files.h"
 #include "tatara/generate/prompt_format.h"
 #include "tatara/text/tokenizer.h"
-#include "tatara/weights/tensor_store.h"
+#include "tatara/weights/tokenizer_metadata.h"
 
 namespace tatara::cli {
 
-namespace {
-
-constexpr std::size_t kTokenizerFileBytesMax = std::size_t{1} << 27;
-
-// The metadata of any container; of a tokenizer.json by itself, that file and its configuration.
-Result<Metadata> TokenizerMetadata(const std::string& path) {
-  const std::filesystem::path given(path);
-  if (given.filename() != "tokenizer.json") {
-    TATARA_TRY(const auto store, weights::OpenTensorStore(path));
-    return store->metadata();
-  }
-  Metadata metadata(path);
-  TATARA_TRY(std::string json, ReadWholeFile(path, kTokenizerFileBytesMax));
-  metadata.Set("tokenizer.huggingface.json", std::move(json));
-  const std::filesystem::path config = given.parent_path() / "tokenizer_config.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(config, ignored)) {
-    TATARA_TRY(std::string config_json, ReadWholeFile(config.string(), kTokenizerFileBytesMax));
-    metadata.Set("tokenizer.huggingface.config", std::move(config_json));
-  }
-  return metadata;
-}
-
-}  // namespace
-
 Result<int> Tokenize(const TokenizeOptions& options) {
   TATARA_TRY(const std::string path, ResolveModelPath(options.model));
-  TATARA_TRY(const Metadata metadata, TokenizerMetadata(path));
+  TATARA_TRY(const Metadata metadata, weights::ReadTokenizerMetadata(path));
   Json out;
   std::vector<std::int32_t> ids;
   std::unique_ptr<text::Tokenizer> alone;

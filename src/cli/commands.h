@@ -23,6 +23,7 @@ Result<int> Rerank(const RerankOptions& options);
 Result<int> Export(const ExportOptions& options);
 Result<int> Lineage(const LineageOptions& options);
 Result<int> Ledger(const LedgerOptions& options);
+Result<int> Prepare(const PrepareOptions& options);
 Result<int> Train(const TrainOptions& options);
 Result<int> Runs(const RunsOptions& options);
 Result<int> Diff(const DiffOptions& options);

@@ -206,6 +206,18 @@ struct ReplayOptions {
   bool json = false;
 };
 
+struct PrepareOptions {
+  std::vector<std::string> inputs;  // files and folders, or one recipe
+  std::string tokenizer;
+  std::string chat_template;
+  std::string out;
+  std::string format = "auto";
+  std::string unit = "file";
+  std::string field, question, answer, sheet;
+  int n_threads = 0;
+  bool json = false;
+};
+
 struct TrainOptions {
   std::string recipe;
   std::string out;  // empty: runs/NAME of the recipe

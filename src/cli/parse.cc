@@ -91,6 +91,7 @@ int Main(int argc, char** argv, learn::Workers* workers) {
   AddModelCommands(app, chosen);
   AddVectorCommands(app, chosen);
   AddAnswerCommands(app, chosen);
+  AddPrepareCommands(app, chosen);
   AddLearnCommands(app, chosen);
   AddServerCommands(app, chosen);
   AddLedgerCommands(app, chosen);

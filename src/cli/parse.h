@@ -19,6 +19,7 @@ using Action = std::function<Result<int>()>;
 void AddModelCommands(CLI::App& app, Action& chosen);    // pull rm models tokenize logits bench
 void AddVectorCommands(CLI::App& app, Action& chosen);   // embed rerank
 void AddAnswerCommands(CLI::App& app, Action& chosen);   // run chat ask documents
+void AddPrepareCommands(CLI::App& app, Action& chosen);  // prepare
 void AddLearnCommands(CLI::App& app, Action& chosen);    // train runs checkpoints estimate
 void AddServerCommands(CLI::App& app, Action& chosen);   // serve keys
 void AddLedgerCommands(CLI::App& app, Action& chosen);   // verify replay diff lineage ledger

@@ -60,22 +60,6 @@ Result<> Override(toml::table& root, std::string_view path, const std::string& t
   return Ok{};
 }
 
-Result<> TakeData(const toml::table& root, std::string_view path, DataRecipe& d) {
-  Section s(root, path, "data");
-  s.Take("kind", d.kind);
-  s.Take("text", d.text);
-  s.Take("sha256", d.sha256);
-  s.Take("source", d.source);
-  s.Take("validation", d.validation, 0, 0.99);
-  TATARA_RETURN_IF_ERROR(s.Finish());
-  if (d.kind == "stated") return Ok{};
-  if (d.kind != "char") {
-    return Refuse("{0}: data.kind '{1}' is unknown; there are char, stated", path, d.kind);
-  }
-  if (d.text.empty()) return Refuse("{0}: data.text is missing", path);
-  return Ok{};
-}
-
 // A folder gets it as its name.
 bool IsName(std::string_view name) {
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789-_.";

@@ -63,6 +63,7 @@ class CanonicalExtras {
   std::string text_;
 };
 
+Result<> TakeData(const toml::table& root, std::string_view path, DataRecipe& d);
 Result<> TakeModel(const toml::table& root, std::string_view path, model::TrainableShape& m);
 void AddModelExtras(const model::TrainableShape& m, CanonicalExtras& extras);
 

@@ -12,7 +12,7 @@ namespace tatara::corpus {
 
 struct ChatModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;
-  Metadata tokenizer_keys;    // tokenizer.*, for who exports what was trained
+  Metadata tokenizer_keys{};  // tokenizer.*, for who exports what was trained
   std::string chat_template;  // its source
   std::string name;           // in errors
 };

@@ -15,13 +15,39 @@
 
 namespace tatara::learn {
 
+// A text, a folder or a file of rows (corpus/reading.h).
+struct DataSource {
+  std::string name;   // empty: the path's last part without its ending
+  std::string path;   // relative to the recipe, else to TATARA_TEST_DATA
+  double weight = 0;  // of the mixture; where no source has one, all documents are one set
+  std::string format = "auto";  // auto, text, openai, sharegpt, alpaca, pairs
+  std::string unit = "file";    // of a text file, what is a document: file, paragraph, line
+  std::string field, question, answer, sheet;
+  std::string sha256;  // of the file; may be empty
+  std::string source;  // where to get it
+};
+
+// Other weights of the sources from a step on.
+struct DataPhase {
+  std::int64_t from_step = 0;
+  std::vector<double> weights;
+};
+
 struct DataRecipe {
-  // "char": a text by characters (corpus/char_text.h); "stated": none, to be estimated only.
+  // "char": a text by characters (corpus/char_text.h); "text" and "chat": the sources, prepared
+  // with a tokenizer; "prepared": a set that was prepared (corpus/prepare.h);
+  // "stated": none, to be estimated only.
   std::string kind = "char";
   std::string text;  // relative to the recipe, else to TATARA_TEST_DATA
   std::string sha256;
-  std::string source;  // where to get it; shown where it is missing
-  double validation = 0.1;
+  std::string source;         // where to get it; shown where it is missing
+  double validation = 0.1;    // of the characters, or of the documents
+  std::string tokenizer;      // a model's name or file, or a tokenizer.json
+  std::string chat_template;  // a file; empty: the model's
+  std::string set;            // kind "prepared"
+  std::string packing;        // "stream" or "whole"; empty: whole for chat, else stream
+  std::vector<DataSource> sources;
+  std::vector<DataPhase> phases;
 };
 
 enum class Schedule { kConstant, kLinear, kCosine, kWarmupStableDecay };
