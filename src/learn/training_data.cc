@@ -102,6 +102,9 @@ Result<std::unique_ptr<corpus::TrainingSet>> Mix(const Recipe& recipe, const Sto
     sources.push_back({source.name, std::move(set)});
     first.weights.push_back(source.weight);
   }
+  // Where only phases weigh, the sources begin as equals.
+  const bool equal = std::ranges::all_of(first.weights, [](double weight) { return weight == 0; });
+  if (equal) std::ranges::fill(first.weights, 1.0);
   std::vector<corpus::MixturePhase> phases = {std::move(first)};
   for (const DataPhase& phase : data.phases) {
     phases.push_back({static_cast<std::uint64_t>(phase.from_step) *
