@@ -1,14 +1,17 @@
-// export: a model as a Hugging Face folder, with an adapter merged into it where asked for.
+// export: a model as a Hugging Face folder or a GGUF file, with an adapter merged into it where
+// asked for.
 #include <memory>
 
 #include "commands.h"
 #include "json_output.h"
+#include "lineage_sink.h"
 #include "models_access.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/row_changer.h"
 #include "tatara/text/tokenizer_json.h"
 #include "tatara/weights/adapter_file.h"
+#include "tatara/weights/gguf_file.h"
 #include "tatara/weights/hf_export.h"
 #include "terminal.h"
 
@@ -39,13 +42,64 @@ Result<std::unique_ptr<model::RowChanger>> MakeChanger(const ModelOptions& optio
   return changer;
 }
 
+// What was written, for the ledger: the model that went in, the files that came out.
+void Record(const ExportOptions& options, const std::vector<std::string>& files) {
+  LineageEvent event{.kind = "export", .name = options.out, .command = {}, .facts = {}};
+  event.facts.emplace_back("to", "\"" + options.to + "\"");
+  const auto digest = ModelDigest(options.model.model);
+  if (!digest.ok()) return;
+  event.inputs.push_back({"model", options.model.model, *digest, 0});
+  for (const std::string& file : files) {
+    auto part = FilePart("model", file, file);
+    if (part.ok()) event.outputs.push_back(std::move(*part));
+  }
+  RecordLineage(std::move(event));
+}
+
+Result<int> ExportAsGguf(const ExportOptions& options, const weights::TensorStore& store,
+                         model::RowChanger* changer) {
+  if (options.dtype != "f32") {
+    return Refuse("export: --dtype is for --to hf; a GGUF file keeps the type of each tensor");
+  }
+  ProgressLine progress(ProgressLine::Unit::kBytes);
+  weights::GgufExportOptions how{.progress = &progress};
+  if (changer != nullptr) {
+    how.separate_head = changer->ChangesHead();
+    how.is_changed = [&](std::string_view tensor) { return changer->Changes(tensor); };
+    how.change_rows = [&](std::string_view tensor, std::int64_t row, std::span<float> rows) {
+      return changer->Change(tensor, row, rows);
+    };
+  }
+  TATARA_TRY(const weights::GgufExportReport report, weights::ExportGguf(store, options.out, how));
+  Record(options, {options.out});
+  if (options.json) {
+    OutJson({{"file", options.out}, {"tensors", report.n_tensors}, {"bytes", report.bytes}});
+  } else {
+    Out(Tr("{0}: {1} tensors, {2} bytes", options.out, report.n_tensors, report.bytes) + "\n");
+  }
+  if (!store.metadata().Has("tokenizer.ggml.model")) {
+    Remark(Tr(
+        "the vocabulary is in the file as tokenizer.json, which this program reads; other readers "
+        "of GGUF look for keys that it can not be written in"));
+  }
+  return 0;
+}
+
 }  // namespace
 
-Result<int> Export(const ExportOptions& options) {
+Result<int> Export(const ExportOptions& given) {
+  ExportOptions options = given;
+  if (options.out.empty()) options.out = options.folder;
+  if (options.out.empty()) return Refuse("export: where to? Name a file or folder with --out");
+  if (!options.folder.empty() && options.out != options.folder) {
+    return Refuse("export: both {0} and {1} are named as what to write", options.folder,
+                  options.out);
+  }
   TATARA_TRY(const std::string path, ResolveModelPath(options.model.model));
   TATARA_TRY(const auto store, weights::OpenTensorStore(path));
   ThreadPool pool(ThreadPool::HardwareThreads());
   TATARA_TRY(const auto changer, MakeChanger(options.model, *store, pool));
+  if (options.to == "gguf") return ExportAsGguf(options, *store, changer.get());
   ProgressLine progress(ProgressLine::Unit::kBytes);
   weights::HfExportOptions how{.dtype = TypeNamed(options.dtype), .progress = &progress};
   // Vocabularies that have no such form are told below.
@@ -59,16 +113,19 @@ Result<int> Export(const ExportOptions& options) {
     };
   }
   TATARA_TRY(const weights::HfExportReport report,
-             weights::ExportHuggingFace(*store, options.folder, how));
+             weights::ExportHuggingFace(*store, options.out, how));
+  std::vector<std::string> files;
+  for (const std::string& file : report.files) files.push_back(options.out + "/" + file);
+  Record(options, files);
   if (options.json) {
-    OutJson({{"folder", options.folder},
+    OutJson({{"folder", options.out},
              {"model_class", report.model_class},
              {"tensors", report.n_tensors},
              {"bytes", report.bytes},
              {"files", report.files},
              {"tokenizer", report.has_tokenizer}});
   } else {
-    Out(Tr("{0}: {1}, {2} tensors, {3} bytes", options.folder, report.model_class, report.n_tensors,
+    Out(Tr("{0}: {1}, {2} tensors, {3} bytes", options.out, report.model_class, report.n_tensors,
            report.bytes) +
         "\n");
   }

@@ -16,15 +16,31 @@
 
 namespace tatara::cli {
 
+namespace {
+
+// Names of models first; then of runs, which lie under runs/ in the working folder.
+Result<weights::ResolvedModel> ResolveModel(const weights::ModelStore& store,
+                                            const std::string& model) {
+  auto resolved = store.Resolve(model);
+  if (resolved.ok() || resolved.error().kind() != ErrorKind::kNotFound ||
+      model.find('/') != model.npos) {
+    return resolved;
+  }
+  auto run = store.Resolve("runs/" + model);
+  return run.ok() ? run : resolved;
+}
+
+}  // namespace
+
 Result<std::string> ResolveModelPath(const std::string& model) {
   TATARA_TRY(const auto store, weights::ModelStore::Open());
-  TATARA_TRY(const auto resolved, store.Resolve(model));
+  TATARA_TRY(const auto resolved, ResolveModel(store, model));
   return resolved.path.string();
 }
 
 Result<std::string> ModelDigest(const std::string& model) {
   TATARA_TRY(const auto store, weights::ModelStore::Open());
-  TATARA_TRY(const auto resolved, store.Resolve(model));
+  TATARA_TRY(const auto resolved, ResolveModel(store, model));
   ProgressLine progress(ProgressLine::Unit::kBytes);
   return store.DigestOf(resolved, &progress, &StopRequested());
 }

@@ -142,8 +142,9 @@ struct RerankOptions {
 
 struct ExportOptions {
   ModelOptions model;  // the adapter's options count, the others do not
-  std::string to = "hf";
-  std::string folder;
+  std::string to = "hf";  // or "gguf"
+  std::string folder;     // where to write; or `out`
+  std::string out;
   std::string dtype = "f32";
   bool json = false;
 };

@@ -127,6 +127,8 @@ void AddExport(CLI::App& app, Action& chosen) {
       AddCommand(app, "export", MarkText("write a model as others publish it"),
                  {{"tatara export qwen2.5-coder-0.5b --to hf ./folder",
                    MarkText("a Hugging Face folder: config.json and dequantised safetensors")},
+                  {"tatara export runs/shakespeare-char --to gguf --out play.gguf",
+                   MarkText("what was trained here, as a GGUF file with its vocabulary")},
                   {"tatara export m.gguf --to hf ./folder --adapter ./lora --merge --dtype bf16",
                    MarkText("with an adapter in the weights, in 16 bits")}});
   std::string names;
@@ -136,10 +138,10 @@ void AddExport(CLI::App& app, Action& chosen) {
   command->footer(command->get_footer() + "\n" +
                   Tr("Architectures that can be written: {0}", names));
   command->add_option("model", options->model.model, Tr("model name or path"))->required();
-  command->add_option("folder", options->folder, Tr("a folder that does not exist yet"))
-      ->required();
-  command->add_option("--to", options->to, Tr("hf: a Hugging Face folder"))
-      ->check(CLI::IsMember({"hf"}))
+  command->add_option("folder", options->folder, Tr("a file or folder that does not exist yet"));
+  command->add_option("--out", options->out, Tr("the same, as an option"));
+  command->add_option("--to", options->to, Tr("hf: a Hugging Face folder; gguf: a GGUF file"))
+      ->check(CLI::IsMember({"hf", "gguf"}))
       ->required();
   command->add_option("--dtype", options->dtype, Tr("f32 (exact), f16 or bf16"))
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));

@@ -7,9 +7,11 @@
 #include <limits>
 #include <optional>
 
+#include "model_keys.h"
 #include "tatara/base/files.h"
 #include "tatara/learn/checkpoint.h"
 #include "tatara/learn/run_folder.h"
+#include "tatara/weights/gguf_file.h"
 #include "training_data.h"
 
 namespace tatara::learn {
@@ -166,6 +168,8 @@ Result<> Run::Prepare() {
   TATARA_RETURN_IF_ERROR(
       WriteFileAtomically(options_.out / "recipe.json", CanonicalRecipe(recipe_) + "\n"));
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(options_.out / "data.json", data_->manifest() + "\n"));
+  TATARA_RETURN_IF_ERROR(weights::WriteGgufKeys(
+      options_.out / "keys.gguf", ModelKeys(recipe_.name, trainer_->trainable(), *data_)));
   TATARA_TRY(Metrics metrics, Metrics::Open(options_.out / "metrics.jsonl", info_.metrics_lines));
   metrics_.emplace(std::move(metrics));
   return Ok{};

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "trained_folder.h"
+
 namespace tatara::weights {
 namespace {
 
@@ -56,13 +58,16 @@ std::vector<fs::path> FolderFiles(const fs::path& folder) {
 
 bool IsModelFolder(const fs::path& path) {
   std::error_code error;
-  return fs::is_directory(path, error) && fs::is_regular_file(path / "config.json", error);
+  return fs::is_directory(path, error) &&
+         (fs::is_regular_file(path / "config.json", error) || IsTrainedFolder(path));
 }
 
 std::vector<fs::path> FilesOfModel(const fs::path& path) {
   const std::string name = path.filename().string();
   std::vector<fs::path> files;
-  if (IsModelFolder(path)) {
+  if (IsTrainedFolder(path)) {
+    if (auto trained = FilesOfTrained(path); trained.ok()) files = std::move(trained).value();
+  } else if (IsModelFolder(path)) {
     files = FolderFiles(path);
   } else if (name == "config.json" || name == "model.safetensors.index.json") {
     files = FolderFiles(path.parent_path());

@@ -180,8 +180,10 @@ Result<ResolvedModel> ModelStore::Resolve(std::string_view model) const {
                        (fs::is_directory(path, ignored) && catalogue_.Find(model) == nullptr);
   if (!is_path) return NotHere(catalogue_, model);
   if (fs::is_directory(path, ignored) && !IsModelFolder(path)) {
-    return Refuse("{0}: a folder without config.json; name a model's file, or its folder",
-                  Printable(model));
+    return Refuse(
+        "{0}: a folder with neither config.json nor checkpoints; name a model's file, or its "
+        "folder",
+        Printable(model));
   }
   if (!IsModelFolder(path) && !fs::is_regular_file(path, ignored)) {
     return MakeError(ErrorKind::kNotFound, "{0}: there is no such file", Printable(model));

@@ -7,6 +7,7 @@
 #include "held_store.h"
 #include "safetensors_reader.h"
 #include "tatara/base/files.h"
+#include "trained_folder.h"
 
 namespace tatara::weights {
 namespace {
@@ -51,6 +52,7 @@ Result<TensorView> TensorStore::Get(std::string_view name, std::int64_t n_rows,
 Result<std::unique_ptr<TensorStore>> OpenTensorStore(const std::filesystem::path& path) {
   try {
     std::error_code error;
+    if (IsTrainedFolder(path)) return OpenTrainedFolder(path);
     if (fs::is_directory(path, error)) return OpenHuggingFaceFolder(path);
     if (path.filename() == "config.json" || path.filename() == "model.safetensors.index.json") {
       return OpenHuggingFaceFolder(path.parent_path());

@@ -1,6 +1,7 @@
 // A whole training run in one folder: what `tatara train` does.
 //
 // OUT holds recipe.json (what the weights depend on), data.json (the data's manifest),
+// keys.gguf (the keys that make a checkpoint's weights a model: weights/tensor_store.h opens them),
 // metrics.jsonl (a line a step, in order), checkpoints/ (checkpoint.h), samples/ and, at the end,
 // result.json. A run that was stopped anywhere, kill -9 included, goes on from its last checkpoint
 // with --resume to the bits of an undisturbed one. One process at a time (a lock).

@@ -25,6 +25,7 @@ class RowChanger {
   Result<> Check() const;
   // A head that the model has not, since it is the embedding, becomes one of its own then.
   bool ChangesHead() const { return file_.parts.contains("output.weight"); }
+  bool Changes(std::string_view tensor) const { return file_.parts.contains(tensor); }
   // Rows [first_row, ...) of `tensor`, dequantised, whole; unchanged where the adapter has no part.
   Result<> Change(std::string_view tensor, std::int64_t first_row, std::span<float> rows);
 
