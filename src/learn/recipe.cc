@@ -68,8 +68,8 @@ bool IsName(std::string_view name) {
 }
 
 Result<> CheckTop(const toml::table& root, std::string_view path) {
-  constexpr std::string_view kKnown[] = {"name",     "data", "model",   "optimizer",
-                                         "training", "run",  "estimate"};
+  constexpr std::string_view kKnown[] = {"name",     "data", "model", "adapter", "optimizer",
+                                         "training", "run",  "tune",  "estimate"};
   for (const auto& [key, node] : root) {
     if (std::ranges::find(kKnown, key.str()) != std::end(kKnown)) continue;
     const std::string near = Nearest(key.str(), kKnown);
@@ -95,11 +95,17 @@ Result<Recipe> ParseRecipe(std::string_view text, std::string_view path,
                   recipe.name);
   }
   TATARA_RETURN_IF_ERROR(TakeData(root, path, recipe.data));
-  TATARA_RETURN_IF_ERROR(TakeModel(root, path, recipe.model));
+  TATARA_RETURN_IF_ERROR(TakeModel(root, path, recipe));
+  TATARA_RETURN_IF_ERROR(TakeAdapter(root, path, recipe.adapter));
+  TATARA_RETURN_IF_ERROR(TakeTune(root, path, recipe.tune));
   TATARA_RETURN_IF_ERROR(TakeOptimizer(root, path, recipe.optimizer));
   TATARA_RETURN_IF_ERROR(TakeTraining(root, path, recipe.training));
   TATARA_RETURN_IF_ERROR(TakeRun(root, path, recipe.run));
   TATARA_RETURN_IF_ERROR(TakeEstimate(root, path, recipe.estimate));
+  if (!recipe.base.from.empty()) return recipe;
+  if (recipe.adapter.kind != AdapterKind::kNone) {
+    return Refuse("{0}: [adapter] needs a model to stand on: [model] from", path);
+  }
   if (recipe.training.context == 0) recipe.training.context = recipe.model.n_ctx;
   if (recipe.training.context > recipe.model.n_ctx) {
     return Refuse("{0}: training.context {1} is longer than the model's {2}", path,
@@ -149,6 +155,7 @@ std::string CanonicalRecipe(const Recipe& r) {
   AddOptimizerExtras(o, extras);
   AddTrainingExtras(t, extras);
   AddRunExtras(r.run, extras);
+  AddBaseExtras(r, extras);
   // fmt prints the shortest text that reads back as the same double.
   return fmt::format(
       "{{\"contract\":1,\"model\":[\"{}\",{},{},{},{},{},{},{},{},{},{}],"

@@ -2,9 +2,15 @@
 
 namespace tatara::learn {
 
-Result<> TakeModel(const toml::table& root, std::string_view path, model::TrainableShape& m) {
+Result<> TakeModel(const toml::table& root, std::string_view path, Recipe& recipe) {
   constexpr std::int64_t kMax = 1 << 24;
+  model::TrainableShape& m = recipe.model;
   Section s(root, path, "model");
+  s.Take("from", recipe.base.from);
+  if (!recipe.base.from.empty() && root.get("model")->as_table()->size() > 1) {
+    return Refuse("{0}: [model] has 'from' and a shape; the shape is that of '{1}'", path,
+                  recipe.base.from);
+  }
   s.Take("architecture", m.architecture);
   s.Take("n_vocab", m.n_vocab, 1, kMax);
   s.Take("n_layers", m.n_layers, 1, kMax);

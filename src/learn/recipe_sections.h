@@ -65,6 +65,7 @@ class CanonicalExtras {
 
 Result<> TakeData(const toml::table& root, std::string_view path, DataRecipe& d);
 Result<> TakeModel(const toml::table& root, std::string_view path, model::TrainableShape& m);
+Result<> TakeModel(const toml::table& root, std::string_view path, Recipe& recipe);
 void AddModelExtras(const model::TrainableShape& m, CanonicalExtras& extras);
 
 // A text that names one of a few things.
@@ -87,6 +88,10 @@ Result<T> Choose(std::string_view path, std::string_view key, std::string_view n
 Result<> TakeOptimizer(const toml::table& root, std::string_view path, OptimizerRecipe& o);
 void AddOptimizerExtras(const OptimizerRecipe& o, CanonicalExtras& extras);
 std::string_view ScheduleName(Schedule schedule);
+
+Result<> TakeAdapter(const toml::table& root, std::string_view path, AdapterRecipe& a);
+Result<> TakeTune(const toml::table& root, std::string_view path, TuneRecipe& t);
+void AddBaseExtras(const Recipe& recipe, CanonicalExtras& extras);
 
 Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRecipe& t);
 void AddTrainingExtras(const TrainingRecipe& t, CanonicalExtras& extras);

@@ -54,7 +54,9 @@ class TrainedModel : public testing::TestWithParam<std::string> {
     std::string text;
     for (int i = 0; i < 40; ++i) text += i % 3 == 0 ? "the iron sand. " : "猫は鉄を見る。\n";
     std::ofstream(dir_.path() / "text.txt") << text;
-    auto recipe = ParseRecipe(kTwin, "twin.toml", {"model.architecture=" + GetParam()});
+    std::vector<std::string> overrides = {"model.architecture=" + GetParam()};
+    if (GetParam().starts_with("gemma")) overrides.emplace_back("model.window=4");
+    auto recipe = ParseRecipe(kTwin, "twin.toml", overrides);
     EXPECT_TRUE(recipe.ok()) << recipe.error().text();
     recipe_ = *recipe;
     recipe_.folder = dir_.path();
@@ -138,7 +140,8 @@ TEST_P(TrainedModel, CanBeChattedWith) {
   EXPECT_EQ((*engine)->EncodeRendered(*prompt).size(), 9U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, TrainedModel, testing::Values("gpt2", "llama", "qwen2"),
+INSTANTIATE_TEST_SUITE_P(Families, TrainedModel,
+                         testing::Values("gpt2", "llama", "qwen2", "qwen3", "gemma2", "gemma3"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

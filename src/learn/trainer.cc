@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 
+#include "base_model.h"
 #include "optimizer.h"
 #include "pieces.h"
 #include "tatara/base/philox.h"
@@ -69,9 +70,9 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
                                                const corpus::TrainingSet& data, ThreadPool& pool,
                                                Workers* workers) {
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, data));
-  TATARA_TRY(trainer->trainable_,
-             model::Trainable::Make(recipe.model, {.recompute = recipe.run.recompute}));
-  const double needed = MemoryBytes(recipe, *trainer->trainable_);
+  TATARA_TRY(trainer->trainable_, MakeTrainable(recipe, pool));
+  const double needed =
+      MemoryBytes(recipe, *trainer->trainable_) + FrozenBytes(recipe, *trainer->trainable_);
   if (needed > MachineBytes()) {
     return Refuse(
         "recipe '{0}' needs about {1} GB of memory, this machine has {2} GB; a smaller "
@@ -89,18 +90,19 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
                   workers->count(), recipe.training.virtual_shards);
   }
   trainer->workers_ = workers;
-  trainer->Restart(pool);
+  TATARA_RETURN_IF_ERROR(trainer->Restart(pool));
   return trainer;
 }
 
-void Trainer::Restart(ThreadPool& pool) {
+Result<> Trainer::Restart(ThreadPool& pool) {
   const auto n = static_cast<std::size_t>(trainable_->n_values());
   state_ = {};
   state_.weights.resize(n);
   state_.first_moment.resize(n);
   state_.second_moment.resize(n);
-  trainable_->Initialise(recipe_.training.seed, state_.weights, pool);
+  TATARA_RETURN_IF_ERROR(StartWeights(recipe_, *trainable_, state_.weights, pool));
   if (recipe_.optimizer.average != Average::kNone) state_.average = state_.weights;
+  return Ok{};
 }
 
 std::int64_t Trainer::CopiesAt(std::int64_t step) const {

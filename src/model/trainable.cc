@@ -11,6 +11,25 @@ namespace tatara::model {
 
 // ---- what is asked for
 
+TrainableDecoder::Call TrainableDecoder::MakeCall(const TrainingBatch& batch,
+                                                  std::span<const float> weights,
+                                                  const TrainingDropout& dropout, float* gradient,
+                                                  ThreadPool& pool) const {
+  Call call{.batch = batch,
+            .weights = weights.data(),
+            .dropout = dropout,
+            .gradient = gradient,
+            .pool = pool,
+            .n_rows = batch.n_sequences * batch.n_tokens,
+            .backward = gradient != nullptr};
+  if (tuning_ == nullptr) return call;
+  call.weights = tuning_->base->values();
+  call.gradient = nullptr;
+  call.adapter = weights.data();
+  call.adapter_gradient = gradient;
+  return call;
+}
+
 void TrainableDecoder::LossAndGradient(const TrainingBatch& batch, std::span<const float> weights,
                                        const TrainingDropout& dropout, std::span<float> gradient,
                                        double& loss, ThreadPool& pool) {
@@ -18,8 +37,7 @@ void TrainableDecoder::LossAndGradient(const TrainingBatch& batch, std::span<con
   TATARA_CHECK(static_cast<std::int64_t>(gradient.size()) == n_gradient_values());
   TATARA_CHECK(batch.targets.size() == batch.tokens.size());
   const ScopedFpEnvironment environment;
-  const Call call{batch,           weights.data(), dropout,
-                  gradient.data(), pool,           batch.n_sequences * batch.n_tokens};
+  const Call call = MakeCall(batch, weights, dropout, gradient.data(), pool);
   if (call.n_rows == 0) return;
   Forward(call);
   HeadForwardAndBackward(call, loss, &dnormed_);
@@ -41,14 +59,14 @@ void TrainableDecoder::Loss(const TrainingBatch& batch, std::span<const float> w
   TATARA_CHECK(batch.targets.size() == batch.tokens.size());
   const ScopedFpEnvironment environment;
   const TrainingDropout none;
-  const Call call{batch, weights.data(), none, nullptr, pool, batch.n_sequences * batch.n_tokens};
+  const Call call = MakeCall(batch, weights, none, nullptr, pool);
   if (call.n_rows == 0) return;
   Forward(call);
   HeadForwardAndBackward(call, loss, nullptr);
 }
 
 void TrainableDecoder::FinishGradient(std::span<float> gradient) const {
-  if (!shape_.tied) return;
+  if (!shape_.tied || tuning_ != nullptr) return;
   const auto n = static_cast<std::size_t>(std::int64_t{shape_.n_vocab} * shape_.n_embd);
   const std::span<float> head = gradient.subspan(static_cast<std::size_t>(layout_.n_values), n);
   numerics::Add(head, gradient.subspan(static_cast<std::size_t>(layout_.embedding), n));
@@ -60,12 +78,12 @@ void TrainableDecoder::Logits(const TrainingBatch& batch, std::span<const float>
   TATARA_CHECK(static_cast<std::int64_t>(weights.size()) == n_values());
   const ScopedFpEnvironment environment;
   const TrainingDropout none;
-  const Call call{batch, weights.data(), none, nullptr, pool, batch.n_sequences * batch.n_tokens};
+  const Call call = MakeCall(batch, weights, none, nullptr, pool);
   TATARA_CHECK(static_cast<std::int64_t>(logits.size()) == call.n_rows * shape_.n_vocab);
   if (call.n_rows == 0) return;
   Forward(call);
-  numerics::LinearForward({call.n_rows, shape_.n_embd, shape_.n_vocab}, final_normed_.data(),
-                          call.weights + layout_.head, logits.data(), products_, pool);
+  MatrixForward(call, layout_.head, {call.n_rows, shape_.n_embd, shape_.n_vocab},
+                final_normed_.data(), logits.data(), shape_.n_vocab);
   CapLogits(call, call.n_rows, logits);
 }
 
@@ -81,7 +99,7 @@ std::string TrainableDecoder::FirstNotFinite(const TrainingBatch& batch,
     TrainingBatch one{.n_sequences = 1, .n_tokens = batch.n_tokens};
     one.tokens = batch.tokens.subspan(i * n, n);
     if (!batch.first_keys.empty()) one.first_keys = batch.first_keys.subspan(i * n, n);
-    Forward({one, weights.data(), none, nullptr, pool, one.n_tokens});
+    Forward(MakeCall(one, weights, none, nullptr, pool));
     for (std::size_t layer = 0; layer < streams_.size(); ++layer) {
       if (finite(streams_[layer])) continue;
       return layer == 0 ? "token_embd" : "blk." + std::to_string(layer - 1);
@@ -96,6 +114,25 @@ std::string TrainableDecoder::FirstNotFinite(const TrainingBatch& batch,
 
 std::string Trainable::FirstNotFinite(const TrainingBatch&, std::span<const float>, ThreadPool&) {
   return "";
+}
+
+// A frozen matrix is multiplied twice, not three times; the adapter's factors three times, DoRA's
+// matrices once more and the adapter's own forward products twice more in the way back.
+double TrainableDecoder::FlopsPerToken(double context) const {
+  if (tuning_ == nullptr) return Trainable::FlopsPerToken(context);
+  double base = 0, again = 0, adapter = 0;
+  for (const Parameter& p : layout_.parameters) {
+    const bool looked_up =
+        p.name == "position_embd.weight" || (p.name == "token_embd.weight" && !shape_.tied);
+    if (p.n_rows > 1 && !looked_up) base += static_cast<double>(p.size());
+  }
+  for (const auto& [weight, part] : tuning_->parts) {
+    adapter +=
+        static_cast<double>(tuning_->adapter.rank) * static_cast<double>(part.n_in + part.n_out);
+    if (part.magnitude != kNone) again += static_cast<double>(part.n_in * part.n_out);
+  }
+  const double attention = 2.0 * shape_.n_layers * layout_.n_q() * context;
+  return 2 * (2 * base + again + 3.5 * adapter + 3 * attention);
 }
 
 Result<std::unique_ptr<Trainable>> Trainable::Make(const TrainableShape& shape,

@@ -13,7 +13,7 @@ constexpr std::int64_t kHeadFloats = 1 << 22;  // of logits at a time
 
 // ---- parts
 
-// Adds to dx, and to the gradients of the norm's weight and bias.
+// Adds to dx, and to the gradients of the norm's weight and bias where they train.
 void TrainableDecoder::NormBackward(const Call& call, const NormPart& norm, const Floats& x,
                                     const Floats& dy, const std::vector<NormStatistics>& at,
                                     Floats& dx) {
@@ -23,6 +23,7 @@ void TrainableDecoder::NormBackward(const Call& call, const NormPart& norm, cons
     numerics::NormBackward(layout_.norm, Row(x, row, n), weight, Row(dy, row, n),
                            at[static_cast<std::size_t>(row)], Row(dx, row, n));
   });
+  if (call.gradient == nullptr) return;
   ForColumns(call, n, [&](std::int64_t first, std::int64_t end) {
     const auto size = static_cast<std::size_t>(end - first);
     for (std::int64_t row = 0; row < call.n_rows; ++row) {
@@ -35,14 +36,21 @@ void TrainableDecoder::NormBackward(const Call& call, const NormPart& norm, cons
   });
 }
 
-// dx from +0 or going on; the gradients of weight and bias go on.
+// dx from +0 or going on; the gradients of weight and bias, or of the adapter, go on.
 void TrainableDecoder::LinearBackward(const Call& call, const LinearPart& part, const Floats& x,
                                       std::int64_t n_inputs, const Floats& dy,
                                       std::int64_t n_columns, ChainStart start, Floats& dx) {
   const numerics::MatrixView d{dy.data() + part.column, n_columns, 1};
-  numerics::Product({call.n_rows, n_inputs, part.n_outputs}, d,
-                    {call.weights + part.weight, n_inputs, 1}, start, dx.data(), n_inputs,
-                    products_, call.pool);
+  const LinearSize size{call.n_rows, n_inputs, part.n_outputs};
+  const LowRankPart* const low = tuning_ == nullptr ? nullptr : tuning_->PartOf(part.weight);
+  if (low != nullptr) {
+    const numerics::MatrixView du = BeforeMagnitude(call, *low, part.weight, x.data(), d);
+    MatrixBackward(call, part.weight, size, du, start, dx.data());
+    LowRankBackward(call, *low, x.data(), du, dx.data());
+    return;
+  }
+  MatrixBackward(call, part.weight, size, d, start, dx.data());
+  if (call.gradient == nullptr) return;
   numerics::Product({part.n_outputs, n_inputs, call.n_rows}, d.Transposed(),
                     {x.data(), n_inputs, 1}, ChainStart::kFromOutput, call.gradient + part.weight,
                     n_inputs, products_, call.pool);
@@ -80,7 +88,8 @@ void TrainableDecoder::NormHeadsBackward(const Call& call, const LayerParts& w, 
   const auto at = [&](std::int64_t row, int head) {
     return s.qk_at[static_cast<std::size_t>(row * n_heads + head)];
   };
-  ForColumns(call, d, [&](std::int64_t first, std::int64_t end) {
+  const std::int64_t n_columns = call.gradient == nullptr ? 0 : d;
+  ForColumns(call, n_columns, [&](std::int64_t first, std::int64_t end) {
     const auto from = static_cast<std::size_t>(first), size = static_cast<std::size_t>(end - first);
     for (std::int64_t row = 0; row < call.n_rows; ++row) {
       for (int head = 0; head < n_heads; ++head) {
@@ -123,7 +132,6 @@ void TrainableDecoder::CapLogits(const Call& call, std::int64_t n_rows, std::spa
 void TrainableDecoder::HeadForwardAndBackward(const Call& call, double& loss, Floats* dx) {
   const std::int64_t n = shape_.n_embd, n_vocab = shape_.n_vocab;
   const std::int64_t n_rows_max = std::max<std::int64_t>(kRowsOfAnItem, kHeadFloats / n_vocab);
-  const float* const w = call.weights + layout_.head;
   const auto cap = static_cast<float>(shape_.logit_cap);
   float* const dw = call.gradient == nullptr
                         ? nullptr
@@ -133,7 +141,8 @@ void TrainableDecoder::HeadForwardAndBackward(const Call& call, double& loss, Fl
     const float* const x = final_normed_.data() + first * n;
     logits_.resize(static_cast<std::size_t>(n_rows * n_vocab));
     losses_.assign(static_cast<std::size_t>(n_rows), 0.0);
-    numerics::LinearForward({n_rows, n, n_vocab}, x, w, logits_.data(), products_, call.pool);
+    const LinearSize size{n_rows, n, n_vocab};
+    MatrixForward(call, layout_.head, size, x, logits_.data(), n_vocab);
     CapLogits(call, n_rows, logits_);
     if (cap != 0) capped_ = logits_;
     call.pool.For(n_rows, [&](std::int64_t row, int) {
@@ -156,10 +165,10 @@ void TrainableDecoder::HeadForwardAndBackward(const Call& call, double& loss, Fl
     });
     for (const double here : losses_) loss += here;
     if (dx == nullptr) continue;
-    numerics::LinearBackward({n_rows, n, n_vocab}, logits_.data(), w, ChainStart::kFromZero,
-                             dx->data() + first * n, products_, call.pool);
-    numerics::LinearWeightGradient({n_rows, n, n_vocab}, logits_.data(), x, dw, products_,
-                                   call.pool);
+    MatrixBackward(call, layout_.head, size, {logits_.data(), n_vocab, 1}, ChainStart::kFromZero,
+                   dx->data() + first * n);
+    if (dw == nullptr) continue;
+    numerics::LinearWeightGradient(size, logits_.data(), x, dw, products_, call.pool);
   }
 }
 
@@ -222,6 +231,7 @@ void TrainableDecoder::AttentionBackward(const Call& call, int layer, const Floa
 }
 
 void TrainableDecoder::EmbedBackward(const Call& call) {
+  if (call.gradient == nullptr) return;
   Drop(call, 0, dx_);
   if (layout_.embedding_scale != 1) ScaleRows(call, layout_.embedding_scale, dx_);
   ForColumns(call, shape_.n_embd, [&](std::int64_t first, std::int64_t end) {

@@ -15,10 +15,12 @@
 #include "tatara/numerics/product.h"
 #include "tatara/numerics/training_attention.h"
 #include "trainable_layout.h"
+#include "trainable_low_rank.h"
 
 namespace tatara::model {
 
 using numerics::ChainStart;
+using numerics::LinearSize;
 using numerics::NormKind;
 using numerics::NormStatistics;
 using Floats = std::vector<float>;
@@ -45,8 +47,13 @@ struct LayerState {
 
 class TrainableDecoder final : public Trainable {
  public:
-  TrainableDecoder(TrainableLayout layout, const TrainableOptions& options)
-      : layout_(std::move(layout)), options_(options), shape_(layout_.shape) {
+  // With `tuning` an adapter trains beside frozen weights, else all weights do.
+  TrainableDecoder(TrainableLayout layout, const TrainableOptions& options,
+                   std::unique_ptr<Tuning> tuning = nullptr)
+      : layout_(std::move(layout)),
+        options_(options),
+        shape_(layout_.shape),
+        tuning_(std::move(tuning)) {
     for (const double base : layout_.rope_bases) {
       Rotation& rotation = rotations_.emplace_back();
       rotation.frequencies.resize(static_cast<std::size_t>(layout_.head_dim / 2));
@@ -55,14 +62,19 @@ class TrainableDecoder final : public Trainable {
   }
 
   const TrainableShape& shape() const override { return shape_; }
-  const std::vector<Parameter>& parameters() const override { return layout_.parameters; }
-  std::int64_t n_values() const override { return layout_.n_values; }
+  const std::vector<Parameter>& parameters() const override {
+    return tuning_ == nullptr ? layout_.parameters : tuning_->parameters;
+  }
+  std::int64_t n_values() const override {
+    return tuning_ == nullptr ? layout_.n_values : tuning_->n_values;
+  }
   std::int64_t n_parameters() const override {
     std::int64_t n = 0;
-    for (const Parameter& p : layout_.parameters) n += p.size();
+    for (const Parameter& p : parameters()) n += p.size();
     return n;
   }
   std::int64_t n_gradient_values() const override {
+    if (tuning_ != nullptr) return tuning_->n_values;
     return layout_.n_values + (shape_.tied ? std::int64_t{shape_.n_vocab} * shape_.n_embd : 0);
   }
 
@@ -72,6 +84,8 @@ class TrainableDecoder final : public Trainable {
   void Loss(const TrainingBatch& batch, std::span<const float> weights, double& loss,
             ThreadPool& pool) override;
   void FinishGradient(std::span<float> gradient) const override;
+  void Initialise(std::uint64_t seed, std::span<float> weights, ThreadPool& pool) const override;
+  double FlopsPerToken(double context) const override;
   void Logits(const TrainingBatch& batch, std::span<const float> weights, std::span<float> logits,
               ThreadPool& pool) override;
   std::string FirstNotFinite(const TrainingBatch& batch, std::span<const float> weights,
@@ -83,10 +97,16 @@ class TrainableDecoder final : public Trainable {
     const TrainingBatch& batch;
     const float* weights;
     const TrainingDropout& dropout;
-    float* gradient;  // null: forward only
+    float* gradient;  // of the weights; null: forward only, or they are frozen
     ThreadPool& pool;
     std::int64_t n_rows;
+    bool backward;  // a gradient is wanted
+    const float* adapter = nullptr;
+    float* adapter_gradient = nullptr;
   };
+  // `gradient` null: forward only.
+  Call MakeCall(const TrainingBatch& batch, std::span<const float> weights,
+                const TrainingDropout& dropout, float* gradient, ThreadPool& pool) const;
 
   void Prepare(const Call& call);
   void PrepareLayers(const Call& call);
@@ -115,6 +135,27 @@ class TrainableDecoder final : public Trainable {
   void LinearBackward(const Call& call, const LinearPart& part, const Floats& x,
                       std::int64_t n_inputs, const Floats& dy, std::int64_t n_columns,
                       ChainStart start, Floats& dx);
+
+  // trainable_low_rank.cc: frozen matrices and what an adapter adds to their products.
+  void MatrixForward(const Call& call, std::int64_t weight, const LinearSize& size, const float* x,
+                     float* y, std::int64_t y_stride);
+  void MatrixBackward(const Call& call, std::int64_t weight, const LinearSize& size,
+                      const numerics::MatrixView& dy, ChainStart start, float* dx);
+  const weights::TensorView* InFile(std::int64_t weight) const;
+  template <typename F>
+  void ForTiles(const Call& call, const weights::TensorView& view, const LinearSize& size, F body);
+  void EmbeddingRow(const Call& call, std::int32_t token, std::span<float> to) const;
+  const float* AdapterInput(const Call& call, const LowRankPart& part, const float* x);
+  void DropAdapter(const Call& call, const LowRankPart& part, Floats& x);
+  void LowRankForward(const Call& call, const LowRankPart& part, const float* x, float* y,
+                      std::int64_t y_stride);
+  numerics::MatrixView BeforeMagnitude(const Call& call, const LowRankPart& part,
+                                       std::int64_t weight, const float* x,
+                                       const numerics::MatrixView& dy);
+  void LowRankBackward(const Call& call, const LowRankPart& part, const float* x,
+                       const numerics::MatrixView& du, float* dx);
+  void PrepareNorms(const Call& call);
+
   void NormHeads(const Call& call, const LayerParts& w, LayerState& s);
   void NormHeadsBackward(const Call& call, const LayerParts& w, const LayerState& s, Floats& dqkv);
   void Rotate(const Call& call, int layer, Floats& qkv, bool back);
@@ -166,6 +207,7 @@ class TrainableDecoder final : public Trainable {
   TrainableLayout layout_;
   TrainableOptions options_;
   const TrainableShape& shape_;
+  std::unique_ptr<Tuning> tuning_;   // null: all weights train
   std::vector<Rotation> rotations_;  // as layout_.rope_bases
 
   std::vector<Floats> streams_;  // n_layers + 1 of (R, E): each layer's input, and the last output

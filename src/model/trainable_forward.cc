@@ -30,7 +30,8 @@ void TrainableDecoder::Prepare(const Call& call) {
   resize(block_, shape_.n_embd);
   final_at_.resize(rows);
   PrepareRotations(call);
-  if (call.gradient == nullptr) return;
+  PrepareNorms(call);
+  if (!call.backward) return;
   resize(dx_, shape_.n_embd);
   resize(dnormed_, shape_.n_embd);
   resize(dqkv_, layout_.n_qkv());
@@ -48,7 +49,7 @@ void TrainableDecoder::PrepareLayers(const Call& call) {
   };
   streams_.resize(static_cast<std::size_t>(shape_.n_layers) + 1);
   for (Floats& stream : streams_) resize(stream, shape_.n_embd);
-  const bool one = options_.recompute || call.gradient == nullptr;
+  const bool one = options_.recompute || !call.backward;
   states_.resize(one ? 1 : static_cast<std::size_t>(shape_.n_layers));
   for (LayerState& s : states_) {
     for (Floats* x : {&s.normed, &s.middle, &s.ffn_normed}) resize(*x, shape_.n_embd);
@@ -117,9 +118,13 @@ void TrainableDecoder::NormForward(const Call& call, const NormPart& norm, const
 // Columns part.column .. of y, which has n_columns.
 void TrainableDecoder::LinearForward(const Call& call, const LinearPart& part, const Floats& x,
                                      std::int64_t n_inputs, Floats& y, std::int64_t n_columns) {
-  numerics::Product({call.n_rows, part.n_outputs, n_inputs}, {x.data(), n_inputs, 1},
-                    {call.weights + part.weight, 1, n_inputs}, ChainStart::kFromZero,
-                    y.data() + part.column, n_columns, products_, call.pool);
+  MatrixForward(call, part.weight, {call.n_rows, n_inputs, part.n_outputs}, x.data(),
+                y.data() + part.column, n_columns);
+  if (tuning_ != nullptr) {
+    if (const LowRankPart* const low = tuning_->PartOf(part.weight)) {
+      LowRankForward(call, *low, x.data(), y.data() + part.column, n_columns);
+    }
+  }
   if (part.bias == kNone) return;
   const auto n = static_cast<std::size_t>(part.n_outputs);
   ForRows(call, [&](std::int64_t row) {
@@ -227,8 +232,7 @@ void TrainableDecoder::Embed(const Call& call, Floats& x) {
     const std::int32_t token = call.batch.tokens[static_cast<std::size_t>(row)];
     TATARA_CHECK(token >= 0 && token < shape_.n_vocab);
     const std::span<float> to = Row(x, row, shape_.n_embd);
-    std::copy_n(call.weights + layout_.embedding + std::int64_t{token} * shape_.n_embd, n,
-                to.begin());
+    EmbeddingRow(call, token, to);
     if (layout_.positions == kNone) return;
     numerics::Add({call.weights + layout_.positions + Position(call, row) * shape_.n_embd, n}, to);
   });

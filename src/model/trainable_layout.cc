@@ -324,7 +324,9 @@ Metadata Trainable::Keys() const {
   if (s.window != 0 || by_period) {
     set("attention.sliding_window", static_cast<std::uint64_t>(s.window));
   }
-  if (by_period) {
+  // The family's own period goes without saying, as in published files.
+  const auto family = FindFamily(s.architecture);
+  if (by_period && family.ok() && s.window_period != (*family)->window_period) {
     set("attention.sliding_window_pattern", static_cast<std::uint64_t>(s.window_period));
   }
   if (s.architecture == "gemma3") set("rope.freq_base_swa", s.rope_base_window);

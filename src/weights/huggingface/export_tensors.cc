@@ -2,56 +2,16 @@
 
 #include <algorithm>
 
+#include "huggingface/export_names.h"
 #include "huggingface/place_tensors.h"
 #include "tatara/base/utf8.h"
 
 namespace tatara::weights {
 namespace {
 
-// The layer in `name` where it meets `pattern`, whose '#' stands for it; empty where it has none.
-bool MeetsPattern(std::string_view pattern, std::string_view name, std::string& layer) {
-  if (pattern.empty()) return false;
-  const std::size_t at = pattern.find('#');
-  if (at == std::string_view::npos) return pattern == name;
-  const std::string_view before = pattern.substr(0, at), after = pattern.substr(at + 1);
-  if (!name.starts_with(before) || !name.ends_with(after) ||
-      name.size() <= before.size() + after.size()) {
-    return false;
-  }
-  const std::string_view number =
-      name.substr(before.size(), name.size() - before.size() - after.size());
-  if (!std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; })) return false;
-  layer = number;
-  return true;
-}
-
-std::string Filled(std::string_view pattern, char sign, const std::string& with) {
-  std::string out(pattern);
-  if (const std::size_t at = out.find(sign); at != std::string::npos) out.replace(at, 1, with);
-  return out;
-}
-
 // Parts of the model that no prefix stands before.
 bool IsOfHead(std::string_view published) {
   return published.starts_with("lm_head.") || published.starts_with("classifier.");
-}
-
-struct Found {
-  const Rename* rule = nullptr;
-  bool as_second = false;
-  std::string layer;
-};
-
-Found FindRule(const Family& family, std::string_view name) {
-  for (const std::span<const Rename> rules : family.renames) {
-    for (const Rename& rule : rules) {
-      Found found{&rule, false, {}};
-      if (MeetsPattern(rule.to, name, found.layer)) return found;
-      found.as_second = true;
-      if (MeetsPattern(rule.second, name, found.layer)) return found;
-    }
-  }
-  return {};
 }
 
 class Planner {
@@ -61,7 +21,7 @@ class Planner {
 
   // One tensor, or one for each expert.
   Result<> Add(const std::string& source, const TensorView& view) {
-    const Found found = FindRule(family_, source);
+    const FoundRule found = FindRule(family_, source);
     if (found.rule == nullptr) return NoName(source);
     const Rename& rule = *found.rule;
     const std::string first = Filled(rule.to, '#', found.layer);

@@ -12,6 +12,7 @@
 #include "tatara/base/error.h"
 #include "tatara/learn/spikes.h"
 #include "tatara/model/trainable.h"
+#include "tatara/model/trainable_base.h"
 
 namespace tatara::learn {
 
@@ -113,10 +114,35 @@ struct EstimateRecipe {
   double device_watts = 0, device_price_hour = 0;
 };
 
+// Weights to start from, or under an adapter: [model] from, a model of this machine, a file, a
+// folder, a run or a checkpoint; paths beside the recipe come first.
+struct BaseRecipe {
+  std::string from;  // empty: none
+  // By ResolveBase. `name`: a name of the store, or an absolute path.
+  std::string name, sha256;
+  std::filesystem::path path;
+};
+
+enum class AdapterKind { kNone, kLora, kDora };
+struct AdapterRecipe {
+  AdapterKind kind = AdapterKind::kNone;
+  model::AdapterShape shape;
+};
+
+// What `tatara tune` does besides training; none of it changes a weight.
+struct TuneRecipe {
+  std::string held_out;    // questions that no training line has, JSON Lines; empty: none
+  int answer_tokens = 64;  // of an answer to them, at most
+  bool registers = true;   // under the recipe's name, so that it can be chatted with
+};
+
 struct Recipe {
   std::string name;
   DataRecipe data;
-  model::TrainableShape model;  // n_vocab 0: that of the data
+  model::TrainableShape model;  // n_vocab 0: that of the data; with a base its shape
+  BaseRecipe base;
+  AdapterRecipe adapter;
+  TuneRecipe tune;
   OptimizerRecipe optimizer;
   TrainingRecipe training;
   RunRecipe run;
@@ -136,6 +162,10 @@ Result<Recipe> ReadRecipe(const std::filesystem::path& path,
 // Every key of the recipe's text and of what was changed in it, "section.key", with its value as in
 // TOML: what people compare. Empty where the text is no TOML.
 std::map<std::string, std::string> RecipeKeys(const Recipe& recipe);
+
+// Finds the base and takes its shape; nothing where there is none. Before a recipe with a base is
+// trained, estimated or digested.
+Result<> ResolveBase(Recipe& recipe);
 
 // Everything that the weights depend on, besides the data, as one line of JSON; and its SHA-256.
 std::string CanonicalRecipe(const Recipe& recipe);
