@@ -85,7 +85,7 @@ Result<int> Ask(const AskOptions& options) {
   if (model.model.empty()) {
     TATARA_TRY(model.model, DefaultAskModel());
   }
-  TATARA_TRY(const auto engine, OpenEngine(model));
+  TATARA_TRY(const auto engine, OpenEngine(model, {}, TunedForm::kMerged));
   const auto print = [&](std::string_view text) {
     if (!options.json) {
       Out(text);

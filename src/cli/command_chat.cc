@@ -108,6 +108,7 @@ Result<int> Chat(const ChatOptions& options) {
       chat.Clear();
       continue;
     }
+    RemarkUnknownCharacters(engine->tokenizer(), *line);
     bool begun = false;
     const auto reply = chat.Say(
         *line, sampling,

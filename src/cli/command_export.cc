@@ -23,9 +23,17 @@ numerics::DType TypeNamed(const std::string& name) {
   return name == "bf16" ? numerics::DType::kBF16 : numerics::DType::kF32;
 }
 
+// An adapter that is named, or that of a tuned model, which goes into the weights unasked.
 Result<std::unique_ptr<model::RowChanger>> MakeChanger(const ModelOptions& options,
+                                                       const weights::ResolvedModel& resolved,
                                                        const weights::TensorStore& store,
                                                        ThreadPool& pool) {
+  if (options.adapter.empty() && !resolved.adapter.empty()) {
+    TATARA_TRY(weights::AdapterFile file, weights::OpenAdapter(resolved.adapter, store.metadata()));
+    auto changer = std::make_unique<model::RowChanger>(store, std::move(file), 1.0, pool);
+    TATARA_RETURN_IF_ERROR(changer->Check());
+    return changer;
+  }
   if (options.adapter.empty()) {
     if (options.merge) {
       return Refuse("--merge and --requantise need an adapter; name one with --adapter");
@@ -95,10 +103,10 @@ Result<int> Export(const ExportOptions& given) {
     return Refuse("export: both {0} and {1} are named as what to write", options.folder,
                   options.out);
   }
-  TATARA_TRY(const std::string path, ResolveModelPath(options.model.model));
-  TATARA_TRY(const auto store, weights::OpenTensorStore(path));
+  TATARA_TRY(const weights::ResolvedModel resolved, ResolveModel(options.model.model));
+  TATARA_TRY(const auto store, weights::OpenTensorStore(resolved.path));
   ThreadPool pool(ThreadPool::HardwareThreads());
-  TATARA_TRY(const auto changer, MakeChanger(options.model, *store, pool));
+  TATARA_TRY(const auto changer, MakeChanger(options.model, resolved, *store, pool));
   if (options.to == "gguf") return ExportAsGguf(options, *store, changer.get());
   ProgressLine progress(ProgressLine::Unit::kBytes);
   weights::HfExportOptions how{.dtype = TypeNamed(options.dtype), .progress = &progress};

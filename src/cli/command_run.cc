@@ -34,6 +34,7 @@ Result<Prompt> MakePrompt(const RunOptions& options, const generate::Engine& eng
       TATARA_TRY(prompt.rendered, ReadInput("-"));
     }
     RemarkBrokenText(prompt.rendered);
+    RemarkUnknownCharacters(engine.tokenizer(), prompt.rendered);
     prompt.ids = engine.tokenizer().Encode(prompt.rendered, {.add_start = true});
   } else {
     return Refuse("run: give --prompt TEXT or --chat FILE");

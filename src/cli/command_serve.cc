@@ -130,7 +130,7 @@ Result<> AddModel(const std::string& name, const server::Config& config,
                                       .activations = settings.activations,
                                       .n_threads = settings.n_threads,
                                       .context_tokens = settings.context_tokens},
-                                     EngineOptionsOf(config, digest)));
+                                     EngineOptionsOf(config, digest), TunedForm::kMerged));
   return service.AddEngine(ServedName(name), std::move(digest), std::move(engine));
 }
 

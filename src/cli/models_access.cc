@@ -5,11 +5,13 @@
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
+#include "tatara/base/utf8.h"
 #include "tatara/text/encoding.h"
 #include "tatara/weights/model_store.h"
 #include "terminal.h"
@@ -19,8 +21,8 @@ namespace tatara::cli {
 namespace {
 
 // Names of models first; then of runs, which lie under runs/ in the working folder.
-Result<weights::ResolvedModel> ResolveModel(const weights::ModelStore& store,
-                                            const std::string& model) {
+Result<weights::ResolvedModel> ResolveIn(const weights::ModelStore& store,
+                                         const std::string& model) {
   auto resolved = store.Resolve(model);
   if (resolved.ok() || resolved.error().kind() != ErrorKind::kNotFound ||
       model.find('/') != model.npos) {
@@ -30,17 +32,31 @@ Result<weights::ResolvedModel> ResolveModel(const weights::ModelStore& store,
   return run.ok() ? run : resolved;
 }
 
+// What a tuned model stands on has to be what it was made from.
+Result<> CheckBase(const weights::ResolvedModel& model) {
+  TATARA_TRY(const auto store, weights::ModelStore::Open());
+  ProgressLine progress(ProgressLine::Unit::kBytes);
+  TATARA_TRY(const std::string found, store.DigestOf(model, &progress, &StopRequested()));
+  if (found == model.base_sha256) return Ok{};
+  return Refuse("{0} was made from a model with SHA-256 {1}; {2} has {3}", model.name,
+                model.base_sha256, model.path.string(), found);
+}
+
 }  // namespace
 
-Result<std::string> ResolveModelPath(const std::string& model) {
+Result<weights::ResolvedModel> ResolveModel(const std::string& model) {
   TATARA_TRY(const auto store, weights::ModelStore::Open());
-  TATARA_TRY(const auto resolved, ResolveModel(store, model));
+  return ResolveIn(store, model);
+}
+
+Result<std::string> ResolveModelPath(const std::string& model) {
+  TATARA_TRY(const auto resolved, ResolveModel(model));
   return resolved.path.string();
 }
 
 Result<std::string> ModelDigest(const std::string& model) {
   TATARA_TRY(const auto store, weights::ModelStore::Open());
-  TATARA_TRY(const auto resolved, ResolveModel(store, model));
+  TATARA_TRY(const auto resolved, ResolveIn(store, model));
   ProgressLine progress(ProgressLine::Unit::kBytes);
   return store.DigestOf(resolved, &progress, &StopRequested());
 }
@@ -101,13 +117,27 @@ Result<std::string> DefaultAskModel() {
 }
 
 Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options,
-                                                     generate::EngineOptions extra) {
-  TATARA_TRY(const std::string path, ResolveModelPath(options.model));
+                                                     generate::EngineOptions extra,
+                                                     TunedForm tuned) {
+  TATARA_TRY(const weights::ResolvedModel model, ResolveModel(options.model));
+  const std::string path = model.path.string();
   ProgressLine progress(ProgressLine::Unit::kBytes);
   extra.n_threads = options.n_threads;
   extra.f32_activations = options.activations == "f32";
   if (options.context_tokens != 0) extra.context_tokens = options.context_tokens;
   extra.progress = &progress;
+  if (options.adapter.empty() && !model.adapter.empty()) {
+    TATARA_RETURN_IF_ERROR(CheckBase(model));
+    const generate::AdapterSpec adapter{
+        .name = model.name, .path = model.adapter.string(), .requantise = options.requantise};
+    if (options.merge || tuned == TunedForm::kMerged) {
+      extra.merge = adapter;
+      return generate::Engine::Open(path, extra);
+    }
+    TATARA_TRY(auto engine, generate::Engine::Open(path, extra));
+    TATARA_TRY([[maybe_unused]] const auto facts, engine->AddAdapter(adapter));
+    return engine;
+  }
   if (options.adapter.empty()) {
     if (options.merge || options.requantise) {
       return Refuse("--merge and --requantise need an adapter; name one with --adapter");
@@ -143,6 +173,24 @@ void RemarkBrokenText(std::string_view text) {
   Remark(
       Tr("the input is not valid UTF-8 throughout; what is broken is read as U+FFFD, or byte by "
          "byte where the model's vocabulary can"));
+}
+
+void RemarkUnknownCharacters(const text::Tokenizer& tokenizer, std::string_view text) {
+  constexpr std::size_t kBytesMax = 1U << 20, kNamedMax = 16;
+  std::set<std::string, std::less<>> known;
+  std::vector<std::string> lost;
+  text = text.substr(0, kBytesMax);
+  for (std::size_t at = 0; at < text.size() && lost.size() < kNamedMax;) {
+    const std::size_t length = ReadUtf8(text.substr(at)).length;
+    const std::string_view character = text.substr(at, length);
+    at += length;
+    if (!known.emplace(character).second) continue;
+    if (tokenizer.Encode(character, {}).empty()) lost.push_back(Printable(character));
+  }
+  if (lost.empty()) return;
+  std::string list;
+  for (const std::string& one : lost) list += (list.empty() ? "" : " ") + one;
+  Remark(Tr("the model has no token for these characters; they are left out: {0}", list));
 }
 
 Result<> ForLinesOfInput(const std::function<Result<>(std::span<const std::string>)>& some) {

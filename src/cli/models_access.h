@@ -10,10 +10,15 @@
 #include "tatara/base/error.h"
 #include "tatara/generate/embedder.h"
 #include "tatara/generate/engine.h"
+#include "tatara/text/tokenizer.h"
+#include "tatara/weights/model_store.h"
 
 namespace tatara::cli {
 
-// Catalogue name, local name or any path -> the file.
+// Catalogue name, local name, a run's name or any path.
+Result<weights::ResolvedModel> ResolveModel(const std::string& model);
+
+// Likewise -> the file; of a tuned model that of its base.
 Result<std::string> ResolveModelPath(const std::string& model);
 
 // SHA-256 of the model's file: as verified when it was pulled, else computed (and remembered).
@@ -28,9 +33,14 @@ Result<generate::AdapterSpec> ParseAdapter(const ModelOptions& options);
 // The name under which requests use the hot adapter of these options; empty where there is none.
 std::string HotAdapterName(const ModelOptions& options, const generate::Engine& engine);
 
+// How the adapter of a tuned model is taken where none is named: kHot where requests name it
+// (HotAdapterName), kMerged where they do not.
+enum class TunedForm { kHot, kMerged };
+
 // With progress on standard error while it loads. `extra` sets what the command needs besides.
 Result<std::unique_ptr<generate::Engine>> OpenEngine(const ModelOptions& options,
-                                                     generate::EngineOptions extra = {});
+                                                     generate::EngineOptions extra = {},
+                                                     TunedForm tuned = TunedForm::kHot);
 
 // The same for an embedding model or a cross-encoder.
 Result<std::unique_ptr<generate::Embedder>> OpenEmbedder(const EmbedderModelOptions& options,
@@ -42,6 +52,9 @@ Result<std::string> DefaultAskModel();
 
 // Says once a command, on standard error, that a text is not valid UTF-8.
 void RemarkBrokenText(std::string_view text);
+// Says, on standard error, which characters of a text the model has no token for, not even for
+// their bytes (a model of characters): they are left out.
+void RemarkUnknownCharacters(const text::Tokenizer& tokenizer, std::string_view text);
 // A file's content, or standard input for "-".
 Result<std::string> ReadInput(const std::string& name);
 // Lines of standard input, RemarkBrokenText done, without their ends (LF, CR LF), handed over some

@@ -93,6 +93,7 @@ int Main(int argc, char** argv, learn::Workers* workers) {
   AddAnswerCommands(app, chosen);
   AddPrepareCommands(app, chosen);
   AddLearnCommands(app, chosen);
+  AddTuneCommand(app, chosen);
   AddServerCommands(app, chosen);
   AddLedgerCommands(app, chosen);
   AddMachineCommands(app, chosen);

@@ -21,6 +21,7 @@ void AddVectorCommands(CLI::App& app, Action& chosen);   // embed rerank
 void AddAnswerCommands(CLI::App& app, Action& chosen);   // run chat ask documents
 void AddPrepareCommands(CLI::App& app, Action& chosen);  // prepare
 void AddLearnCommands(CLI::App& app, Action& chosen);    // train runs checkpoints estimate
+void AddTuneCommand(CLI::App& app, Action& chosen);
 void AddServerCommands(CLI::App& app, Action& chosen);   // serve keys
 void AddLedgerCommands(CLI::App& app, Action& chosen);   // verify replay diff lineage ledger
 void AddMachineCommands(CLI::App& app, Action& chosen);  // doctor version completion

@@ -332,7 +332,7 @@ Result<CheckpointInfo> RollBack(const fs::path& out, const CheckpointInfo& expec
   const std::int64_t target = trainer.state().step / checkpoint_every * checkpoint_every;
   CheckpointInfo info{.recipe_digest = expected.recipe_digest, .data_digest = expected.data_digest};
   if (target == 0) {
-    trainer.Restart(pool);
+    TATARA_RETURN_IF_ERROR(trainer.Restart(pool));
   } else {
     TATARA_TRY(info, LoadCheckpoint(CheckpointPath(out, target), expected, trainer));
   }

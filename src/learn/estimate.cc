@@ -7,11 +7,11 @@
 #include <memory>
 #include <numeric>
 
+#include "base_model.h"
 #include "estimate_measure.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/training_flops.h"
-#include "training_data.h"
 
 namespace tatara::learn {
 namespace {
@@ -65,9 +65,13 @@ class Estimator {
  private:
   // The data where it is here: its vocabulary and how much of it validates.
   Result<> Open() {
-    auto data = OpenTrainingSet(recipe_);
+    if (recipe_.adapter.kind != AdapterKind::kNone) {
+      return Refuse("recipe '{0}': what an adapter's training takes is not estimated",
+                    recipe_.name);
+    }
+    TATARA_RETURN_IF_ERROR(ResolveBase(recipe_));
+    auto data = OpenData(recipe_, 1);
     if (data.ok()) {
-      if (recipe_.model.n_vocab == 0) recipe_.model.n_vocab = (*data)->n_vocab();
       n_validation_ = static_cast<double>((*data)->n_validation(recipe_.training.context));
       data_ = std::move(*data);
     } else if (recipe_.model.n_vocab == 0) {

@@ -4,13 +4,13 @@
 #include <cmath>
 #include <memory>
 
+#include "base_model.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/learn/checkpoint.h"
 #include "tatara/learn/run_folder.h"
 #include "tatara/learn/trainer.h"
 #include "tatara/numerics/training.h"
 #include "tatara/text/tokenizer.h"
-#include "training_data.h"
 
 namespace tatara::learn {
 namespace {
@@ -63,8 +63,7 @@ Result<std::vector<Ids>> Encode(const corpus::TrainingSet& data,
 Result<std::vector<ProbedCheckpoint>> ProbeCheckpoints(const std::filesystem::path& path,
                                                        const ProbeOptions& options) {
   TATARA_TRY(RunFolder run, ReadRunFolder(path));
-  TATARA_TRY(const auto data, OpenTrainingSet(run.recipe));
-  if (run.recipe.model.n_vocab == 0) run.recipe.model.n_vocab = data->n_vocab();
+  TATARA_TRY(const auto data, OpenData(run.recipe, options.n_threads));
   ThreadPool pool(options.n_threads);
   TATARA_TRY(const auto trainer, Trainer::Make(run.recipe, *data, pool));
   TATARA_TRY(const std::vector<Ids> prompts, Encode(*data, options.prompts));

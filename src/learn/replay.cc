@@ -8,12 +8,12 @@
 #include <optional>
 #include <vector>
 
+#include "base_model.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/learn/checkpoint.h"
 #include "tatara/learn/run_folder.h"
 #include "tatara/learn/trainer.h"
-#include "training_data.h"
 
 namespace tatara::learn {
 namespace {
@@ -70,8 +70,7 @@ class Replay {
   Result<> Prepare() {
     Recipe& recipe = run_.recipe;
     if (!options_.data_folder.empty()) recipe.folder = options_.data_folder;
-    TATARA_TRY(data_, OpenTrainingSet(recipe));
-    if (recipe.model.n_vocab == 0) recipe.model.n_vocab = data_->n_vocab();
+    TATARA_TRY(data_, OpenData(recipe, options_.n_threads));
     info_.recipe_digest = RecipeDigest(recipe);
     info_.data_digest = data_->digest();
     if (info_.recipe_digest != run_.recipe_digest) {

@@ -7,12 +7,12 @@
 #include <limits>
 #include <optional>
 
+#include "base_model.h"
 #include "model_keys.h"
 #include "tatara/base/files.h"
 #include "tatara/learn/checkpoint.h"
 #include "tatara/learn/run_folder.h"
 #include "tatara/weights/gguf_file.h"
-#include "training_data.h"
 
 namespace tatara::learn {
 namespace {
@@ -141,8 +141,7 @@ class Run {
 };
 
 Result<> Run::Prepare() {
-  TATARA_TRY(data_, OpenTrainingSet(recipe_));
-  if (recipe_.model.n_vocab == 0) recipe_.model.n_vocab = data_->n_vocab();
+  TATARA_TRY(data_, OpenData(recipe_, options_.n_threads));
   std::error_code code;
   fs::create_directories(options_.out / "checkpoints", code);
   if (code) {
@@ -168,8 +167,10 @@ Result<> Run::Prepare() {
   TATARA_RETURN_IF_ERROR(
       WriteFileAtomically(options_.out / "recipe.json", CanonicalRecipe(recipe_) + "\n"));
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(options_.out / "data.json", data_->manifest() + "\n"));
+  const bool adapter = recipe_.adapter.kind != AdapterKind::kNone;
   TATARA_RETURN_IF_ERROR(weights::WriteGgufKeys(
-      options_.out / "keys.gguf", ModelKeys(recipe_.name, trainer_->trainable(), *data_)));
+      options_.out / "keys.gguf",
+      adapter ? AdapterKeys(recipe_) : ModelKeys(recipe_.name, trainer_->trainable(), *data_)));
   TATARA_TRY(Metrics metrics, Metrics::Open(options_.out / "metrics.jsonl", info_.metrics_lines));
   metrics_.emplace(std::move(metrics));
   return Ok{};

@@ -85,8 +85,8 @@ Result<bool> SaysNothingNew(const Metadata& keys, std::string_view key, std::str
     return value == 0;
   }
   if (name == "rope.scaling.type") {
-    TATARA_TRY(const std::string type, keys.String(key));
-    return type == "none";
+    const auto type = keys.String(key);
+    return type.ok() && *type == "none";
   }
   return false;
 }

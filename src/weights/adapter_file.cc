@@ -14,12 +14,16 @@
 #include "tatara/base/files.h"
 #include "tatara/base/utf8.h"
 #include "tatara/weights/tensor_store.h"
+#include "trained_folder.h"
 
 namespace tatara::weights {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr std::string_view kSuffixA = ".lora_a";
 constexpr std::string_view kSuffixB = ".lora_b";
+constexpr std::string_view kSuffixMagnitude = ".lora_magnitude";  // of our own checkpoints
 
 // Keys of the adapter that change no number.
 constexpr std::array<std::string_view, 4> kKnownKeys = {
@@ -55,6 +59,12 @@ Result<> CheckKeys(const Metadata& keys, const Metadata& model) {
 }
 
 Result<> AddTensor(const TensorStore& store, const TensorView& view, AdapterFile& file) {
+  if (view.name.ends_with(kSuffixMagnitude)) {
+    AdapterPart& part =
+        file.parts[std::string(view.name.substr(0, view.name.size() - kSuffixMagnitude.size()))];
+    TATARA_TRY(part.magnitude, ReadMagnitude(store, view));
+    return Ok{};
+  }
   const bool is_a = view.name.ends_with(kSuffixA);
   if (!is_a && !view.name.ends_with(kSuffixB)) {
     return Refuse("{0}: the tensor '{1}' is neither '{2}' nor '{3}' of a matrix",
@@ -85,7 +95,12 @@ Result<AdapterFile> OpenGgufAdapter(const std::filesystem::path& path, const Met
   for (auto& [name, part] : file.parts) {
     part.scale = alpha == 0 ? 1.0 : alpha / static_cast<double>(part.rank());
   }
-  TATARA_TRY(file.sha256, Sha256OfFile(path));
+  fs::path weights = path;
+  if (IsTrainedFolder(path)) {
+    TATARA_TRY(const std::vector<fs::path> files, FilesOfTrained(path));
+    weights = files[1];
+  }
+  TATARA_TRY(file.sha256, Sha256OfFile(weights));
   return file;
 }
 
@@ -94,7 +109,8 @@ Result<AdapterFile> OpenGgufAdapter(const std::filesystem::path& path, const Met
 Result<AdapterFile> OpenAdapter(const std::filesystem::path& path, const Metadata& model) {
   try {
     std::error_code ignored;
-    if (std::filesystem::is_directory(path, ignored)) return OpenPeftFolder(path, model);
+    if (IsTrainedFolder(path)) return OpenGgufAdapter(path, model);
+    if (fs::is_directory(path, ignored)) return OpenPeftFolder(path, model);
     return OpenGgufAdapter(path, model);
   } catch (const std::bad_alloc&) {
     return MakeError(ErrorKind::kUnavailable, "{0}: not enough memory for this adapter",

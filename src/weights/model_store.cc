@@ -14,6 +14,7 @@
 #include "tatara/base/localise.h"
 #include "tatara/base/sha256.h"
 #include "tatara/base/utf8.h"
+#include "trained_folder.h"
 
 namespace tatara::weights {
 namespace fs = std::filesystem;
@@ -159,6 +160,33 @@ Result<RemoveReport> ModelStore::Remove(std::string_view name) {
 }
 
 Result<ResolvedModel> ModelStore::Resolve(std::string_view model) const {
+  TATARA_TRY(ResolvedModel resolved, ResolvePlain(model));
+  return WithBase(std::move(resolved));
+}
+
+// Of an adapter the model that it is for, with the adapter beside it.
+Result<ResolvedModel> ModelStore::WithBase(ResolvedModel tuned) const {
+  const fs::path folder = tuned.local ? tuned.local->folder : tuned.path;
+  TATARA_TRY(const std::optional<AdapterBase> base, AdapterBaseOf(folder));
+  if (!base) return tuned;
+  auto found = ResolvePlain(base->model);
+  if (!found.ok()) {
+    return MakeError(ErrorKind::kNotFound, "{0} is an adapter for '{1}': {2}", tuned.name,
+                     Printable(base->model), found.error().text(CurrentLanguage()));
+  }
+  TATARA_TRY(const std::optional<AdapterBase> again,
+             AdapterBaseOf(found->local ? found->local->folder : found->path));
+  if (again) {
+    return Refuse("{0} is an adapter for '{1}', which is an adapter itself", tuned.name,
+                  Printable(base->model));
+  }
+  found->name = std::move(tuned.name);
+  found->adapter = folder;
+  found->base_sha256 = base->sha256;
+  return found;
+}
+
+Result<ResolvedModel> ModelStore::ResolvePlain(std::string_view model) const {
   const StorePaths paths{options_.home};
   ResolvedModel out{.name = std::string(model)};
   std::error_code ignored;

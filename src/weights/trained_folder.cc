@@ -64,6 +64,23 @@ Result<std::vector<fs::path>> FilesOfTrained(const fs::path& path) {
       checkpoint.string());
 }
 
+Result<std::optional<AdapterBase>> AdapterBaseOf(const fs::path& folder) {
+  fs::path keys_path = folder / kKeys;
+  if (!IsFile(keys_path)) {
+    if (!IsTrainedFolder(folder)) return std::optional<AdapterBase>();
+    TATARA_TRY(const std::vector<fs::path> files, FilesOfTrained(folder));
+    keys_path = files[0];
+  }
+  TATARA_TRY(MappedFile file, MappedFile::Open(keys_path));
+  TATARA_TRY(const auto keys, OpenGguf(std::move(file)));
+  TATARA_TRY(const std::string type, keys->metadata().StringOr("general.type", "model"));
+  if (type != "adapter") return std::optional<AdapterBase>();
+  AdapterBase base;
+  TATARA_TRY(base.model, keys->metadata().String("tatara.base.model"));
+  TATARA_TRY(base.sha256, keys->metadata().String("tatara.base.sha256"));
+  return std::optional<AdapterBase>(std::move(base));
+}
+
 Result<std::unique_ptr<TensorStore>> OpenTrainedFolder(const fs::path& path) {
   TATARA_TRY(const std::vector<fs::path> files, FilesOfTrained(path));
   TATARA_TRY(MappedFile keys_file, MappedFile::Open(files[0]));

@@ -69,7 +69,7 @@ class Trainer {
                                                const corpus::TrainingSet& data, ThreadPool& pool,
                                                Workers* workers = nullptr);
   // As after Make.
-  void Restart(ThreadPool& pool);
+  Result<> Restart(ThreadPool& pool);
 
   const model::Trainable& trainable() const { return *trainable_; }
   const TrainerState& state() const { return state_; }

@@ -101,6 +101,10 @@ struct RemoveReport {
 struct ResolvedModel {
   std::string name;            // catalogue or local name; for a path, the path as given
   std::filesystem::path path;  // the file to open
+  // Of a tuned model: the adapter (OpenAdapter takes it) that goes beside the model at `path`, and
+  // the digest which that must have. Empty otherwise.
+  std::filesystem::path adapter;
+  std::string base_sha256;
   std::optional<CatalogueEntry> catalogue;
   std::optional<LocalModel> local;
 };
@@ -126,6 +130,14 @@ class ModelStore {
   // The model, and what a stopped pull of it left. kNotFound where there is neither.
   Result<RemoveReport> Remove(std::string_view name);
 
+  // Makes the files of `folder` (moved away from there; on the same file system, or copied) the
+  // local model `name`, in place of one that came the same way. `origin` says where from
+  // ("tune:runs/machine-shop"). Refused where the name is the catalogue's or a pulled model's. The
+  // first of `files` stands for the model. An adapter's folder holds keys.gguf with the base's name
+  // and digest.
+  Result<LocalModel> Install(std::string_view name, const std::filesystem::path& folder,
+                             const std::vector<std::string>& files, std::string_view origin);
+
   // MODEL of the command line: a catalogue name, a local name, or any path (with a '/', or an
   // existing file) of a file or of a Hugging Face folder. A model that is not here is refused with
   // the command that fetches it.
@@ -139,6 +151,8 @@ class ModelStore {
                                const StopFlag* stop = nullptr) const;
 
  private:
+  Result<ResolvedModel> ResolvePlain(std::string_view model) const;
+  Result<ResolvedModel> WithBase(ResolvedModel tuned) const;
   ModelStore(ModelStoreOptions options, Catalogue catalogue)
       : options_(std::move(options)), catalogue_(std::move(catalogue)) {}
 

@@ -1,0 +1,155 @@
+#include "command_tune.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "commands.h"
+#include "json_output.h"
+#include "lineage_sink.h"
+#include "models_access.h"
+#include "tatara/base/files.h"
+#include "tatara/base/localise.h"
+#include "tatara/learn/held_out.h"
+#include "tatara/learn/tuned.h"
+#include "terminal.h"
+
+namespace tatara::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kResultBytesMax = 1 << 20;
+
+struct Scores {
+  std::vector<learn::HeldOutQuestion> questions;
+  learn::HeldOutScore before, after;
+};
+
+// Beside the recipe, else under TATARA_TEST_DATA.
+Result<fs::path> FindBeside(const learn::Recipe& recipe, const std::string& name) {
+  std::error_code ignored;
+  const fs::path beside = recipe.folder / name;
+  if (fs::exists(beside, ignored)) return beside;
+  const char* const data = std::getenv("TATARA_TEST_DATA");
+  if (data != nullptr && *data != '\0' && fs::exists(fs::path(data) / name, ignored)) {
+    return fs::path(data) / name;
+  }
+  return MakeError(ErrorKind::kNotFound,
+                   "recipe '{0}': '{1}' is neither beside the recipe nor under TATARA_TEST_DATA",
+                   recipe.name, name);
+}
+
+// The base and the tuned model; an adapter is asked beside the one base.
+Result<Scores> Ask(const learn::Recipe& recipe, const fs::path& out, int n_threads) {
+  Scores scores;
+  TATARA_TRY(const fs::path path, FindBeside(recipe, recipe.tune.held_out));
+  TATARA_TRY(scores.questions, learn::ReadHeldOut(path));
+  const int tokens = recipe.tune.answer_tokens;
+  generate::EngineOptions options{.n_threads = n_threads, .context_tokens = 2048};
+  Remark(Tr("asking {0} questions that were not trained on, before and after",
+            scores.questions.size()));
+  TATARA_TRY(auto engine, generate::Engine::Open(recipe.base.path.string(), options));
+  TATARA_TRY(scores.before, learn::ScoreHeldOut(scores.questions, tokens, "", *engine));
+  if (recipe.adapter.kind != learn::AdapterKind::kNone) {
+    TATARA_TRY([[maybe_unused]] const auto facts,
+               engine->AddAdapter({.name = recipe.name, .path = out.string()}));
+    TATARA_TRY(scores.after, learn::ScoreHeldOut(scores.questions, tokens, recipe.name, *engine));
+    return scores;
+  }
+  engine.reset();
+  TATARA_TRY(engine, generate::Engine::Open(out.string(), options));
+  TATARA_TRY(scores.after, learn::ScoreHeldOut(scores.questions, tokens, "", *engine));
+  return scores;
+}
+
+std::string ScoreText(const learn::Proportion& p) {
+  return fmt::format("{} / {} ({:.1f} %, {:.1f} – {:.1f} %)", p.n_right, p.n,
+                     100.0 * static_cast<double>(p.n_right) / static_cast<double>(p.n), 100 * p.low,
+                     100 * p.high);
+}
+
+Json ScoreJson(const learn::Proportion& p) {
+  return {{"right", p.n_right}, {"of", p.n}, {"low", p.low}, {"high", p.high}};
+}
+
+Result<> WriteAnswers(const fs::path& out, const Scores& scores) {
+  std::string lines;
+  for (std::size_t i = 0; i < scores.questions.size(); ++i) {
+    const auto& before = scores.before.answers[i];
+    const auto& after = scores.after.answers[i];
+    const Json line = {{"question", scores.questions[i].question},
+                       {"keys", scores.questions[i].keys},
+                       {"before", {{"answer", before.answer}, {"right", before.right}}},
+                       {"after", {{"answer", after.answer}, {"right", after.right}}}};
+    lines += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+  return WriteFileAtomically(out / "held-out.jsonl", lines);
+}
+
+// Made of the base, the recipe and the run; came out: what was registered.
+void Record(const learn::Recipe& recipe, const TuneOptions& options, const fs::path& out,
+            const weights::LocalModel& model) {
+  LineageEvent event{.kind = "tune", .name = recipe.name, .command = {}, .facts = {}};
+  event.inputs.push_back({"model", recipe.base.from, recipe.base.sha256, 0});
+  for (const auto& [role, path] : {std::pair<std::string, fs::path>{"recipe", options.train.recipe},
+                                   {"data", out / "data.json"},
+                                   {"run", out / "result.json"}}) {
+    auto part = FilePart(role, path.string(), path.string());
+    if (part.ok()) event.inputs.push_back(std::move(*part));
+  }
+  const bool adapter = recipe.adapter.kind != learn::AdapterKind::kNone;
+  for (const weights::LocalFile& file : model.files) {
+    event.outputs.push_back(
+        {adapter ? "adapter" : "model", recipe.name + "/" + file.path, file.sha256, file.n_bytes});
+  }
+  RecordLineage(std::move(event));
+}
+
+Result<bool> IsFinished(const fs::path& out) {
+  std::error_code ignored;
+  if (!fs::exists(out / "result.json", ignored)) return false;
+  TATARA_TRY(const std::string text, ReadWholeFile(out / "result.json", kResultBytesMax));
+  const Json json = Json::parse(text, nullptr, false);
+  return json.is_object() && json.value("finished", false);
+}
+
+}  // namespace
+
+Result<int> Tune(const TuneOptions& options) {
+  TATARA_TRY(learn::Recipe recipe,
+             learn::ReadRecipe(options.train.recipe, options.train.overrides));
+  if (recipe.base.from.empty()) {
+    return Refuse("{0}: nothing to tune; name a model: [model] from", options.train.recipe);
+  }
+  const fs::path out(options.train.out.empty() ? "runs/" + recipe.name : options.train.out);
+  TATARA_TRY(const int code, Train(options.train));
+  TATARA_TRY(const bool finished, IsFinished(out));
+  if (code != 0 || !finished) return code;
+  TATARA_RETURN_IF_ERROR(learn::ResolveBase(recipe));
+  Json report = {{"run", recipe.name}, {"out", out.string()}};
+  if (recipe.tune.registers) {
+    TATARA_TRY(const weights::LocalModel model, learn::RegisterTuned(recipe, out));
+    Record(recipe, options, out, model);
+    report["model"] = model.name;
+    report["sha256"] = model.sha256();
+    if (!options.train.json) Out(Tr("chat with it: tatara chat {0}", model.name) + "\n");
+  } else if (recipe.adapter.kind != learn::AdapterKind::kNone) {
+    TATARA_RETURN_IF_ERROR(learn::WriteAdapterFolder(recipe, out));
+  }
+  if (!recipe.tune.held_out.empty() && !options.no_questions) {
+    TATARA_TRY(const Scores scores, Ask(recipe, out, options.train.n_threads));
+    TATARA_RETURN_IF_ERROR(WriteAnswers(out, scores));
+    report["before"] = ScoreJson(scores.before.right);
+    report["after"] = ScoreJson(scores.after.right);
+    if (!options.train.json) {
+      Out(Tr("held-out questions answered right: {0} before, {1} after (95 % interval)",
+             ScoreText(scores.before.right), ScoreText(scores.after.right)) +
+          "\n");
+    }
+  }
+  if (options.train.json) OutJson(report);
+  return 0;
+}
+
+}  // namespace tatara::cli

@@ -1,0 +1,52 @@
+// Questions that nothing was trained on, asked of a model and scored by the facts that an answer
+// must have. Thread safety: free functions; an engine is stepped by one caller.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tatara/base/error.h"
+#include "tatara/generate/engine.h"
+
+namespace tatara::learn {
+
+struct HeldOutQuestion {
+  std::string question;
+  std::string answer;             // the fact, for people
+  std::vector<std::string> keys;  // an answer is right where it has all of them
+};
+
+// JSON Lines of {"question", "answer", "keys"}; refused by line.
+Result<std::vector<HeldOutQuestion>> ReadHeldOut(const std::filesystem::path& path);
+
+// In any case of ASCII letters, not inside a longer word or number: "8" is not in "8.8", "red" not
+// in "hundred".
+bool HasKey(std::string_view answer, std::string_view key);
+
+// Wilson's interval of 95 % for a proportion (E. B. Wilson, JASA 22, 1927).
+struct Proportion {
+  std::int64_t n_right = 0, n = 0;
+  double low = 0, high = 1;
+};
+Proportion WilsonInterval(std::int64_t n_right, std::int64_t n);
+
+struct HeldOutAnswer {
+  std::string answer;
+  bool right = false;
+};
+struct HeldOutScore {
+  Proportion right;
+  std::vector<HeldOutAnswer> answers;  // as the questions
+};
+
+// Each question alone, as a user's first message, answered greedily. `adapter`: the name of a hot
+// one, or empty.
+Result<HeldOutScore> ScoreHeldOut(std::span<const HeldOutQuestion> questions, int tokens_max,
+                                  const std::string& adapter, generate::Engine& engine);
+
+}  // namespace tatara::learn
