@@ -29,6 +29,7 @@ Result<int> Runs(const RunsOptions& options);
 Result<int> Diff(const DiffOptions& options);
 Result<int> Estimate(const EstimateOptions& options);
 Result<int> Checkpoints(const CheckpointsOptions& options);
+Result<int> TokenizerTrain(const TokenizerTrainOptions& options);
 Result<int> Serve(const ServeOptions& options);
 Result<int> Keys(const KeysOptions& options);
 Result<int> Bench(const BenchOptions& options);

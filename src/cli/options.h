@@ -256,6 +256,23 @@ struct CheckpointsOptions {
   bool json = false;
 };
 
+struct TokenizerTrainOptions {
+  std::vector<std::string> texts;
+  std::string kind = "bpe";
+  int vocabulary = 8192;
+  std::string out = "tokenizer.json";
+  std::string pre = "gpt-2";
+  std::int64_t min_frequency = 2;
+  std::string unknown = "<unk>";
+  std::vector<std::string> special;
+  std::string start, end;  // added to the special tokens where they are not among them
+  std::string field = "text";
+  std::string each;  // "file" or "line"; empty: as is usual for the kind
+  int memory_mib = 2048;
+  int n_threads = 0;
+  bool json = false;
+};
+
 struct DoctorOptions {
   bool isa = false;
   bool json = false;

@@ -94,6 +94,7 @@ int Main(int argc, char** argv, learn::Workers* workers) {
   AddPrepareCommands(app, chosen);
   AddLearnCommands(app, chosen);
   AddTuneCommand(app, chosen);
+  AddTokenizerCommands(app, chosen);
   AddServerCommands(app, chosen);
   AddLedgerCommands(app, chosen);
   AddMachineCommands(app, chosen);

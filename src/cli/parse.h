@@ -22,9 +22,10 @@ void AddAnswerCommands(CLI::App& app, Action& chosen);   // run chat ask documen
 void AddPrepareCommands(CLI::App& app, Action& chosen);  // prepare
 void AddLearnCommands(CLI::App& app, Action& chosen);    // train runs checkpoints estimate
 void AddTuneCommand(CLI::App& app, Action& chosen);
-void AddServerCommands(CLI::App& app, Action& chosen);   // serve keys
-void AddLedgerCommands(CLI::App& app, Action& chosen);   // verify replay diff lineage ledger
-void AddMachineCommands(CLI::App& app, Action& chosen);  // doctor version completion
+void AddTokenizerCommands(CLI::App& app, Action& chosen);  // tokenizer
+void AddServerCommands(CLI::App& app, Action& chosen);     // serve keys
+void AddLedgerCommands(CLI::App& app, Action& chosen);     // verify replay diff lineage ledger
+void AddMachineCommands(CLI::App& app, Action& chosen);    // doctor version completion
 
 // A subcommand with its one-line description and examples in the user's language; examples are
 // pairs of (command line, what it does).

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "byte_alphabet.h"
 #include "merge_loop.h"
 #include "piece_cache.h"
 #include "tatara/base/philox.h"
 #include "tatara/base/utf8.h"
+#include "tatara/text/byte_alphabet.h"
 
 namespace tatara::text {
 namespace {

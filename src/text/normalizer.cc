@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "byte_alphabet.h"
 #include "tatara/base/utf8.h"
+#include "tatara/text/byte_alphabet.h"
 #include "unicode_categories.h"
 
 namespace tatara::text {

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "bpe_model.h"
-#include "byte_alphabet.h"
 #include "tatara/base/utf8.h"
+#include "tatara/text/byte_alphabet.h"
 
 namespace tatara::text {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "byte_alphabet.h"
 #include "tatara/base/utf8.h"
+#include "tatara/text/byte_alphabet.h"
 
 namespace tatara::text {
 namespace {

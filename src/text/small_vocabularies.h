@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "byte_alphabet.h"
 #include "tatara/base/metadata.h"
 #include "tatara/base/utf8.h"
+#include "tatara/text/byte_alphabet.h"
 
 namespace tatara::text {
 

@@ -12,7 +12,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kControl = 3, kUserDefined = 4;  // of tokenizer.ggml.token_type
+// Of tokenizer.ggml.token_type.
+constexpr std::int64_t kNormal = 1, kControl = 3, kUserDefined = 4;
+constexpr std::string_view kMark =
+    "\xE2\x96\x81";  // U+2581, a space in SentencePiece's vocabularies
 
 Json PreTokenizer(const NamedSplits& splits) {
   Json steps = Json::array();
@@ -100,16 +103,17 @@ Result<Json> PostProcessor(const Metadata& metadata, const NamedSplits& splits,
   return StartsWith(tokens[static_cast<std::size_t>(id)], static_cast<std::int32_t>(id));
 }
 
-}  // namespace
+Json Head(const std::vector<std::string>& tokens, const std::vector<std::int64_t>& types) {
+  Json json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
+  json["added_tokens"] = AddedTokens(tokens, types);
+  return json;
+}
 
-Result<std::string> TokenizerJsonOf(const Metadata& metadata) {
-  TATARA_TRY(const std::string model, metadata.String("tokenizer.ggml.model"));
-  TATARA_TRY(const bool adds_end, metadata.BoolOr("tokenizer.ggml.add_eos_token", false));
-  if (model != "gpt2" || adds_end) {
-    return Broken(metadata, adds_end ? "tokenizer.ggml.add_eos_token" : "tokenizer.ggml.model");
-  }
-  // Whatever this program would refuse is refused before anything is written.
-  TATARA_TRY([[maybe_unused]] const auto tokenizer, Tokenizer::FromMetadata(metadata));
+std::string Written(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Result<std::string> BpeJson(const Metadata& metadata) {
   TATARA_TRY(const std::string name, metadata.StringOr("tokenizer.ggml.pre", "default"));
   TATARA_TRY(const NamedSplits splits, SplitsOfName(name, metadata.origin()));
   if (splits.surrounds) return Broken(metadata, "tokenizer.ggml.pre");
@@ -121,8 +125,7 @@ Result<std::string> TokenizerJsonOf(const Metadata& metadata) {
   }
   TATARA_TRY(Json vocabulary, VocabularyOf(metadata, *tokens));
   TATARA_TRY(Json post_processor, PostProcessor(metadata, splits, *tokens));
-  Json json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
-  json["added_tokens"] = AddedTokens(*tokens, *types);
+  Json json = Head(*tokens, *types);
   json["normalizer"] = splits.composes ? Json{{"type", "NFC"}} : Json();
   json["pre_tokenizer"] = PreTokenizer(splits);
   json["post_processor"] = std::move(post_processor);
@@ -137,7 +140,68 @@ Result<std::string> TokenizerJsonOf(const Metadata& metadata) {
                    {"ignore_merges", splits.whole_pieces}};
   json["model"]["vocab"] = std::move(vocabulary);
   json["model"]["merges"] = *merges;
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return Written(json);
+}
+
+// Spaces become marks and one is put in front; words are cut apart at marks where no token has one
+// inside.
+Json Metaspace(bool splits) {
+  return {{"type", "Metaspace"},
+          {"replacement", kMark},
+          {"prepend_scheme", "always"},
+          {"split", splits}};
+}
+
+Result<std::string> UnigramJson(const Metadata& metadata) {
+  for (const std::string_view key :
+       {"tokenizer.ggml.precompiled_charsmap", "tokenizer.e5.charmap_from"}) {
+    if (metadata.Has(key)) return Broken(metadata, key);
+  }
+  TATARA_TRY(const bool prefix, metadata.BoolOr("tokenizer.ggml.add_space_prefix", true));
+  if (!prefix) return Broken(metadata, "tokenizer.ggml.add_space_prefix");
+  constexpr std::string_view kSqueezes = "tokenizer.ggml.remove_extra_whitespaces";
+  TATARA_TRY(const bool squeezes, metadata.BoolOr(kSqueezes, false));
+  if (squeezes) return Broken(metadata, kSqueezes);
+  const std::vector<std::string>* tokens = metadata.Strings("tokenizer.ggml.tokens");
+  const std::vector<double>* scores = metadata.Floats("tokenizer.ggml.scores");
+  const auto types = metadata.Ints("tokenizer.ggml.token_type");
+  if (tokens == nullptr || scores == nullptr || !types) {
+    return Broken(metadata, "tokenizer.ggml.tokens");
+  }
+  Json::array_t vocabulary;
+  vocabulary.reserve(tokens->size());
+  bool splits = true;
+  for (std::size_t i = 0; i < tokens->size(); ++i) {
+    if (!IsWellFormed((*tokens)[i])) return Broken(metadata, "tokenizer.ggml.tokens");
+    splits &= (*types)[i] != kNormal || (*tokens)[i].find(kMark, 1) == std::string::npos;
+    vocabulary.push_back(Json::array({(*tokens)[i], (*scores)[i]}));
+  }
+  constexpr std::string_view kUnknown = "tokenizer.ggml.unknown_token_id";
+  TATARA_TRY(const std::int64_t unknown, metadata.IntOr(kUnknown, -1));
+  TATARA_TRY(Json post_processor, PostProcessor(metadata, {}, *tokens));
+  Json json = Head(*tokens, *types);
+  json["normalizer"] = nullptr;
+  json["pre_tokenizer"] = Metaspace(splits);
+  json["post_processor"] = post_processor["type"] == "ByteLevel" ? Json() : post_processor;
+  json["decoder"] = Metaspace(splits);
+  json["model"] = {{"type", "Unigram"},
+                   {"unk_id", unknown < 0 ? Json() : Json(unknown)},
+                   {"vocab", std::move(vocabulary)},
+                   {"byte_fallback", false}};
+  return Written(json);
+}
+
+}  // namespace
+
+Result<std::string> TokenizerJsonOf(const Metadata& metadata) {
+  TATARA_TRY(const std::string model, metadata.String("tokenizer.ggml.model"));
+  const bool ends = model == "t5" && metadata.Has("tokenizer.ggml.eos_token_id");
+  TATARA_TRY(const bool adds_end, metadata.BoolOr("tokenizer.ggml.add_eos_token", ends));
+  if (adds_end) return Broken(metadata, "tokenizer.ggml.add_eos_token");
+  if (model != "gpt2" && model != "t5") return Broken(metadata, "tokenizer.ggml.model");
+  // Whatever this program would refuse is refused before anything is written.
+  TATARA_TRY([[maybe_unused]] const auto tokenizer, Tokenizer::FromMetadata(metadata));
+  return model == "gpt2" ? BpeJson(metadata) : UnigramJson(metadata);
 }
 
 }  // namespace tatara::text

@@ -1,0 +1,139 @@
+// tokenizer train.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "commands.h"
+#include "json_output.h"
+#include "lineage_sink.h"
+#include "tatara/base/files.h"
+#include "tatara/base/localise.h"
+#include "tatara/base/thread_pool.h"
+#include "tatara/corpus/tokenizer_training.h"
+
+namespace tatara::cli {
+namespace {
+
+// Bytes while texts are read, counts afterwards.
+class Watcher final : public ProgressSink {
+ public:
+  void Report(std::string_view what, std::uint64_t done, std::uint64_t total) override {
+    (reading_ ? bytes_ : counts_).Report(what, done, total);
+  }
+  void ReadingEnds() {
+    bytes_.Clear();
+    reading_ = false;
+  }
+
+ private:
+  ProgressLine bytes_{ProgressLine::Unit::kBytes}, counts_{ProgressLine::Unit::kCount};
+  bool reading_ = true;
+};
+
+// Tells the watcher where the texts end.
+class WatchedTexts final : public corpus::TextStream {
+ public:
+  WatchedTexts(corpus::TextStream& texts, Watcher& watcher) : texts_(texts), watcher_(watcher) {}
+  Result<bool> Next(std::string& text) override {
+    TATARA_TRY(const bool more, texts_.Next(text));
+    if (!more) watcher_.ReadingEnds();
+    return more;
+  }
+  std::uint64_t bytes_read() const override { return texts_.bytes_read(); }
+  std::uint64_t bytes_total() const override { return texts_.bytes_total(); }
+  const std::vector<Input>& inputs() const override { return texts_.inputs(); }
+
+ private:
+  corpus::TextStream& texts_;
+  Watcher& watcher_;
+};
+
+void Fill(const TokenizerTrainOptions& options, Watcher& watcher, corpus::TokenizerTraining& to) {
+  to.vocabulary = options.vocabulary;
+  to.special = options.special;
+  for (const std::string& token : {options.start, options.end}) {
+    const bool known = std::ranges::find(to.special, token) != to.special.end();
+    if (!token.empty() && !known) to.special.push_back(token);
+  }
+  to.start = options.start;
+  to.end = options.end;
+  to.n_threads = options.n_threads == 0 ? ThreadPool::HardwareThreads() : options.n_threads;
+  to.memory_bytes_max = static_cast<std::uint64_t>(options.memory_mib) << 20;
+  to.progress = &watcher;
+  to.stop = &StopRequested();
+}
+
+Result<corpus::TrainedTokenizer> TrainKind(const TokenizerTrainOptions& options,
+                                           corpus::TextStream& texts, Watcher& watcher) {
+  if (options.kind == "bpe") {
+    corpus::BpeTraining training;
+    Fill(options, watcher, training);
+    training.pre = options.pre;
+    training.min_frequency = options.min_frequency;
+    return corpus::TrainBpe(texts, training);
+  }
+  corpus::UnigramTraining training;
+  Fill(options, watcher, training);
+  training.unknown = options.unknown;
+  return corpus::TrainUnigram(texts, training);
+}
+
+void Record(const TokenizerTrainOptions& options, const corpus::TextStream& texts,
+            const corpus::TrainedTokenizer& made) {
+  LineageEvent event;
+  event.kind = "tokenizer";
+  event.name = options.out;
+  for (const corpus::TextStream::Input& input : texts.inputs()) {
+    event.inputs.push_back({"data", input.name, input.sha256, input.bytes});
+  }
+  event.outputs = {{"tokenizer", options.out, made.digest, made.tokenizer_json.size()}};
+  event.facts = {{"kind", Json(options.kind).dump()},
+                 {"tokens", Json(made.n_tokens).dump()},
+                 {"pieces", Json(made.n_pieces).dump()}};
+  RecordLineage(std::move(event));
+}
+
+}  // namespace
+
+Result<int> TokenizerTrain(const TokenizerTrainOptions& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string each =
+      options.each.empty() ? options.kind == "bpe" ? "file" : "line" : options.each;
+  TATARA_TRY(const auto files,
+             corpus::OpenTextFiles({.files = {options.texts.begin(), options.texts.end()},
+                                    .field = options.field,
+                                    .by_line = each == "line"}));
+  InstallInterruptHandler();
+  Watcher watcher;
+  WatchedTexts texts(*files, watcher);
+  TATARA_TRY(const corpus::TrainedTokenizer made, TrainKind(options, texts, watcher));
+  TATARA_RETURN_IF_ERROR(WriteFileAtomically(options.out, made.tokenizer_json));
+  Record(options, texts, made);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (options.json) {
+    Json inputs = Json::array();
+    for (const corpus::TextStream::Input& input : texts.inputs()) {
+      inputs.push_back({{"file", input.name}, {"bytes", input.bytes}, {"sha256", input.sha256}});
+    }
+    OutJson({{"file", options.out},
+             {"digest", made.digest},
+             {"kind", options.kind},
+             {"tokens", made.n_tokens},
+             {"pieces", made.n_pieces},
+             {"distinct_pieces", made.n_distinct_pieces},
+             {"seconds", seconds},
+             {"inputs", std::move(inputs)}});
+    return 0;
+  }
+  if (made.n_tokens < options.vocabulary) {
+    Remark(Tr("the texts give {0} tokens, not {1}", made.n_tokens, options.vocabulary));
+  }
+  Out(Tr("{0}: {1} tokens from {2} pieces ({3} distinct), {4}", options.out, made.n_tokens,
+         made.n_pieces, made.n_distinct_pieces, FormatDuration(seconds)) +
+      "\n" + Tr("digest {0}", made.digest) + "\n");
+  return 0;
+}
+
+}  // namespace tatara::cli

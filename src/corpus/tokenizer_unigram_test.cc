@@ -1,0 +1,225 @@
+// Unigram models learned from texts: the reference's pieces, the same bytes for any number of
+// threads, the sums of the lattice, what is refused, hostile texts.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "tatara/base/philox.h"
+#include "tatara/base/thread_pool.h"
+#include "tatara/text/tokenizer.h"
+#include "test_support.h"
+#include "tokenizer_lattice.h"
+#include "tokenizer_seeds.h"
+#include "tokenizer_test_support.h"
+
+namespace tatara::corpus {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+#include "tokenizer_unigram_vectors.inc"
+
+UnigramTraining Sized(int vocabulary) {
+  UnigramTraining options;
+  options.vocabulary = vocabulary;
+  return options;
+}
+
+Result<TrainedTokenizer> TrainOnLines(const std::filesystem::path& path,
+                                      const UnigramTraining& options) {
+  TATARA_TRY(const auto texts, OpenTextFiles({.files = {path}, .by_line = true}));
+  return TrainUnigram(*texts, options);
+}
+
+TEST(TrainUnigram, LearnsTheReferencesPiecesAndAlwaysTheSameBytes) {
+  TATARA_REQUIRE_DATA(path, "train/tinyshakespeare.txt");
+  std::set<std::string> wanted(std::begin(kUnigramPieces), std::end(kUnigramPieces));
+  std::string digest;
+  for (const int n_threads : {1, 3}) {
+    UnigramTraining options = Sized(kUnigramVocabulary);
+    options.n_threads = n_threads;
+    const auto made = TrainOnLines(path, options);
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    const std::vector<std::string> tokens = TokensOf(*made);
+    EXPECT_EQ(made->n_tokens, kUnigramVocabulary);
+    const auto n_shared = std::ranges::count_if(
+        tokens, [&](const std::string& token) { return wanted.contains(token); });
+    EXPECT_GE(static_cast<double>(n_shared), 0.92 * kUnigramVocabulary);
+    if (digest.empty()) digest = made->digest;
+    EXPECT_EQ(made->digest, digest);
+  }
+  EXPECT_EQ(digest, "1761dba23f56fbf09b4ebd6dd50d3aa7a1406f8bf3bfda3999e92c0a9d1b1f35");
+}
+
+TEST(TrainUnigram, TokenizerJsonAndKeysGiveTheSameIds) {
+  UnigramTraining options = Sized(60);
+  options.special = {"<s>", "<unk>", "</s>"};
+  options.start = "<s>";
+  options.end = "</s>";
+  const auto made = Train({"the cat sat on the mat", "the cat ate the rat", "猫が座った"}, options);
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  Metadata json("tokenizer.json");
+  json.Set("tokenizer.huggingface.json", made->tokenizer_json);
+  const auto from_json = text::Tokenizer::FromMetadata(json);
+  ASSERT_TRUE(from_json.ok()) << from_json.error().text();
+  const auto from_keys = text::Tokenizer::FromMetadata(made->gguf);
+  ASSERT_TRUE(from_keys.ok()) << from_keys.error().text();
+  for (const std::string text : {"the rat sat on the cat", " two  spaces ", "猫x が"}) {
+    EXPECT_EQ((*from_json)->Encode(text, {}), (*from_keys)->Encode(text, {})) << text;
+  }
+  const std::vector<std::int32_t> ids = (*from_json)->Encode("the cat", {});
+  EXPECT_EQ(ids[0], 0);
+  EXPECT_EQ((*from_keys)->end_id(), 2);
+  EXPECT_EQ((*from_json)->Decode(ids), "the cat");
+}
+
+TEST(TrainUnigram, EveryCharacterIsAToken) {
+  const auto made = Train({"aaaa bbbb aaaa bbbb q", "漢字 aaaa"}, Sized(12));
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  const std::vector<std::string> tokens = TokensOf(*made);
+  for (const char* character : {"a", "b", "q", "漢", "字", "\xE2\x96\x81"}) {
+    EXPECT_THAT(tokens, Contains(character));
+  }
+  EXPECT_EQ(tokens[0], "<unk>");
+}
+
+TEST(TrainUnigram, HostileTextsEnd) {
+  for (const std::string& text :
+       {std::string(300'000, 'a'), std::string(100'000, '\0'), std::string("<unk> <UNK> <unk>"),
+        std::string("\xE2\x96\x81\xE2\x96\x81 \xE2\x96\x81"), std::string()}) {
+    const auto made = Train({text}, Sized(100));
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    EXPECT_GE(made->n_tokens, 1);
+  }
+}
+
+TEST(TrainUnigram, WhatCannotBeIsRefused) {
+  const auto refusal = [](const UnigramTraining& options) {
+    const auto made = Train({"a few letters"}, options);
+    return made.ok() ? std::string() : made.error().text();
+  };
+  EXPECT_THAT(refusal(Sized(8)), HasSubstr("single characters and 1 special tokens are 10"));
+  UnigramTraining options = Sized(100);
+  options.shrinking = 1;
+  EXPECT_THAT(refusal(options), HasSubstr("share"));
+  options = Sized(100);
+  options.unknown = "";
+  EXPECT_THAT(refusal(options), HasSubstr("no UTF-8 text"));
+}
+
+// Substrings by trying all.
+TEST(UnigramSeeds, AreTheSubstringsThatBranch) {
+  WordCounts words(1);
+  for (const char* word : {"abracadabra", "bra", "cad", "dabra", "aaaa"}) words.Add(word, 3);
+  const WordText text = MakeWordText(words);
+  ThreadPool pool(2);
+  std::vector<std::tuple<std::uint64_t, std::string>> found, expected;
+  for (const Seed& seed : FindSeeds(text, 4, 1000, pool)) {
+    found.emplace_back(seed.n * seed.length,
+                       text.Written(std::span(text.text).subspan(seed.begin, seed.length)));
+  }
+  std::map<std::string, std::pair<int, std::set<char>>> all;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string word = std::string(words.text(i)) + '\0';
+    for (std::size_t at = 0; at < word.size(); ++at) {
+      for (std::size_t n = 2; n <= 4 && at + n < word.size(); ++n) {
+        auto& [count, next] = all[word.substr(at, n)];
+        ++count;
+        next.insert(word[at + n]);
+      }
+    }
+  }
+  for (const auto& [piece, what] : all) {
+    if (what.second.size() > 1) expected.emplace_back(what.first * piece.size(), piece);
+  }
+  std::ranges::sort(expected, std::greater{});
+  EXPECT_EQ(found, expected);
+  EXPECT_EQ(FindSeeds(text, 4, 3, pool).size(), 3u);
+}
+
+class Lattices : public testing::Test {
+ protected:
+  // Pieces with random scores over a text of four characters.
+  void Make(std::size_t n_text) {
+    for (std::size_t i = 0; i < n_text; ++i) text_.push_back(1 + Below(3 * i, 4));
+    pieces_.push_back({});
+    std::set<std::vector<std::uint32_t>> known;
+    for (std::uint32_t i = 0; i < 60 && i + 5 < n_text; ++i) {
+      const std::uint32_t length = 1 + Below(3 * i + 1, 5);
+      if (!known.insert({text_.begin() + i, text_.begin() + i + length}).second) continue;
+      if (length == 1 && text_[i] == 4) continue;  // one character is no piece
+      pieces_.push_back({i, length, -1.0 - static_cast<double>(Below(3 * i + 2, 1000)) / 100});
+    }
+  }
+  static std::uint32_t Below(std::uint64_t at, std::uint64_t n) {
+    return static_cast<std::uint32_t>(
+        RandomBelow({.seed = 5, .purpose = RandomPurpose::kTest, .position = at}, n));
+  }
+  std::vector<std::uint32_t> text_;
+  std::vector<UnigramPiece> pieces_;
+};
+
+TEST_F(Lattices, ExpectedCountsAreThoseOfAllWaysToWriteAWord) {
+  Make(80);
+  const PieceSet set(text_, pieces_, 4);
+  const std::span<const std::uint32_t> word = std::span(text_).subspan(3, 9);
+  // Every way, one after the other.
+  std::vector<double> expected(pieces_.size()), path;
+  double all = 0, best = -1e300;
+  std::vector<std::uint32_t> ids;
+  const std::function<void(std::size_t, double)> go = [&](std::size_t at, double score) {
+    if (at == word.size()) {
+      all += std::exp(score);
+      best = std::max(best, score);
+      for (const std::uint32_t id : ids) expected[id] += std::exp(score);
+      return;
+    }
+    const auto step = [&](std::uint32_t length, std::uint32_t id) {
+      ids.push_back(id);
+      go(at + length, score + set.score(id));
+      ids.pop_back();
+    };
+    if (set.Single(word[at]) < 0) step(1, 0);
+    for (std::uint32_t id = 1; id < pieces_.size(); ++id) {
+      const auto piece = std::span(text_).subspan(pieces_[id].begin, pieces_[id].length);
+      if (at + piece.size() <= word.size() &&
+          std::ranges::equal(piece, word.subspan(at, piece.size()))) {
+        step(pieces_[id].length, id);
+      }
+    }
+  };
+  go(0, 0);
+  Lattice lattice;
+  std::vector<double> found(pieces_.size());
+  lattice.AddExpected(set, word, 2.0, found);
+  for (std::size_t id = 0; id < pieces_.size(); ++id) {
+    EXPECT_NEAR(found[id], 2 * expected[id] / all, 1e-12);
+  }
+  lattice.Best(set, word);
+  EXPECT_NEAR(lattice.best_score(), best, 1e-9);
+}
+
+// Sums of a word far below the smallest double.
+TEST_F(Lattices, LongWordsDoNotUnderflow) {
+  Make(20'000);
+  const PieceSet set(text_, pieces_, 4);
+  Lattice lattice;
+  std::vector<double> found(pieces_.size());
+  lattice.AddExpected(set, text_, 1.0, found);
+  double characters = found[0];
+  for (std::size_t id = 1; id < pieces_.size(); ++id) {
+    ASSERT_TRUE(std::isfinite(found[id]));
+    characters += found[id] * pieces_[id].length;
+  }
+  EXPECT_NEAR(characters, 20'000, 1e-6);
+}
+
+}  // namespace
+}  // namespace tatara::corpus
