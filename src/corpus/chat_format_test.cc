@@ -4,8 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <iostream>
+
 #include "small_tokenizer_for_test.h"
 #include "tatara/corpus/chat_set.h"
+#include "test_support.h"
 
 namespace tatara::corpus {
 namespace {
@@ -103,6 +107,34 @@ TEST_F(ChatFormatTest, ThePromptHasTheIdsThatAskingGives) {
   EXPECT_TRUE(std::equal(asked.begin(), asked.end(), ids->ids.begin()));
   EXPECT_EQ(ids->counts[asked.size()], 1);
   EXPECT_EQ(ids->counts[asked.size() - 1], 0);
+}
+
+// Every published template that takes this conversation: the answers are told apart, questions are
+// never learned.
+TEST_F(ChatFormatTest, AnswersAreToldApartInPublishedTemplates) {
+  TATARA_REQUIRE_DATA(folder, "chat_templates");
+  int n_read = 0, n_refused = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().extension() != ".jinja") continue;
+    const auto ids = Encode(R"([{"role":"user","content":"Question one"},
+        {"role":"assistant","content":"Answer one"},{"role":"user","content":"Question two"},
+        {"role":"assistant","content":"Answer two"}])",
+                            test::ReadFile(file.path()));
+    if (!ids.ok()) {
+      ++n_refused;
+      std::cout << file.path().filename() << ": " << ids.error().text() << "\n";
+      continue;
+    }
+    std::string learned;
+    for (std::size_t i = 0; i < ids->ids.size(); ++i) {
+      if (ids->counts[i] != 0) learned += tokenizer_->TokenBytes(ids->ids[i], true);
+    }
+    EXPECT_THAT(learned, HasSubstr("Answer two")) << file.path();
+    EXPECT_THAT(learned, testing::Not(HasSubstr("Question"))) << file.path();
+    ++n_read;
+  }
+  EXPECT_GE(n_read, 15);
+  EXPECT_LT(n_refused, 5);
 }
 
 TEST_F(ChatFormatTest, WhatCanNotBeLearnedFromIsRefused) {
