@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <iostream>
 
 #include "small_tokenizer_for_test.h"
 #include "tatara/corpus/chat_set.h"
@@ -122,7 +121,6 @@ TEST_F(ChatFormatTest, AnswersAreToldApartInPublishedTemplates) {
                             test::ReadFile(file.path()));
     if (!ids.ok()) {
       ++n_refused;
-      std::cout << file.path().filename() << ": " << ids.error().text() << "\n";
       continue;
     }
     std::string learned;
