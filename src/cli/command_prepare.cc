@@ -67,7 +67,10 @@ Result<corpus::PrepareOptions> OfRecipe(const PrepareOptions& options) {
     if (!one->empty()) return Refuse("a recipe states how its data are read; '{0}' is extra", *one);
   }
   TATARA_TRY(const learn::Recipe recipe, learn::ReadRecipe(options.inputs[0], {}));
-  return learn::PreparationOf(recipe, {});
+  TATARA_TRY(corpus::PrepareOptions preparation, learn::PreparationOf(recipe, {}));
+  TATARA_TRY(const corpus::FoundFiles found, corpus::FindFiles(preparation));
+  TATARA_RETURN_IF_ERROR(learn::LearnVocabulary(recipe, found, preparation));
+  return preparation;
 }
 
 void Record(const corpus::PrepareReport& report, const std::string& out) {

@@ -116,6 +116,23 @@ TEST_F(DataTest, WeightsMakeAMixtureAndPhasesChangeIt) {
   EXPECT_THAT((*phased)->manifest(), HasSubstr("\"from\":80"));  // 8 sequences a step
 }
 
+TEST_F(DataTest, AVocabularyIsLearnedFromTheSources) {
+  const std::string sources = "[[data.sources]]\npath = \"notes.txt\"\nunit = \"paragraph\"\n";
+  const std::string text = "kind = \"text\"\nvalidation = 0\n[data.vocabulary]\nsize = 260\n";
+  const auto set = Open(text + sources);
+  ASSERT_TRUE(set.ok()) << set.error().text();
+  EXPECT_GT((*set)->n_vocab(), 256);
+  EXPECT_LE((*set)->n_vocab(), 260);
+  EXPECT_THAT(Learned(**set), HasSubstr("ron sand"));
+  EXPECT_TRUE((*set)->TokenizerKeys().Has("tokenizer.ggml.merges"));
+  EXPECT_EQ(Open(text + sources).value()->digest(), (*set)->digest());
+  EXPECT_EQ(Cached(), 1U);
+  EXPECT_THAT(Refusal("kind = \"chat\"\n[data.vocabulary]\nsize = 260\n" + sources),
+              HasSubstr("kind text"));
+  EXPECT_THAT(Refusal("kind = \"text\"\n[data.vocabulary]\nkind = \"bpe\"\n" + sources),
+              HasSubstr("size is missing"));
+}
+
 TEST_F(DataTest, APreparedSetIsOpenedByItsFolder) {
   const auto recipe =
       Parse("kind = \"text\"\n[[data.sources]]\npath = \"notes.txt\"\nunit = \"line\"").value();

@@ -1,4 +1,4 @@
-// [data], [[data.sources]], [[data.phases]].
+// [data], [data.vocabulary], [[data.sources]], [[data.phases]].
 #include <algorithm>
 #include <cmath>
 
@@ -73,6 +73,25 @@ Result<DataPhase> TakePhase(const toml::table& holder, std::string_view path,
   return phase;
 }
 
+Result<> TakeVocabulary(const toml::table& data, std::string_view path, VocabularyRecipe& v) {
+  const toml::node* node = data.get("vocabulary");
+  if (node == nullptr) return Ok{};
+  toml::table holder;
+  holder.insert("data.vocabulary", *node);
+  Section s(holder, path, "data.vocabulary");
+  s.Take("size", v.size, 1, 1 << 21);
+  s.Take("kind", v.kind);
+  s.Take("pre", v.pre);
+  s.Take("min_frequency", v.min_frequency, 1, 1 << 30);
+  TATARA_RETURN_IF_ERROR(s.Finish());
+  if (v.kind != "bpe" && v.kind != "unigram") {
+    return Refuse("{0}: data.vocabulary.kind '{1}' is unknown; there are bpe, unigram", path,
+                  v.kind);
+  }
+  if (v.size == 0) return Refuse("{0}: data.vocabulary.size is missing", path);
+  return Ok{};
+}
+
 Result<> CheckKind(std::string_view path, const DataRecipe& d) {
   if (d.kind == "stated") return Ok{};
   if (d.kind == "char") {
@@ -96,6 +115,9 @@ Result<> CheckKind(std::string_view path, const DataRecipe& d) {
         return Refuse("{0}: two of [[data.sources]] are called '{1}'", path, d.sources[i].name);
       }
     }
+  }
+  if (d.vocabulary.size > 0 && (d.kind != "text" || !d.tokenizer.empty())) {
+    return Refuse("{0}: data.vocabulary is for data of kind text without data.tokenizer", path);
   }
   if (!d.packing.empty() && d.packing != "stream" && d.packing != "whole") {
     return Refuse("{0}: data.packing '{1}' is unknown; there are stream, whole", path, d.packing);
@@ -124,6 +146,8 @@ Result<> TakeData(const toml::table& root, std::string_view path, DataRecipe& d)
         d.phases.push_back(std::move(phase).value());
         return Result<>(Ok{});
       }));
+  TATARA_RETURN_IF_ERROR(TakeVocabulary(data, path, d.vocabulary));
+  data.erase("vocabulary");
   data.erase("sources");
   data.erase("phases");
   Section s(holder, path, "data");

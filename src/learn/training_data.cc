@@ -8,6 +8,8 @@
 #include "tatara/corpus/char_text.h"
 #include "tatara/corpus/mixture.h"
 #include "tatara/corpus/packed_set.h"
+#include "tatara/corpus/row_texts.h"
+#include "tatara/corpus/tokenizer_training.h"
 #include "tatara/weights/model_store.h"
 #include "tatara/weights/tokenizer_metadata.h"
 
@@ -73,6 +75,7 @@ Result<Store> OpenCached(const Recipe& recipe, const DataOptions& options) {
   preparation.out = cache / corpus::PreparationKey(preparation, found);
   std::error_code ignored;
   if (!fs::exists(preparation.out, ignored)) {
+    TATARA_RETURN_IF_ERROR(LearnVocabulary(recipe, found, preparation));
     const auto prepared = corpus::Prepare(preparation, std::move(found));
     // Another process may have been first.
     if (!prepared.ok() && !fs::exists(preparation.out, ignored)) return prepared.error();
@@ -137,6 +140,13 @@ Result<corpus::PrepareOptions> PreparationOf(const Recipe& recipe, const DataOpt
                                                .answer = source.answer,
                                                .sheet = source.sheet}});
   }
+  if (data.vocabulary.size > 0) {
+    // For the set's key: the settings decide the vocabulary, together with the files.
+    const VocabularyRecipe& v = data.vocabulary;
+    preparation.model.tokenizer_keys.Set(
+        "tokenizer.learned", fmt::format("{} {} {} {}", v.kind, v.size, v.pre, v.min_frequency));
+    return preparation;
+  }
   TATARA_TRY(const Metadata metadata, ReadTokenizer(recipe, options));
   TATARA_TRY(preparation.model, corpus::ChatModelOf(metadata));
   if (!data.chat_template.empty()) {
@@ -146,6 +156,25 @@ Result<corpus::PrepareOptions> PreparationOf(const Recipe& recipe, const DataOpt
                                          preparation.model.chat_template);
   }
   return preparation;
+}
+
+Result<> LearnVocabulary(const Recipe& recipe, const corpus::FoundFiles& found,
+                         corpus::PrepareOptions& preparation) {
+  const VocabularyRecipe& v = recipe.data.vocabulary;
+  if (v.size == 0) return Ok{};
+  const auto texts = corpus::TextsOf(preparation, found);
+  const corpus::TokenizerTraining common{.vocabulary = v.size,
+                                         .special = {"<|endoftext|>"},
+                                         .end = "<|endoftext|>",
+                                         .n_threads = preparation.n_threads};
+  corpus::TrainedTokenizer learned;
+  if (v.kind == "bpe") {
+    TATARA_TRY(learned, corpus::TrainBpe(*texts, {common, v.pre, v.min_frequency}));
+  } else {
+    TATARA_TRY(learned, corpus::TrainUnigram(*texts, {common}));
+  }
+  TATARA_TRY(preparation.model, corpus::ChatModelOf(learned.gguf));
+  return Ok{};
 }
 
 Result<std::unique_ptr<corpus::TrainingSet>> OpenTrainingSet(const Recipe& recipe,

@@ -17,7 +17,12 @@ struct DataOptions {
   int n_threads = 1;
 };
 
+// Learns the vocabulary that a recipe asks for, from the very files; else does nothing.
+Result<> LearnVocabulary(const Recipe& recipe, const corpus::FoundFiles& found,
+                         corpus::PrepareOptions& preparation);
+
 // For recipes of kind "text" or "chat"; without a folder to write to.
+// Where a vocabulary has to be learned, the model in it has no tokenizer but keys that say which.
 Result<corpus::PrepareOptions> PreparationOf(const Recipe& recipe, const DataOptions& options);
 
 }  // namespace tatara::learn

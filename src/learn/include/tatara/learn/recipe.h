@@ -34,6 +34,14 @@ struct DataPhase {
   std::vector<double> weights;
 };
 
+// A vocabulary learned from the sources themselves (corpus/tokenizer_training.h).
+struct VocabularyRecipe {
+  int size = 0;               // tokens; 0: none is learned, data.tokenizer names one
+  std::string kind = "bpe";   // or "unigram"
+  std::string pre = "gpt-2";  // bpe: how texts are cut first
+  std::int64_t min_frequency = 2;
+};
+
 struct DataRecipe {
   // "char": a text by characters (corpus/char_text.h); "text" and "chat": the sources, prepared
   // with a tokenizer; "prepared": a set that was prepared (corpus/prepare.h);
@@ -47,6 +55,7 @@ struct DataRecipe {
   std::string chat_template;  // a file; empty: the model's
   std::string set;            // kind "prepared"
   std::string packing;        // "stream" or "whole"; empty: whole for chat, else stream
+  VocabularyRecipe vocabulary;
   std::vector<DataSource> sources;
   std::vector<DataPhase> phases;
 };
