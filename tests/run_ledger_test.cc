@@ -166,6 +166,39 @@ TEST_F(RunLedger, DiffSaysWhatDiffersAndHowMuch) {
             2);
 }
 
+// A stranger has the run, the ledger and the maker's public key; the run's folder has another path.
+TEST_F(RunLedger, AStrangerVerifiesARunAgainstItsMakersLedger) {
+  Train("run");
+  std::string key = tatara_({"ledger", "key"}).out;
+  key.pop_back();
+  Program stranger;
+  const fs::path run = stranger.folder() / "handed", ledger = stranger.folder() / "ledger";
+  fs::copy(Path("run"), run, fs::copy_options::recursive);
+  fs::copy(tatara_.home() / "ledger", ledger, fs::copy_options::recursive);
+  const std::vector<std::string> verify = {"verify", run.string(), "--ledger", ledger.string(),
+                                           "--key",  key,          "--json"};
+  const Outcome whole = stranger(verify);
+  EXPECT_EQ(whole.status, 0) << whole.out << whole.err;
+  EXPECT_EQ(stranger({"verify", run.string()}).status, 1);  // its own ledger knows nothing of it
+  const fs::path weights = run / "checkpoints/step-00000030/weights.safetensors";
+  std::string bytes = ReadFile(weights);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  std::ofstream(weights, std::ios::binary) << bytes;
+  EXPECT_THAT(stranger(verify).json()["first_difference"].get<std::string>(),
+              HasSubstr("weights.safetensors"));
+  const fs::path data = stranger.folder() / "data";
+  fs::create_directories(data);
+  fs::copy(Path("text.txt"), data);
+  EXPECT_EQ(stranger({"replay", run.string(), "--data", data.string(), "--steps", "3..9"}).status,
+            0);
+  std::string entries = ReadFile(ledger / "entries");
+  entries[entries.size() / 2] ^= 1;
+  std::ofstream(ledger / "entries", std::ios::binary) << entries;
+  const Outcome broken = stranger(verify);
+  EXPECT_NE(broken.status, 0);
+  EXPECT_THAT(broken.err + broken.out, HasSubstr("entry"));
+}
+
 TEST_F(RunLedger, ACollectionIsRecordedWithTheDocumentsThatCameIn) {
   std::ofstream(Path("a.md")) << "# Coolant\n\nChange it every month.\n";
   ASSERT_EQ(tatara_({"documents", "add", Path("a.md")}).status, 0);

@@ -36,17 +36,29 @@ struct Verdict {
   void Say(std::string problem) { files.problems.push_back(std::move(problem)); }
 };
 
-// Everything else rests on the log: its entries, their tree and the signature of its root.
-void VerifyLogOf(Verdict& verdict) {
-  const fs::path folder = ledger::LedgerFolder(TataraHome());
-  std::error_code ignored;
-  if (!fs::exists(folder / "checkpoint", ignored)) {
-    return verdict.Say(Tr("{0}: there is no ledger; nothing was recorded here", folder.string()));
+// The log that everything else rests on: this machine's, or one that was handed over.
+struct Trusted {
+  fs::path folder;
+  ledger::NoteKey key;
+};
+
+Result<Trusted> LedgerOf(const VerifyOptions& options) {
+  if (!options.ledger.empty()) {
+    TATARA_TRY(ledger::NoteKey key, ledger::ParseNoteKey(options.key));
+    return Trusted{options.ledger, std::move(key)};
   }
-  const auto key = ledger::SigningKey::LoadOrCreate(TataraHome());
-  if (!key.ok()) return verdict.Say(key.error().text(CurrentLanguage()));
-  const ledger::LogReport log =
-      ledger::VerifyLog(folder, {ledger::kLedgerName, key->public_key()}, "");
+  TATARA_TRY(const ledger::SigningKey key, ledger::SigningKey::LoadOrCreate(TataraHome()));
+  return Trusted{ledger::LedgerFolder(TataraHome()), {ledger::kLedgerName, key.public_key()}};
+}
+
+// Its entries, their tree and the signature of its root.
+void VerifyLogOf(const Trusted& trusted, Verdict& verdict) {
+  std::error_code ignored;
+  if (!fs::exists(trusted.folder / "checkpoint", ignored)) {
+    return verdict.Say(
+        Tr("{0}: there is no ledger; nothing was recorded here", trusted.folder.string()));
+  }
+  const ledger::LogReport log = ledger::VerifyLog(trusted.folder, trusted.key, "");
   if (!log.ok) verdict.Say(log.first_difference);
 }
 
@@ -272,7 +284,11 @@ Result<int> ReplayTraining(const ReplayOptions& options, const fs::path& run) {
 }  // namespace
 
 Result<int> Verify(const VerifyOptions& options) {
-  TATARA_TRY(const ledger::LineageGraph graph, ledger::LineageGraph::Read(TataraHome()));
+  TATARA_TRY(const Trusted trusted, LedgerOf(options));
+  TATARA_TRY(const ledger::LineageGraph graph,
+             options.ledger.empty()
+                 ? ledger::LineageGraph::Read(TataraHome())
+                 : ledger::LineageGraph::ReadVerified(trusted.folder, trusted.key));
   std::error_code ignored;
   Verdict verdict;
   if (fs::is_regular_file(options.file, ignored)) {
@@ -291,7 +307,7 @@ Result<int> Verify(const VerifyOptions& options) {
   } else {
     TATARA_TRY(verdict, VerifyNamed(graph, options.file));
   }
-  VerifyLogOf(verdict);
+  VerifyLogOf(trusted, verdict);
   return Print(verdict, options.json);
 }
 

@@ -192,7 +192,9 @@ struct BenchOptions {
 };
 
 struct VerifyOptions {
-  std::string file;  // or a run, a checkpoint, a name or digest that the ledger knows
+  std::string file;    // or a run, a checkpoint, a name or digest that the ledger knows
+  std::string ledger;  // the folder of another machine's log; empty: this machine's
+  std::string key;     // of that log
   bool json = false;
 };
 

@@ -71,9 +71,18 @@ void AddVerify(CLI::App& app, Action& chosen) {
       {{"tatara verify r.json", MarkText("a receipt: names the first thing that was changed")},
        {"tatara verify shakespeare-char", MarkText("every file of a run, by its name or folder")},
        {"tatara verify runs/shakespeare-char/checkpoints/step-00002000",
-        MarkText("one checkpoint")}});
+        MarkText("one checkpoint")},
+       {"tatara verify ./run --ledger ./ledger --key KEY",
+        MarkText("a run that was handed over, against its maker's ledger")}});
   command->add_option("what", options->file, Tr("receipt, run, checkpoint, file, name or digest"))
       ->required();
+  auto* folder =
+      command->add_option("--ledger", options->ledger,
+                          Tr("another machine's ledger, its folder; absent: this machine's"));
+  auto* key = command->add_option("--key", options->key,
+                                  Tr("that ledger's key, as 'tatara ledger key' printed it there"));
+  folder->needs(key);
+  key->needs(folder);
   AddJson(command, options->json);
   command->callback([options, &chosen] { chosen = [options] { return Verify(*options); }; });
 }

@@ -158,6 +158,17 @@ Result<LineageGraph> LineageGraph::Read(const std::filesystem::path& home) {
   return LineageGraph(std::move(records));
 }
 
+Result<LineageGraph> LineageGraph::ReadVerified(const std::filesystem::path& folder,
+                                                const NoteKey& key) {
+  TATARA_TRY(const std::vector<std::string> entries, ReadLog(folder, key));
+  std::vector<LineageRecord> records;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    auto record = ParseLineageEntry(entries[i], i, folder.string());
+    if (record.ok()) records.push_back(std::move(record).value());
+  }
+  return LineageGraph(std::move(records));
+}
+
 const LineageRecord* LineageGraph::MakerOf(std::string_view sha256) const {
   const auto it = maker_.find(sha256);
   return it == maker_.end() ? nullptr : &records_[it->second];

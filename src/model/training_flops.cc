@@ -9,11 +9,17 @@ constexpr std::int64_t kQueries = 64;  // of a block of the attention's backward
 
 struct Products {
   double layers = 0, head = 0;  // values of their matrices
+  // Of those in the layers that a recomputed forward pass leaves out: what the last product of a
+  // layer gives is only read where a norm follows it.
+  double not_again = 0;
 };
 
 Products ProductsOf(const Trainable& trainable) {
   Products products;
+  bool norm_follows = false;
   for (const Parameter& p : trainable.parameters()) {
+    norm_follows = norm_follows || p.name.ends_with(".post_ffw_norm.weight");
+    if (p.name.ends_with(".ffn_down.weight")) products.not_again += static_cast<double>(p.size());
     if (p.n_rows <= 1 || p.name == "position_embd.weight") continue;
     if (p.name == "token_embd.weight") {
       if (trainable.shape().tied) products.head += static_cast<double>(p.size());
@@ -23,6 +29,7 @@ Products ProductsOf(const Trainable& trainable) {
       products.layers += static_cast<double>(p.size());
     }
   }
+  if (norm_follows) products.not_again = 0;
   return products;
 }
 
@@ -66,7 +73,9 @@ double TrainingFlops(const Trainable& trainable, const CountedPass& pass) {
   last += 2 * n_rows * products.layers / s.n_layers;
   const double head = 2 * n_rows * products.head;
   if (!pass.backward) return forward + head;
-  return forward + backward + 3 * head + (pass.recompute ? forward - last : 0);
+  if (!pass.recompute) return forward + backward + 3 * head;
+  const double share = static_cast<double>(s.n_layers - 1) / s.n_layers;
+  return 2 * forward - last - 2 * n_rows * products.not_again * share + backward + 3 * head;
 }
 
 }  // namespace tatara::model

@@ -60,6 +60,9 @@ class LineageGraph {
   // All lineage entries of the log of `home`; other entries are passed over. Empty where there is
   // no log.
   static Result<LineageGraph> Read(const std::filesystem::path& home);
+  // The same of a log that lies elsewhere, as another machine has written it: everything is held
+  // against its signed checkpoint first.
+  static Result<LineageGraph> ReadVerified(const std::filesystem::path& folder, const NoteKey& key);
   explicit LineageGraph(std::vector<LineageRecord> records);
 
   const std::vector<LineageRecord>& records() const { return records_; }

@@ -76,4 +76,7 @@ struct LogReport {
 LogReport VerifyLog(const std::filesystem::path& folder, const NoteKey& key,
                     std::string_view earlier);
 
+// The entries of a log that VerifyLog finds right, read without its secret key.
+Result<std::vector<std::string>> ReadLog(const std::filesystem::path& folder, const NoteKey& key);
+
 }  // namespace tatara::ledger
