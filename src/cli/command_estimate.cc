@@ -37,7 +37,8 @@ void PrintJson(const learn::Recipe& recipe, const learn::Estimate& e) {
            {"seconds", e.time.all()},
            {"step_seconds", (e.time.passes + e.time.optimizer) / e.steps},
            {"time",
-            {{"passes", e.time.passes},
+            {{"start", e.time.start},
+             {"passes", e.time.passes},
              {"optimizer", e.time.optimizer},
              {"validation", e.time.validation},
              {"samples", e.time.samples},
@@ -84,10 +85,12 @@ void PrintText(const learn::Recipe& recipe, const learn::Estimate& e) {
           shown(e.flops)));
   line(Tr("this machine: {0}; a step {1}", CostText(e.here, recipe.estimate.currency),
           LongDuration((e.time.passes + e.time.optimizer) / e.steps)));
-  line(Tr("  passes {0} ({1} GFLOP/s), optimiser {2}, validation {3}, samples {4}, checkpoints {5}",
-          LongDuration(e.time.passes), fmt::format("{:.1f}", e.flops_per_second * 1e-9),
-          LongDuration(e.time.optimizer), LongDuration(e.time.validation),
-          LongDuration(e.time.samples), LongDuration(e.time.checkpoints)));
+  line(Tr(
+      "  passes {0} ({1} GFLOP/s), optimiser {2}, validation {3}, samples {4}, checkpoints {5}, "
+      "start {6}",
+      LongDuration(e.time.passes), fmt::format("{:.1f}", e.flops_per_second * 1e-9),
+      LongDuration(e.time.optimizer), LongDuration(e.time.validation), LongDuration(e.time.samples),
+      LongDuration(e.time.checkpoints), LongDuration(e.time.start)));
   line(e.by_kernels ? Tr("  from products, attention and rows, measured one by one and counted up")
                     : Tr("  from passes of the recipe's own size, measured"));
   line(

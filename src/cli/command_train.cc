@@ -92,7 +92,11 @@ Result<int> Train(const TrainOptions& options) {
                                                                 .workers = workers},
                                                                watcher));
   if (!first) return 0;
-  RecordTraining({out, n_threads, watcher.resumed_from()}, result);
+  RecordTraining({.folder = out,
+                  .n_threads = n_threads,
+                  .n_workers = workers == nullptr ? 1 : workers->count(),
+                  .resumed_from = watcher.resumed_from()},
+                 result);
   if (!result.finished) Remark(Tr("stopped after step {0}; go on with --resume", result.steps));
   if (options.json) {
     Out(learn::ResultJson(result) + "\n");

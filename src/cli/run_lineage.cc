@@ -103,6 +103,7 @@ Result<LineageEvent> TrainingEvent(const RunCall& call, const learn::RunResult& 
   fact("seconds", result.seconds);
   fact("isa", numerics::IsaName(numerics::ActiveIsa()));
   fact("threads", call.n_threads);
+  if (call.n_workers > 1) fact("workers", call.n_workers);
   if (call.resumed_from > 0) fact("resumed_from", call.resumed_from);
   event.inputs = {ObjectPart("recipe", result.name + "/recipe", run.canonical_recipe),
                   ObjectPart("recipe text", result.name + ".toml", run.recipe.text),

@@ -14,7 +14,8 @@ namespace tatara::cli {
 
 struct RunCall {
   std::filesystem::path folder;
-  int n_threads = 1;
+  int n_threads = 1;  // of each process
+  int n_workers = 1;
   std::int64_t resumed_from = 0;  // 0: it started anew
 };
 

@@ -49,6 +49,11 @@ std::string HeaderOf(const std::vector<Parameter>& parameters, const std::vector
 
 std::string FileOf(const std::vector<Parameter>& parameters, const std::vector<Part>& parts) {
   std::string file = HeaderOf(parameters, parts);
+  std::size_t size = file.size();
+  for (const Parameter& p : parameters) {
+    size += parts.size() * static_cast<std::size_t>(p.size()) * sizeof(float);
+  }
+  file.reserve(size);
   for (const Part& part : parts) {
     for (const Parameter& p : parameters) {
       file.append(reinterpret_cast<const char*>(part.values.data() + p.offset),

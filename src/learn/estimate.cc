@@ -20,26 +20,44 @@ constexpr double kPassFlopsMax = 6e10;   // of a pass that is measured as it is:
 constexpr double kCheckpointBytes = 12;  // a value: its weight and two moments
 constexpr double kSecondsOfHour = 3600;
 
-struct Batch {
-  double n_shards = 0;         // that are not empty
+// A stretch of the run with one shape and one batch: the run, or one of its phases.
+struct Part {
+  Recipe recipe;
+  std::unique_ptr<model::Trainable> trainable;
+  double steps = 0;
   std::int64_t n_largest = 0;  // sequences of the largest micro-batch
-  double n_passes = 0;         // as if all were of that size
+  double n_passes = 0;         // of a step, as if all were of that size
+
+  double step_tokens() const {
+    return static_cast<double>(recipe.training.batch) * recipe.training.context;
+  }
+  double n_values() const { return static_cast<double>(trainable->n_values()); }
+  double n_gradient_values() const { return static_cast<double>(trainable->n_gradient_values()); }
+  double ActivationBytes() const {
+    return trainable->ActivationBytes(static_cast<double>(n_largest) * recipe.training.context,
+                                      recipe.run.recompute);
+  }
+  model::CountedPass Pass(std::int64_t n_sequences) const {
+    return {.n_sequences = n_sequences,
+            .n_tokens = recipe.training.context,
+            .recompute = recipe.run.recompute,
+            .attention_drops = recipe.training.attention_dropout > 0};
+  }
+  double step_flops() const {
+    return model::TrainingFlops(*trainable, Pass(recipe.training.batch));
+  }
 };
 
-Batch BatchOf(const Recipe& recipe) {
-  const TrainingRecipe& t = recipe.training;
-  Batch batch;
+void CutBatch(Part& part) {
+  const TrainingRecipe& t = part.recipe.training;
   for (std::int64_t shard = 0; shard < t.virtual_shards; ++shard) {
     const std::int64_t n =
         (shard + 1) * t.batch / t.virtual_shards - shard * t.batch / t.virtual_shards;
-    if (n == 0) continue;
-    ++batch.n_shards;
-    const std::int64_t most =
-        recipe.run.micro_batch == 0 ? n : std::min<std::int64_t>(n, recipe.run.micro_batch);
-    batch.n_largest = std::max(batch.n_largest, most);
+    const int micro_batch = part.recipe.run.micro_batch;
+    part.n_largest =
+        std::max(part.n_largest, micro_batch == 0 ? n : std::min<std::int64_t>(n, micro_batch));
   }
-  batch.n_passes = static_cast<double>(t.batch) / static_cast<double>(batch.n_largest);
-  return batch;
+  part.n_passes = static_cast<double>(t.batch) / static_cast<double>(part.n_largest);
 }
 
 class Estimator {
@@ -48,14 +66,22 @@ class Estimator {
       : recipe_(std::move(recipe)), options_(options), pool_(options.n_threads) {}
 
   Result<Estimate> Go() {
-    TATARA_RETURN_IF_ERROR(Open());
+    TATARA_RETURN_IF_ERROR(OpenDataAndBase());
+    TATARA_RETURN_IF_ERROR(OpenPart(recipe_));
     Count();
     const ProcessBytes before = MeasureProcess();
     const auto start = std::chrono::steady_clock::now();
-    CountTime();
+    MeasureWriting();
+    estimate_.time.start = parts_.front().n_values() * MeasureStart(pool_);
+    for (const Part& part : parts_) CountTime(part);
     estimate_.measured_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    CountMemory(before);
+    estimate_.flops_per_second = estimate_.flops / estimate_.time.passes;
+    for (const Part& part : parts_) CountMemory(part);
+    EstimatedMemory& memory = estimate_.memory;
+    memory.process = before.now;
+    memory.process += std::max(0.0, before.peak - memory.all());
+    estimate_.machine_bytes = MachineBytes();
     CountCosts();
     estimate_.loss = ExpectLoss(static_cast<double>(estimate_.n_parameters), estimate_.tokens,
                                 recipe_.model.n_vocab);
@@ -63,129 +89,135 @@ class Estimator {
   }
 
  private:
-  // The data where it is here: its vocabulary and how much of it validates.
-  Result<> Open() {
+  // Where it is here: its vocabulary, and how much of it validates.
+  Result<> OpenDataAndBase() {
     if (recipe_.adapter.kind != AdapterKind::kNone) {
       return Refuse("recipe '{0}': what an adapter's training takes is not estimated",
                     recipe_.name);
     }
     TATARA_RETURN_IF_ERROR(ResolveBase(recipe_));
-    auto data = OpenData(recipe_, 1);
+    auto data = OpenData(recipe_, options_.n_threads);
     if (data.ok()) {
-      n_validation_ = static_cast<double>((*data)->n_validation(recipe_.training.context));
       data_ = std::move(*data);
     } else if (recipe_.model.n_vocab == 0) {
       return data.error();
     } else {
-      estimate_.notes.push_back(Tr(
-          "the data is not here: what it takes in memory and the last validation are not counted"));
+      estimate_.notes.push_back(
+          Tr("the data is not here: what it takes in memory and the last validation are not "
+             "counted"));
     }
-    TATARA_TRY(trainable_,
-               model::Trainable::Make(recipe_.model, {.recompute = recipe_.run.recompute}));
+    return Ok{};
+  }
+
+  Result<> OpenPart(const Recipe& recipe) {
+    Part part{.recipe = recipe, .steps = static_cast<double>(recipe.training.steps)};
+    part.recipe.model.n_vocab = recipe_.model.n_vocab;
+    TATARA_TRY(part.trainable,
+               model::Trainable::Make(part.recipe.model, {.recompute = recipe.run.recompute}));
+    CutBatch(part);
+    parts_.push_back(std::move(part));
     return Ok{};
   }
 
   void Count() {
-    const TrainingRecipe& t = recipe_.training;
-    const double step_tokens = static_cast<double>(t.batch) * t.context;
-    estimate_.n_parameters = trainable_->n_parameters();
-    estimate_.tokens = recipe_.estimate.tokens > 0 ? recipe_.estimate.tokens
-                                                   : static_cast<double>(t.steps) * step_tokens;
-    estimate_.steps = estimate_.tokens / step_tokens;
-    estimate_.kernel_flops_per_step = model::TrainingFlops(*trainable_, PassOf(t.batch));
-    estimate_.flops = estimate_.kernel_flops_per_step * estimate_.steps;
-  }
-
-  model::CountedPass PassOf(std::int64_t n_sequences) const {
-    return {.n_sequences = n_sequences,
-            .n_tokens = recipe_.training.context,
-            .recompute = recipe_.run.recompute,
-            .attention_drops = recipe_.training.attention_dropout > 0};
-  }
-
-  PassSeconds Measure(const Batch& batch) {
-    const std::int64_t context = recipe_.training.context;
-    const double flops = model::TrainingFlops(*trainable_, PassOf(batch.n_largest));
-    const double bytes =
-        4.0 * static_cast<double>(trainable_->n_values() + trainable_->n_gradient_values()) +
-        ActivationBytes(batch);
-    estimate_.by_kernels =
-        options_.by_kernels || flops > kPassFlopsMax || bytes > MachineBytes() / 4;
-    return estimate_.by_kernels
-               ? MeasureKernels(*trainable_, recipe_.run.recompute, batch.n_largest, context, pool_)
-               : MeasurePass(*trainable_, batch.n_largest, context, pool_);
-  }
-
-  void CountTime() {
-    const Batch batch = BatchOf(recipe_);
-    const PassSeconds pass = Measure(batch);
-    const auto n_values = static_cast<double>(trainable_->n_values());
-    const auto n_gradient = static_cast<double>(trainable_->n_gradient_values());
-    const OptimizerSeconds optimizer = MeasureOptimizer(n_values, pool_);
-    EstimatedTime& time = estimate_.time;
-    time.passes = estimate_.steps * batch.n_passes * pass.train;
-    time.optimizer =
-        estimate_.steps * (recipe_.training.virtual_shards * n_gradient * optimizer.clear +
-                           (recipe_.training.virtual_shards - 1) * n_values * optimizer.add +
-                           n_values * optimizer.finish);
-    if (recipe_.optimizer.kind == OptimizerKind::kMuon) {
-      time.optimizer += estimate_.steps * MeasureMuon(*trainable_, pool_);
+    double tokens = 0;
+    for (const Part& part : parts_) tokens += part.steps * part.step_tokens();
+    const double wanted = recipe_.estimate.tokens;
+    for (Part& part : parts_) {
+      if (wanted > 0) part.steps *= wanted / tokens;
+      estimate_.steps += part.steps;
+      estimate_.flops += part.steps * part.step_flops();
     }
-    estimate_.flops_per_second = estimate_.flops / time.passes;
-    CountWatching(pass.forward);
+    estimate_.tokens = wanted > 0 ? wanted : tokens;
+    estimate_.kernel_flops_per_step = estimate_.flops / estimate_.steps;
+    estimate_.n_parameters = parts_.back().trainable->n_parameters();
+  }
+
+  PassSeconds Measure(const Part& part) {
+    const double bytes =
+        4.0 * (part.n_values() + part.n_gradient_values()) + part.ActivationBytes();
+    const double flops = model::TrainingFlops(*part.trainable, part.Pass(part.n_largest));
+    const bool by_kernels =
+        options_.by_kernels || flops > kPassFlopsMax || bytes > MachineBytes() / 4;
+    estimate_.by_kernels = estimate_.by_kernels || by_kernels;
+    const std::int64_t context = part.recipe.training.context;
+    return by_kernels ? MeasureKernels(*part.trainable, part.recipe.run.recompute, part.n_largest,
+                                       context, pool_)
+                      : MeasurePass(*part.trainable, part.n_largest, context, pool_);
+  }
+
+  void MeasureWriting() {
+    const std::filesystem::path out = options_.out.empty() ? "." : options_.out;
+    hash_ = MeasureHash();
+    disk_ = MeasureDisk(out);
+    if (disk_ > 0) return;
+    estimate_.notes.push_back(
+        Tr("{0} can not be written to: what checkpoints take is counted without the disk",
+           out.string()));
+  }
+
+  void CountTime(const Part& part) {
+    const PassSeconds pass = Measure(part);
+    const OptimizerSeconds optimizer = MeasureOptimizer(part.n_values(), pool_);
+    const int n_shards = part.recipe.training.virtual_shards;
+    EstimatedTime& time = estimate_.time;
+    time.passes += part.steps * part.n_passes * pass.train;
+    time.optimizer += part.steps * (n_shards * part.n_gradient_values() * optimizer.clear +
+                                    (n_shards - 1) * part.n_values() * optimizer.add +
+                                    part.n_values() * optimizer.finish);
+    if (part.recipe.optimizer.kind == OptimizerKind::kMuon) {
+      time.optimizer += part.steps * MeasureMuon(*part.trainable, pool_);
+    }
+    CountWatching(part, pass.forward);
   }
 
   // Validations, samples and checkpoints; `forward` is a pass over one sequence.
-  void CountWatching(double forward) {
-    const RunRecipe& r = recipe_.run;
-    const double steps = estimate_.steps, context = recipe_.training.context;
-    const double n_validations = std::floor(steps / static_cast<double>(r.validate_every));
+  void CountWatching(const Part& part, double forward) {
+    const RunRecipe& r = part.recipe.run;
+    const double context = part.recipe.training.context;
+    const double n_validation =
+        data_ == nullptr ? 0
+                         : static_cast<double>(data_->n_validation(part.recipe.training.context));
+    const auto times = [&](std::int64_t every) {
+      return std::floor(part.steps / static_cast<double>(every));
+    };
+    const bool is_last = &part == &parts_.back();
     EstimatedTime& time = estimate_.time;
-    time.validation =
-        forward *
-        (n_validations * std::min<double>(r.validation_sequences, n_validation_) + n_validation_);
+    time.validation += forward * (times(r.validate_every) *
+                                      std::min<double>(r.validation_sequences, n_validation) +
+                                  (is_last ? n_validation : 0));
     // Token i looks at the last `context` tokens again.
     const double n_whole = std::max(0.0, r.sample_tokens - context);
     const double n_growing = std::min<double>(r.sample_tokens, context);
-    time.samples = std::floor(steps / static_cast<double>(r.sample_every)) * forward *
-                   (n_whole + n_growing * (n_growing + 1) / 2 / context);
+    time.samples +=
+        times(r.sample_every) * forward * (n_whole + n_growing * (n_growing + 1) / 2 / context);
     // Every validation may be the best so far, and then is kept.
-    const auto both = static_cast<double>(std::lcm(r.validate_every, r.checkpoint_every));
-    const double n_checkpoints = 1 + std::floor(steps / static_cast<double>(r.checkpoint_every)) +
-                                 (n_validation_ > 0 ? n_validations - std::floor(steps / both) : 0);
-    const double disk = MeasureDisk(options_.out.empty() ? "." : options_.out);
-    if (disk == 0) {
-      estimate_.notes.push_back(
-          Tr("{0} can not be written to: what checkpoints take is counted without the disk",
-             options_.out.empty() ? "." : options_.out.string()));
-    }
-    const double values = static_cast<double>(trainable_->n_values());
-    time.checkpoints = n_checkpoints * values *
-                       (kCheckpointBytes * (disk + MeasureHash()) + sizeof(float) * MeasureHash());
+    const double n_best =
+        n_validation > 0
+            ? times(r.validate_every) - times(std::lcm(r.validate_every, r.checkpoint_every))
+            : 0;
+    const double n_checkpoints = times(r.checkpoint_every) + n_best + (is_last ? 1 : 0);
+    time.checkpoints +=
+        n_checkpoints * part.n_values() *
+        (kCheckpointBytes * (disk_ + hash_) + static_cast<double>(sizeof(float)) * hash_);
   }
 
-  double ActivationBytes(const Batch& batch) const {
-    return trainable_->ActivationBytes(
-        static_cast<double>(batch.n_largest) * recipe_.training.context, recipe_.run.recompute);
-  }
-
-  void CountMemory(const ProcessBytes& before) {
-    const auto n_values = static_cast<double>(trainable_->n_values());
-    const double n_gradients =
-        std::countr_zero(static_cast<unsigned>(recipe_.training.virtual_shards)) + 1;
-    EstimatedMemory& memory = estimate_.memory;
-    memory.process = before.now;
-    const OptimizerRecipe& o = recipe_.optimizer;
+  // The peak is that of the part that takes most.
+  void CountMemory(const Part& part) {
+    const OptimizerRecipe& o = part.recipe.optimizer;
     const double n_averages = o.average == Average::kNone  ? 0
                               : o.average == Average::kEma ? 1
                                                            : 1.0 + o.average_count;
-    memory.weights = (12 + 4 * n_averages) * n_values;
-    memory.gradients = 4 * n_gradients * static_cast<double>(trainable_->n_gradient_values());
-    memory.activations = ActivationBytes(BatchOf(recipe_));
-    // The optimizer's file, whole.
-    memory.writing = (8 + 4 * n_averages) * n_values;
-    memory.process += std::max(0.0, before.peak - memory.all());
-    estimate_.machine_bytes = MachineBytes();
+    const int n_shards = part.recipe.training.virtual_shards;
+    const double n_gradients = std::countr_zero(static_cast<unsigned>(n_shards)) + 1;
+    const EstimatedMemory memory{
+        .weights = (12 + 4 * n_averages) * part.n_values(),
+        .gradients = 4 * n_gradients * part.n_gradient_values(),
+        .activations = part.ActivationBytes(),
+        // The optimizer's file, whole.
+        .writing = (8 + 4 * n_averages) * part.n_values(),
+    };
+    if (memory.all() > estimate_.memory.all()) estimate_.memory = memory;
   }
 
   void CountCosts() {
@@ -200,21 +232,24 @@ class Estimator {
     if (e.devices == 0 || e.device_flops == 0) return;
     // What the field calls utilisation counts a backward pass as two forward ones, and no
     // recomputation.
-    const double flops = 3 * estimate_.steps *
-                         model::TrainingFlops(*trainable_, {.n_sequences = recipe_.training.batch,
-                                                            .n_tokens = recipe_.training.context,
-                                                            .backward = false});
-    const double seconds = flops / (e.devices * e.device_flops * e.utilisation);
+    double flops = 0;
+    for (const Part& part : parts_) {
+      flops += 3 * part.steps *
+               model::TrainingFlops(*part.trainable, {.n_sequences = part.recipe.training.batch,
+                                                      .n_tokens = part.recipe.training.context,
+                                                      .backward = false});
+    }
     estimate_.devices =
-        cost(seconds, e.devices * e.device_watts, e.price_kwh, e.devices * e.device_price_hour);
+        cost(flops / (e.devices * e.device_flops * e.utilisation), e.devices * e.device_watts,
+             e.price_kwh, e.devices * e.device_price_hour);
   }
 
   Recipe recipe_;
   const EstimateOptions& options_;
   ThreadPool pool_;
   std::unique_ptr<corpus::TrainingSet> data_;
-  std::unique_ptr<model::Trainable> trainable_;
-  double n_validation_ = 0;
+  std::vector<Part> parts_;
+  double hash_ = 0, disk_ = 0;  // seconds a byte
   Estimate estimate_;
 };
 

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <ctime>
 #include <fstream>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -32,7 +31,7 @@ constexpr std::int64_t kAttentionTokensMax = 1024;
 constexpr std::int64_t kRowsMeasured = 64;
 constexpr double kSecondsOfOne = 0.04;  // a measurement is repeated this long
 constexpr double kSecondsOfPass = 0.6;
-constexpr int kRoundsMin = 3, kRoundsMax = 400;
+constexpr std::size_t kRoundsMin = 3, kRoundsMax = 400;
 constexpr int kOnTheWall = 2;  // for Now: waiting for a disk counts
 constexpr double kValuesMeasuredMax = 1 << 26;
 constexpr std::size_t kBytesMeasured = 16 << 20;
@@ -50,20 +49,21 @@ double Now(int n_threads) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-// The fastest of some rounds after a first one, which pays for memory: what disturbs a round only
-// lengthens it.
+// The median of some rounds after a first one, which pays for memory.
 template <typename F>
-double Fastest(int n_threads, double seconds_max, F body) {
+double Median(int n_threads, double seconds_max, F body) {
   body();
-  double fastest = std::numeric_limits<double>::infinity();
+  std::vector<double> rounds;
   const auto start = Clock::now();
-  for (int round = 0;
-       round < kRoundsMin || (round < kRoundsMax && SecondsSince(start) < seconds_max); ++round) {
+  while (rounds.size() < kRoundsMin ||
+         (rounds.size() < kRoundsMax && SecondsSince(start) < seconds_max)) {
     const double before = Now(n_threads);
     body();
-    fastest = std::min(fastest, Now(n_threads) - before);
+    rounds.push_back(Now(n_threads) - before);
   }
-  return fastest;
+  const auto middle = rounds.begin() + static_cast<std::ptrdiff_t>(rounds.size() / 2);
+  std::ranges::nth_element(rounds, middle);
+  return *middle;
 }
 
 Floats Values(std::int64_t n) {
@@ -74,31 +74,57 @@ Floats Values(std::int64_t n) {
   return values;
 }
 
+// Weights and their gradients come from memory: between two passes over one layer the others have
+// been through the caches. Each call gives another piece of a buffer larger than those.
+class Uncached {
+ public:
+  Uncached() : values_(Values(kFloats)) {}
+  float* Next(std::int64_t n) {
+    if (at_ + n > kFloats) at_ = 0;
+    float* const piece = values_.data() + at_;
+    at_ += n;
+    return piece;
+  }
+
+ private:
+  static constexpr std::int64_t kFloats = 24 << 20;
+  Floats values_;
+  std::int64_t at_ = 0;
+};
+
+struct LinearBuffers {
+  Uncached weights, gradients;
+  numerics::ProductWorkspace workspace;
+};
+
 // The three products of a linear layer, in seconds for all of it.
 struct LinearSeconds {
   double forward = 0, backward = 0;
 };
 
 LinearSeconds MeasureLinear(std::int64_t n_rows, std::int64_t n_outputs, std::int64_t n_inputs,
-                            numerics::ProductWorkspace& workspace, ThreadPool& pool) {
+                            LinearBuffers& buffers, ThreadPool& pool) {
   const numerics::LinearSize size{.n_tokens = std::min(n_rows, kRowsMax),
                                   .n_inputs = std::min(n_inputs, kInnerMax),
                                   .n_outputs = std::min(n_outputs, kColumnsMax)};
   const double times = static_cast<double>(n_rows) / static_cast<double>(size.n_tokens) *
                        static_cast<double>(n_inputs) / static_cast<double>(size.n_inputs) *
                        static_cast<double>(n_outputs) / static_cast<double>(size.n_outputs);
-  const Floats x = Values(size.n_tokens * size.n_inputs),
-               w = Values(size.n_outputs * size.n_inputs);
-  Floats y = Values(size.n_tokens * size.n_outputs), dx(x.size()), dw(w.size());
+  const std::int64_t n_weights = size.n_outputs * size.n_inputs;
+  const Floats x = Values(size.n_tokens * size.n_inputs);
+  Floats y = Values(size.n_tokens * size.n_outputs), dx(x.size());
   LinearSeconds seconds;
-  seconds.forward = times * Fastest(pool.n_threads(), kSecondsOfOne, [&] {
-                      numerics::LinearForward(size, x.data(), w.data(), y.data(), workspace, pool);
+  seconds.forward = times * Median(pool.n_threads(), kSecondsOfOne, [&] {
+                      numerics::LinearForward(size, x.data(), buffers.weights.Next(n_weights),
+                                              y.data(), buffers.workspace, pool);
                     });
   seconds.backward =
-      times * Fastest(pool.n_threads(), 2 * kSecondsOfOne, [&] {
-        numerics::LinearBackward(size, y.data(), w.data(), numerics::ChainStart::kFromZero,
-                                 dx.data(), workspace, pool);
-        numerics::LinearWeightGradient(size, y.data(), x.data(), dw.data(), workspace, pool);
+      times * Median(pool.n_threads(), 2 * kSecondsOfOne, [&] {
+        numerics::LinearBackward(size, y.data(), buffers.weights.Next(n_weights),
+                                 numerics::ChainStart::kFromZero, dx.data(), buffers.workspace,
+                                 pool);
+        numerics::LinearWeightGradient(size, y.data(), x.data(), buffers.gradients.Next(n_weights),
+                                       buffers.workspace, pool);
       });
   return seconds;
 }
@@ -133,9 +159,9 @@ LinearSeconds MeasureAttention(const model::TrainableShape& s, std::int64_t n_se
   // Work grows with the square of the tokens, but for what padding and the diagonal take.
   const double longer = static_cast<double>(n_tokens) / static_cast<double>(tokens);
   const double times = static_cast<double>(n_sequences) * longer * longer * n_kv / kv_heads;
-  return {times * Fastest(pool.n_threads(), kSecondsOfOne,
-                          [&] { numerics::CausalAttention(attention, output, workspace, pool); }),
-          times * Fastest(pool.n_threads(), kSecondsOfOne, [&] {
+  return {times * Median(pool.n_threads(), kSecondsOfOne,
+                         [&] { numerics::CausalAttention(attention, output, workspace, pool); }),
+          times * Median(pool.n_threads(), kSecondsOfOne, [&] {
             numerics::CausalAttentionBackward(attention, output, gradients, workspace, pool);
           })};
 }
@@ -165,35 +191,35 @@ RowSeconds MeasureRows(const model::TrainableShape& s, std::int64_t n_ff) {
     }
   };
   seconds.forward =
-      Fastest(1, kSecondsOfOne / 4,
-              [&] {
-                for (std::int64_t row = 0; row < kRowsMeasured; ++row) {
-                  norm();
-                  layer_norm ? numerics::GeluTanh(inner) : numerics::SiluMul(up, inner, dinner);
-                }
-              }) /
+      Median(1, kSecondsOfOne / 4,
+             [&] {
+               for (std::int64_t row = 0; row < kRowsMeasured; ++row) {
+                 norm();
+                 layer_norm ? numerics::GeluTanh(inner) : numerics::SiluMul(up, inner, dinner);
+               }
+             }) /
       kRowsMeasured;
-  seconds.backward = Fastest(1, kSecondsOfOne / 4,
-                             [&] {
-                               for (std::int64_t row = 0; row < kRowsMeasured; ++row) {
-                                 for (int i = 0; i < 2; ++i) {
-                                   const auto at = layer_norm ? numerics::LayerStatistics(x, 1e-5F)
-                                                              : numerics::RmsStatistics(x, 1e-5F);
-                                   numerics::NormBackward(kind, x, weight, y, at, dx);
-                                   numerics::NormWeightGradient(x, y, at, dweight);
-                                 }
-                                 if (layer_norm) {
-                                   numerics::ActivationBackward(activation, up, dinner, dup);
-                                 } else {
-                                   numerics::GateBackward(activation, up, up, dinner, dinner, dup);
-                                 }
-                               }
-                             }) /
+  seconds.backward = Median(1, kSecondsOfOne / 4,
+                            [&] {
+                              for (std::int64_t row = 0; row < kRowsMeasured; ++row) {
+                                for (int i = 0; i < 2; ++i) {
+                                  const auto at = layer_norm ? numerics::LayerStatistics(x, 1e-5F)
+                                                             : numerics::RmsStatistics(x, 1e-5F);
+                                  numerics::NormBackward(kind, x, weight, y, at, dx);
+                                  numerics::NormWeightGradient(x, y, at, dweight);
+                                }
+                                if (layer_norm) {
+                                  numerics::ActivationBackward(activation, up, dinner, dup);
+                                } else {
+                                  numerics::GateBackward(activation, up, up, dinner, dinner, dup);
+                                }
+                              }
+                            }) /
                      kRowsMeasured;
   const Floats logits = Values(s.n_vocab);
   Floats scratch(logits.size());
   const auto loss = [&](bool gradient) {
-    return Fastest(1, kSecondsOfOne / 4, [&] {
+    return Median(1, kSecondsOfOne / 4, [&] {
       scratch = logits;
       gradient ? numerics::CrossEntropy(scratch, 0) : numerics::CrossEntropyLoss(scratch, 0);
     });
@@ -247,14 +273,14 @@ PassSeconds MeasurePass(model::Trainable& trainable, std::int64_t n_sequences,
   Floats gradient(static_cast<std::size_t>(trainable.n_gradient_values()));
   double loss = 0;
   PassSeconds seconds;
-  seconds.train = Fastest(pool.n_threads(), kSecondsOfPass, [&] {
+  seconds.train = Median(pool.n_threads(), kSecondsOfPass, [&] {
     trainable.LossAndGradient(
         {.n_sequences = n_sequences, .n_tokens = n_tokens, .tokens = tokens, .targets = targets},
         weights, {}, gradient, loss, pool);
     trainable.FinishGradient(gradient);
   });
   const auto size = static_cast<std::size_t>(n_tokens);
-  seconds.forward = Fastest(pool.n_threads(), kSecondsOfPass / 3, [&] {
+  seconds.forward = Median(pool.n_threads(), kSecondsOfPass / 3, [&] {
     trainable.Loss({.n_sequences = 1,
                     .n_tokens = n_tokens,
                     .tokens = std::span(tokens).first(size),
@@ -269,12 +295,11 @@ PassSeconds MeasureKernels(const model::Trainable& trainable, bool recompute,
   const model::TrainableShape& s = trainable.shape();
   const std::int64_t n_rows = n_sequences * n_tokens;
   const double n_layers = s.n_layers;
-  numerics::ProductWorkspace workspace;
+  LinearBuffers buffers;
   double layers_forward = 0, head_forward = 0, backward = 0, not_again = 0;
   std::int64_t n_ff = s.n_ff;
   for (const Shape& shape : ShapesOf(trainable)) {
-    const LinearSeconds seconds =
-        MeasureLinear(n_rows, shape.n_rows, shape.n_cols, workspace, pool);
+    const LinearSeconds seconds = MeasureLinear(n_rows, shape.n_rows, shape.n_cols, buffers, pool);
     (shape.is_head ? head_forward : layers_forward) += shape.count * seconds.forward;
     backward += shape.count * seconds.backward;
     not_again += shape.not_again * seconds.forward;
@@ -308,37 +333,37 @@ OptimizerSeconds MeasureOptimizer(double n_values, ThreadPool& pool) {
   };
   OptimizerSeconds seconds;
   const auto count = static_cast<double>(n);
-  seconds.clear = Fastest(pool.n_threads(), kSecondsOfOne,
-                          [&] {
-                            for_pieces([&](std::size_t at, std::size_t size) {
-                              std::ranges::fill(part(first, at, size), 0.0F);
-                            });
-                          }) /
+  seconds.clear = Median(pool.n_threads(), kSecondsOfOne,
+                         [&] {
+                           for_pieces([&](std::size_t at, std::size_t size) {
+                             std::ranges::fill(part(first, at, size), 0.0F);
+                           });
+                         }) /
                   count;
-  seconds.add = Fastest(pool.n_threads(), kSecondsOfOne,
-                        [&] {
-                          for_pieces([&](std::size_t at, std::size_t size) {
-                            numerics::Add(part(first, at, size), part(gradient, at, size));
-                          });
-                        }) /
+  seconds.add = Median(pool.n_threads(), kSecondsOfOne,
+                       [&] {
+                         for_pieces([&](std::size_t at, std::size_t size) {
+                           numerics::Add(part(first, at, size), part(gradient, at, size));
+                         });
+                       }) /
                 count;
   double sum = 0;
   seconds.finish =
-      Fastest(pool.n_threads(), 2 * kSecondsOfOne,
-              [&] {
-                for_pieces([&](std::size_t at, std::size_t size) {
-                  numerics::Divide(1.5F, part(gradient, at, size));
-                });
-                for_pieces([&](std::size_t at, std::size_t size) {
-                  const double squares = numerics::SumOfSquaresF64(part(gradient, at, size));
-                  if (at == 0) sum += squares;
-                });
-                const numerics::AdamWStep step{.step = 10, .learning_rate = 1e-9};
-                for_pieces([&](std::size_t at, std::size_t size) {
-                  numerics::AdamW(step, part(gradient, at, size), part(weights, at, size),
-                                  part(first, at, size), part(second, at, size));
-                });
-              }) /
+      Median(pool.n_threads(), 2 * kSecondsOfOne,
+             [&] {
+               for_pieces([&](std::size_t at, std::size_t size) {
+                 numerics::Divide(1.5F, part(gradient, at, size));
+               });
+               for_pieces([&](std::size_t at, std::size_t size) {
+                 const double squares = numerics::SumOfSquaresF64(part(gradient, at, size));
+                 if (at == 0) sum += squares;
+               });
+               const numerics::AdamWStep step{.step = 10, .learning_rate = 1e-9};
+               for_pieces([&](std::size_t at, std::size_t size) {
+                 numerics::AdamW(step, part(gradient, at, size), part(weights, at, size),
+                                 part(first, at, size), part(second, at, size));
+               });
+             }) /
       count;
   return seconds;
 }
@@ -358,7 +383,7 @@ double MeasureMuon(const model::Trainable& trainable, ThreadPool& pool) {
     Floats weights = gradient, momentum = gradient;
     Muon muon;
     seconds += shape.count * work(shape.n_rows, shape.n_cols) / work(n_rows, n_columns) *
-               Fastest(pool.n_threads(), kSecondsOfOne, [&] {
+               Median(pool.n_threads(), kSecondsOfOne, [&] {
                  muon.Update({.n_rows = n_rows, .n_columns = n_columns, .learning_rate = 1e-9},
                              gradient, weights, momentum, pool);
                });
@@ -366,9 +391,24 @@ double MeasureMuon(const model::Trainable& trainable, ThreadPool& pool) {
   return seconds;
 }
 
+double MeasureStart(ThreadPool& pool) {
+  const model::TrainableShape shape{.architecture = "llama",
+                                    .n_vocab = 2048,
+                                    .n_layers = 1,
+                                    .n_embd = 64,
+                                    .n_heads = 1,
+                                    .n_ctx = 1};
+  const auto trainable = model::Trainable::Make(shape);
+  if (!trainable.ok()) return 0;
+  Floats weights(static_cast<std::size_t>((*trainable)->n_values()));
+  return Median(pool.n_threads(), kSecondsOfOne,
+                [&] { (*trainable)->Initialise(1, weights, pool); }) /
+         static_cast<double>(weights.size());
+}
+
 double MeasureHash() {
   const std::string bytes(kBytesMeasured, 'x');
-  return Fastest(1, kSecondsOfOne / 2, [&] { Sha256Of(AsBytes(bytes)); }) /
+  return Median(1, kSecondsOfOne / 2, [&] { Sha256Of(AsBytes(bytes)); }) /
          static_cast<double>(kBytesMeasured);
 }
 
@@ -377,7 +417,7 @@ double MeasureDisk(const std::filesystem::path& folder) {
   const auto path = folder / fmt::format(".tatara-estimate-{}", getpid());
   bool written = true;
   const double seconds =
-      Fastest(kOnTheWall, 0, [&] { written = written && WriteFileAtomically(path, bytes).ok(); });
+      Median(kOnTheWall, 0, [&] { written = written && WriteFileAtomically(path, bytes).ok(); });
   std::error_code ignored;
   std::filesystem::remove(path, ignored);
   return written ? seconds / static_cast<double>(kBytesMeasured) : 0;

@@ -34,6 +34,9 @@ OptimizerSeconds MeasureOptimizer(double n_values, ThreadPool& pool);
 // Of one step: what Muon takes for the matrices inside layers.
 double MeasureMuon(const model::Trainable& trainable, ThreadPool& pool);
 
+// Seconds a value: drawing the weights that a run starts from.
+double MeasureStart(ThreadPool& pool);
+
 // Seconds a byte: SHA-256, and writing to a disk with fsync (0 where the folder is not writable).
 double MeasureHash();
 double MeasureDisk(const std::filesystem::path& folder);

@@ -27,12 +27,13 @@ struct EstimateOptions {
 };
 
 struct EstimatedTime {   // in seconds, of the whole run
+  double start = 0;      // drawing the first weights
   double passes = 0;     // forward and backward
   double optimizer = 0;  // adding shards up, norm, update
   double validation = 0;
   double samples = 0;
   double checkpoints = 0;
-  double all() const { return passes + optimizer + validation + samples + checkpoints; }
+  double all() const { return start + passes + optimizer + validation + samples + checkpoints; }
 };
 
 struct EstimatedMemory {  // in bytes, at the peak
