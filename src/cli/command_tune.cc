@@ -106,6 +106,17 @@ void Record(const learn::Recipe& recipe, const TuneOptions& options, const fs::p
   RecordLineage(std::move(event));
 }
 
+// What was asked and answered, so that a changed answer is found.
+void RecordAnswers(const learn::Recipe& recipe, const fs::path& out) {
+  LineageEvent event{.kind = "held-out", .name = recipe.name + "/held-out.jsonl"};
+  auto run = FilePart("run", recipe.name + "/result.json", (out / "result.json").string());
+  auto answers = FilePart("answers", event.name, (out / "held-out.jsonl").string());
+  if (!run.ok() || !answers.ok()) return;
+  event.inputs.push_back(std::move(*run));
+  event.outputs.push_back(std::move(*answers));
+  RecordLineage(std::move(event));
+}
+
 Result<bool> IsFinished(const fs::path& out) {
   std::error_code ignored;
   if (!fs::exists(out / "result.json", ignored)) return false;
@@ -140,6 +151,7 @@ Result<int> Tune(const TuneOptions& options) {
   if (!recipe.tune.held_out.empty() && !options.no_questions) {
     TATARA_TRY(const Scores scores, Ask(recipe, out, options.train.n_threads));
     TATARA_RETURN_IF_ERROR(WriteAnswers(out, scores));
+    RecordAnswers(recipe, out);
     report["before"] = ScoreJson(scores.before.right);
     report["after"] = ScoreJson(scores.after.right);
     if (!options.train.json) {

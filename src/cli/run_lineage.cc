@@ -108,6 +108,10 @@ Result<LineageEvent> TrainingEvent(const RunCall& call, const learn::RunResult& 
   event.inputs = {ObjectPart("recipe", result.name + "/recipe", run.canonical_recipe),
                   ObjectPart("recipe text", result.name + ".toml", run.recipe.text),
                   {"data", result.name + "/data", result.data_digest, 0}};
+  if (learn::Recipe recipe = run.recipe; !recipe.base.from.empty()) {
+    TATARA_RETURN_IF_ERROR(learn::ResolveBase(recipe));
+    event.inputs.push_back({"base", recipe.base.from, recipe.base.sha256, 0});
+  }
   TATARA_TRY(event.outputs, RunParts(call.folder, result.name));
   return event;
 }
