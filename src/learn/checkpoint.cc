@@ -211,6 +211,7 @@ Result<CheckpointInfo> LoadCheckpoint(const fs::path& path, const CheckpointInfo
   if (stored.info.data_digest != expected.data_digest) {
     return Refuse("{0}: it comes from other data; use another --out", path.string());
   }
+  trainer.EnterPhaseOf(stored.info.step);
   TrainerState& state = trainer.state();
   const std::vector<Parameter>& parameters = trainer.trainable().parameters();
   state.copies.resize(static_cast<std::size_t>(trainer.CopiesAt(stored.info.step)),
@@ -331,10 +332,10 @@ std::uint64_t CheckpointBytes(const Trainer& trainer) {
 }
 
 Result<CheckpointInfo> RollBack(const fs::path& out, const CheckpointInfo& expected,
-                                std::int64_t checkpoint_every, Trainer& trainer, ThreadPool& pool) {
+                                Trainer& trainer, ThreadPool& pool) {
   const std::int64_t n_sequences = trainer.state().n_sequences;
   const std::int64_t n_events = trainer.state().spikes.n_events;
-  const std::int64_t target = trainer.state().step / checkpoint_every * checkpoint_every;
+  const std::int64_t target = trainer.RollBackStep();
   CheckpointInfo info{.recipe_digest = expected.recipe_digest, .data_digest = expected.data_digest};
   if (target == 0) {
     TATARA_RETURN_IF_ERROR(trainer.Restart(pool));

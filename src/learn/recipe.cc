@@ -68,8 +68,8 @@ bool IsName(std::string_view name) {
 }
 
 Result<> CheckTop(const toml::table& root, std::string_view path) {
-  constexpr std::string_view kKnown[] = {"name",     "data", "model", "adapter", "optimizer",
-                                         "training", "run",  "tune",  "estimate"};
+  constexpr std::string_view kKnown[] = {"name",     "data", "model", "adapter",  "optimizer",
+                                         "training", "run",  "tune",  "estimate", "phases"};
   for (const auto& [key, node] : root) {
     if (std::ranges::find(kKnown, key.str()) != std::end(kKnown)) continue;
     const std::string near = Nearest(key.str(), kKnown);
@@ -79,16 +79,9 @@ Result<> CheckTop(const toml::table& root, std::string_view path) {
   return Ok{};
 }
 
-}  // namespace
-
-Result<Recipe> ParseRecipe(std::string_view text, std::string_view path,
-                           const std::vector<std::string>& overrides) {
-  TATARA_TRY(toml::table root, Parse(text, path));
-  for (const std::string& one : overrides) TATARA_RETURN_IF_ERROR(Override(root, path, one));
-  TATARA_RETURN_IF_ERROR(CheckTop(root, path));
+// Everything but phases.
+Result<Recipe> ParseSections(const toml::table& root, std::string_view path) {
   Recipe recipe;
-  recipe.text = text;
-  recipe.overrides = overrides;
   if (const auto name = root["name"].value<std::string>()) recipe.name = *name;
   if (!IsName(recipe.name)) {
     return Refuse("{0}: the name '{1}' must be of small letters, digits, '-', '_' and '.'", path,
@@ -111,6 +104,20 @@ Result<Recipe> ParseRecipe(std::string_view text, std::string_view path,
     return Refuse("{0}: training.context {1} is longer than the model's {2}", path,
                   recipe.training.context, recipe.model.n_ctx);
   }
+  return recipe;
+}
+
+}  // namespace
+
+Result<Recipe> ParseRecipe(std::string_view text, std::string_view path,
+                           const std::vector<std::string>& overrides) {
+  TATARA_TRY(toml::table root, Parse(text, path));
+  for (const std::string& one : overrides) TATARA_RETURN_IF_ERROR(Override(root, path, one));
+  TATARA_RETURN_IF_ERROR(CheckTop(root, path));
+  TATARA_TRY(Recipe recipe, ParseSections(root, path));
+  recipe.text = text;
+  recipe.overrides = overrides;
+  TATARA_RETURN_IF_ERROR(TakePhases(root, path, ParseSections, recipe));
   return recipe;
 }
 
@@ -146,6 +153,20 @@ std::map<std::string, std::string> RecipeKeys(const Recipe& recipe) {
   return keys;
 }
 
+namespace {
+
+// The vocabulary, which the data may decide, is the recipe's.
+void AddPhases(const Recipe& recipe, CanonicalExtras& extras) {
+  std::string list;
+  for (Recipe phase : recipe.phases) {
+    phase.model.n_vocab = recipe.model.n_vocab;
+    list += (list.empty() ? "" : ",") + CanonicalRecipe(phase);
+  }
+  if (!list.empty()) extras.AddJson("phases", "[" + list + "]");
+}
+
+}  // namespace
+
 std::string CanonicalRecipe(const Recipe& r) {
   const model::TrainableShape& m = r.model;
   const OptimizerRecipe& o = r.optimizer;
@@ -156,6 +177,7 @@ std::string CanonicalRecipe(const Recipe& r) {
   AddTrainingExtras(t, extras);
   AddRunExtras(r.run, extras);
   AddBaseExtras(r, extras);
+  AddPhases(r, extras);
   // fmt prints the shortest text that reads back as the same double.
   return fmt::format(
       "{{\"contract\":1,\"model\":[\"{}\",{},{},{},{},{},{},{},{},{},{}],"

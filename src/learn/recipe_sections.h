@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,8 @@ class Section {
   void Take(std::string_view key, Integer& value, std::int64_t low, std::int64_t high) {
     value = static_cast<Integer>(TakeWhole(key, static_cast<std::int64_t>(value), low, high));
   }
+  // A key that is read elsewhere.
+  void Allow(std::string_view key) { known_.push_back(key); }
   Result<> Finish();
 
  private:
@@ -54,6 +57,10 @@ class CanonicalExtras {
       text_ += fmt::format("{}", value);
     }
   }
+  // A value that is JSON already.
+  void AddJson(std::string_view key, std::string_view json) {
+    text_ += fmt::format("{}\"{}\":{}", text_.empty() ? "" : ",", key, json);
+  }
   // Empty, or the last member of the object.
   std::string Text() const {
     return text_.empty() ? std::string() : fmt::format(",\"more\":{{{}}}", text_);
@@ -64,6 +71,10 @@ class CanonicalExtras {
 };
 
 Result<> TakeData(const toml::table& root, std::string_view path, DataRecipe& d);
+using PhaseParser = std::function<Result<Recipe>(const toml::table&, std::string_view path)>;
+Result<> TakePhases(const toml::table& root, std::string_view path, const PhaseParser& parse,
+                    Recipe& recipe);
+
 Result<> TakeModel(const toml::table& root, std::string_view path, model::TrainableShape& m);
 Result<> TakeModel(const toml::table& root, std::string_view path, Recipe& recipe);
 void AddModelExtras(const model::TrainableShape& m, CanonicalExtras& extras);

@@ -8,6 +8,9 @@ namespace {
 constexpr Choice<OnSpike> kOnSpike[] = {
     {"stop", OnSpike::kStop}, {"skip", OnSpike::kSkip}, {"rollback", OnSpike::kRollBack}};
 
+constexpr Choice<NewBlocks> kNewBlocks[] = {{"copy", NewBlocks::kCopy},
+                                            {"identity", NewBlocks::kIdentity}};
+
 }  // namespace
 
 Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRecipe& t) {
@@ -19,7 +22,10 @@ Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRe
   s.Take("virtual_shards", t.virtual_shards, 1, 1024);
   s.Take("dropout", t.dropout, 0, 0.99);
   s.Take("attention_dropout", t.attention_dropout, 0, 0.99);
+  std::string new_blocks = "copy";
+  s.Take("new_blocks", new_blocks);
   TATARA_RETURN_IF_ERROR(s.Finish());
+  TATARA_TRY(t.new_blocks, Choose(path, "training.new_blocks", new_blocks, kNewBlocks));
   if ((t.virtual_shards & (t.virtual_shards - 1)) != 0) {
     return Refuse("{0}: training.virtual_shards is {1}; a power of two is expected", path,
                   t.virtual_shards);
@@ -29,6 +35,8 @@ Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRe
 
 void AddTrainingExtras(const TrainingRecipe& t, CanonicalExtras& extras) {
   extras.Add("training.attention_dropout", t.attention_dropout, 0.0);
+  extras.Add("training.new_blocks", kNewBlocks[static_cast<int>(t.new_blocks)].name,
+             kNewBlocks[0].name);
 }
 
 Result<> TakeRun(const toml::table& root, std::string_view path, RunRecipe& r) {

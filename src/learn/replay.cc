@@ -142,7 +142,7 @@ class Replay {
       TATARA_RETURN_IF_ERROR(CompareMore(lines_[at_++]));
     }
     if (IsEqual() && report->event == StepReport::Event::kNone) CompareFiles(report->step);
-    if (RollsBack() && trainer_->state().step % run_.recipe.run.checkpoint_every == 0) {
+    if (RollsBack() && trainer_->state().step == trainer_->RollBackStep()) {
       back_ = trainer_->state();
     }
     return Ok{};
@@ -175,7 +175,7 @@ class Replay {
   void GoBack() {
     const std::int64_t n_sequences = trainer_->state().n_sequences;
     const std::int64_t n_events = trainer_->state().spikes.n_events;
-    trainer_->state() = back_;
+    trainer_->SetState(back_);
     trainer_->state().n_sequences = n_sequences;
     trainer_->state().spikes.n_events = n_events;
   }

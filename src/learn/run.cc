@@ -111,6 +111,7 @@ class Run {
   Result<> Prepare();
   Result<> Resume();
   Result<> Step();
+  Result<> BeginPhase();
   Result<> Suspect(const StepReport& report);
   Result<> Write(const std::string& line);
   // Whether this process writes the folder.
@@ -194,8 +195,7 @@ Result<> Run::Suspect(const StepReport& report) {
   const std::int64_t before = trainer_->state().step;
   std::string action = "skip";
   if (report.event == StepReport::Event::kRollBack) {
-    TATARA_TRY(info_,
-               RollBack(options_.out, info_, recipe_.run.checkpoint_every, *trainer_, pool_));
+    TATARA_TRY(info_, RollBack(options_.out, info_, *trainer_, pool_));
     if (IsFirst()) {
       TATARA_RETURN_IF_ERROR(RemoveCheckpointsAfter(options_.out, trainer_->state().step));
     }
@@ -209,6 +209,16 @@ Result<> Run::Suspect(const StepReport& report) {
       report.spike.parameter, before, trainer_->state().n_sequences));
 }
 
+// The first step of a phase: losses of other contexts are no match for those before.
+Result<> Run::BeginPhase() {
+  info_.best_step = 0;
+  info_.best_loss = 0;
+  const Recipe& phase = trainer_->recipe();
+  return Write(fmt::format(R"({{"step":{},"phase":"{}","context":{},"layers":{}}})",
+                           trainer_->first_step() + 1, Escaped(phase.name), phase.training.context,
+                           phase.model.n_layers));
+}
+
 Result<> Run::Step() {
   TATARA_TRY(const StepReport report, trainer_->Step(pool_));
   if (report.event != StepReport::Event::kNone) return Suspect(report);
@@ -217,12 +227,16 @@ Result<> Run::Step() {
   TATARA_RETURN_IF_ERROR(Write(fmt::format(
       "{{\"step\":{},\"loss\":{},\"gradient_norm\":{},\"learning_rate\":{},\"tokens\":{},"
       "\"seconds\":{:.3f}}}",
-      report.step, report.loss, report.gradient_norm, report.learning_rate,
-      report.step * recipe_.training.batch * recipe_.training.context, Seconds())));
+      report.step, report.loss, report.gradient_norm, report.learning_rate, report.n_tokens,
+      Seconds())));
+  if (!recipe_.phases.empty() && report.step == trainer_->first_step() + 1) {
+    TATARA_RETURN_IF_ERROR(BeginPhase());
+  }
   const std::int64_t before = info_.best_step;
   if (report.step % recipe_.run.validate_every == 0) TATARA_RETURN_IF_ERROR(Validate());
   if (report.step % recipe_.run.sample_every == 0) TATARA_RETURN_IF_ERROR(Sample());
-  const bool keeps = report.step % recipe_.run.checkpoint_every == 0 || info_.best_step != before;
+  const bool keeps = report.step % recipe_.run.checkpoint_every == 0 || info_.best_step != before ||
+                     trainer_->IsPhaseEnd();
   const std::int64_t every = recipe_.run.digest_every;
   if (keeps || (every > 0 && report.step % every == 0)) TATARA_RETURN_IF_ERROR(Witness());
   if (keeps) TATARA_RETURN_IF_ERROR(Checkpoint());
@@ -231,7 +245,7 @@ Result<> Run::Step() {
 
 Result<> Run::Validate() {
   const std::int64_t step = trainer_->state().step;
-  if (!IsFirst() || data_->n_validation(recipe_.training.context) == 0) return Ok{};
+  if (!IsFirst() || data_->n_validation(trainer_->recipe().training.context) == 0) return Ok{};
   std::vector<SourceLoss> by_source;
   TATARA_TRY(const double loss,
              trainer_->Validate(recipe_.run.validation_sequences, pool_, &by_source));
@@ -275,7 +289,7 @@ KeptCheckpoints Run::Kept() const {
   const RunRecipe& r = recipe_.run;
   KeptCheckpoints kept{.n_kept = r.checkpoints_kept, .besides = {info_.best_step}};
   if (r.spikes.on_spike == OnSpike::kRollBack) {
-    kept.besides.push_back(trainer_->state().step / r.checkpoint_every * r.checkpoint_every);
+    kept.besides.push_back(trainer_->RollBackStep());
   }
   kept.bytes_max = r.checkpoint_bytes_max;
   return kept;
@@ -284,7 +298,11 @@ KeptCheckpoints Run::Kept() const {
 // The last one, the next one while it is written, and those that stay for a reason.
 Result<> Run::CheckBytes() const {
   const std::uint64_t max = recipe_.run.checkpoint_bytes_max;
-  const std::uint64_t needed = (2 + Kept().besides.size()) * CheckpointBytes(*trainer_);
+  const double growth = static_cast<double>(trainer_->n_parameters_max()) /
+                        static_cast<double>(trainer_->trainable().n_parameters());
+  const auto bytes = static_cast<std::uint64_t>(
+      std::ceil(static_cast<double>(CheckpointBytes(*trainer_)) * growth));
+  const std::uint64_t needed = (2 + Kept().besides.size()) * bytes;
   if (max == 0 || needed <= max) return Ok{};
   return Refuse("run.checkpoint_bytes_max is {0}; this run's checkpoints need at least {1}", max,
                 needed);
@@ -304,7 +322,8 @@ Result<> Run::Checkpoint() {
 
 Result<RunResult> Run::Finish() {
   TATARA_RETURN_IF_ERROR(Checkpoint());
-  const auto n_tokens = static_cast<double>(recipe_.training.batch) * recipe_.training.context;
+  const TrainingRecipe& last = trainer_->recipe().training;
+  const auto n_tokens = static_cast<double>(last.batch) * last.context;
   RunResult result{.name = recipe_.name,
                    .digest = trainer_->Digest(),
                    .steps = trainer_->state().step,
@@ -315,8 +334,7 @@ Result<RunResult> Run::Finish() {
                    .recipe_digest = info_.recipe_digest,
                    .data_digest = info_.data_digest,
                    .n_parameters = trainer_->trainable().n_parameters()};
-  result.flops_per_step =
-      n_tokens * trainer_->trainable().FlopsPerToken((recipe_.training.context + 1) / 2.0);
+  result.flops_per_step = n_tokens * trainer_->trainable().FlopsPerToken((last.context + 1) / 2.0);
   if (result.finished && IsFirst()) {
     TATARA_TRY(result.validation_loss,
                trainer_->Validate(std::numeric_limits<std::int64_t>::max(), pool_));

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base_model.h"
+#include "grow.h"
 #include "optimizer.h"
 #include "pieces.h"
 #include "tatara/base/philox.h"
@@ -70,20 +71,16 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
                                                const corpus::TrainingSet& data, ThreadPool& pool,
                                                Workers* workers) {
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, data));
-  TATARA_TRY(trainer->trainable_, MakeTrainable(recipe, pool));
-  const double needed =
-      MemoryBytes(recipe, *trainer->trainable_) + FrozenBytes(recipe, *trainer->trainable_);
-  if (needed > MachineBytes()) {
-    return Refuse(
-        "recipe '{0}' needs about {1} GB of memory, this machine has {2} GB; a smaller "
-        "run.micro_batch or run.recompute = true take less",
-        recipe.name, std::floor(needed * 1e-9 + 1), std::floor(MachineBytes() * 1e-9));
-  }
-  TATARA_RETURN_IF_ERROR(CheckDropout(recipe));
-  TATARA_RETURN_IF_ERROR(data.CheckContext(recipe.training.context));
-  if (data.n_vocab() > recipe.model.n_vocab) {
-    return Refuse("the data's vocabulary has {0} tokens, the model's {1}", data.n_vocab(),
-                  recipe.model.n_vocab);
+  Recipe& own = trainer->recipe_;
+  for (Recipe& phase : own.phases) phase.model.n_vocab = own.model.n_vocab;
+  const std::size_t n_phases = std::max<std::size_t>(1, own.phases.size());
+  for (std::size_t i = 0; i < n_phases; ++i) {
+    const Recipe& phase = own.phases.empty() ? own : own.phases[i];
+    TATARA_TRY(auto made, MakeTrainable(phase, pool));
+    TATARA_RETURN_IF_ERROR(trainer->CheckPhase(phase, *made));
+    if (i > 0) TATARA_RETURN_IF_ERROR(CheckGrowth(*trainer->trainables_.back(), *made, phase.name));
+    trainer->n_parameters_max_ = std::max(trainer->n_parameters_max_, made->n_parameters());
+    trainer->trainables_.push_back(std::move(made));
   }
   if (workers != nullptr && workers->count() > recipe.training.virtual_shards) {
     return Refuse("{0} processes can not divide {1} virtual shards (training.virtual_shards)",
@@ -94,30 +91,101 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
   return trainer;
 }
 
-Result<> Trainer::Restart(ThreadPool& pool) {
+Result<> Trainer::CheckPhase(const Recipe& phase, const model::Trainable& trainable) {
+  const double needed = MemoryBytes(phase, trainable) + FrozenBytes(phase, trainable);
+  if (needed > MachineBytes()) {
+    return Refuse(
+        "recipe '{0}' needs about {1} GB of memory, this machine has {2} GB; a smaller "
+        "run.micro_batch or run.recompute = true take less",
+        phase.name, std::floor(needed * 1e-9 + 1), std::floor(MachineBytes() * 1e-9));
+  }
+  TATARA_RETURN_IF_ERROR(CheckDropout(phase));
+  TATARA_RETURN_IF_ERROR(data_.CheckContext(phase.training.context));
+  if (phase.training.virtual_shards != recipe_.training.virtual_shards) {
+    return Refuse("phase '{0}': all phases have the same training.virtual_shards", phase.name);
+  }
+  if (data_.n_vocab() > phase.model.n_vocab) {
+    return Refuse("the data's vocabulary has {0} tokens, the model's {1}", data_.n_vocab(),
+                  phase.model.n_vocab);
+  }
+  return Ok{};
+}
+
+const Recipe& Trainer::recipe() const {
+  return recipe_.phases.empty() ? recipe_ : recipe_.phases[phase_];
+}
+
+bool Trainer::IsPhaseEnd() const {
+  return state_.step == first_step_ + recipe().training.steps;
+}
+
+std::int64_t Trainer::RollBackStep() const {
+  const std::int64_t every = recipe_.run.checkpoint_every;
+  if (IsPhaseEnd()) return state_.step;  // has a checkpoint always
+  return std::max(first_step_, state_.step / every * every);
+}
+
+// Memory for the phase's weights; what is in it is to be filled in.
+void Trainer::Reserve() {
+  trainable_ = trainables_[phase_].get();
   const auto n = static_cast<std::size_t>(trainable_->n_values());
+  state_.weights.assign(n, 0.0F);
+  state_.first_moment.assign(n, 0.0F);
+  state_.second_moment.assign(n, 0.0F);
+  state_.average.assign(recipe().optimizer.average == Average::kNone ? 0 : n, 0.0F);
+  state_.copies.clear();
+  state_.spikes.losses.clear();
+  state_.spikes.norms.clear();
+  gradients_.clear();
+}
+
+void Trainer::EnterPhaseOf(std::int64_t step) {
+  phase_ = 0;
+  first_step_ = tokens_before_ = 0;
+  for (; phase_ + 1 < recipe_.phases.size(); ++phase_) {
+    const TrainingRecipe& t = recipe_.phases[phase_].training;
+    if (step <= first_step_ + t.steps) break;
+    first_step_ += t.steps;
+    tokens_before_ += t.steps * t.batch * t.context;
+  }
+  Reserve();
+}
+
+void Trainer::SetState(TrainerState state) {
+  EnterPhaseOf(state.step);
+  state_ = std::move(state);
+}
+
+void Trainer::EnterNextPhase() {
+  const model::Trainable& before = *trainable_;
+  const std::vector<float> weights = state_.result();
+  EnterPhaseOf(state_.step + 1);
+  Grow(before, weights, *trainable_, recipe().training.new_blocks, state_.weights);
+  if (!state_.average.empty()) state_.average = state_.weights;
+}
+
+Result<> Trainer::Restart(ThreadPool& pool) {
   state_ = {};
-  state_.weights.resize(n);
-  state_.first_moment.resize(n);
-  state_.second_moment.resize(n);
-  TATARA_RETURN_IF_ERROR(StartWeights(recipe_, *trainable_, state_.weights, pool));
-  if (recipe_.optimizer.average != Average::kNone) state_.average = state_.weights;
+  EnterPhaseOf(0);
+  const Recipe& first = recipe();
+  TATARA_RETURN_IF_ERROR(StartWeights(first, *trainable_, state_.weights, pool));
+  if (!state_.average.empty()) state_.average = state_.weights;
   return Ok{};
 }
 
 std::int64_t Trainer::CopiesAt(std::int64_t step) const {
-  const OptimizerRecipe& o = recipe_.optimizer;
+  const OptimizerRecipe& o = recipe().optimizer;
   if (o.average != Average::kLawa) return 0;
-  return std::min<std::int64_t>(o.average_count, step / o.average_every);
+  return std::min<std::int64_t>(o.average_count, (step - first_step_) / o.average_every);
 }
 
 std::int64_t Trainer::CopiesMax() const {
-  const OptimizerRecipe& o = recipe_.optimizer;
+  const OptimizerRecipe& o = recipe().optimizer;
   return o.average == Average::kLawa ? o.average_count : 0;
 }
 
 Result<> Trainer::DrawBatch() {
-  const TrainingRecipe& t = recipe_.training;
+  const TrainingRecipe& t = recipe().training;
   const auto batch = static_cast<std::size_t>(t.batch),
              context = static_cast<std::size_t>(t.context);
   for (auto* values : {&tokens_, &targets_, &first_keys_}) values->resize(batch * context);
@@ -136,7 +204,7 @@ Result<> Trainer::DrawBatch() {
 
 // Sequences shard * batch / shards .. (shard + 1) * batch / shards - 1.
 void Trainer::Shard(std::int64_t shard, std::span<float> gradient, double& loss, ThreadPool& pool) {
-  const TrainingRecipe& t = recipe_.training;
+  const TrainingRecipe& t = recipe().training;
   const std::int64_t first = shard * t.batch / t.virtual_shards;
   const std::int64_t end = (shard + 1) * t.batch / t.virtual_shards;
   const std::int64_t most = recipe_.run.micro_batch == 0 ? std::max<std::int64_t>(1, end - first)
@@ -169,7 +237,7 @@ void Trainer::Shard(std::int64_t shard, std::span<float> gradient, double& loss,
 Result<double> Trainer::Gradient(ThreadPool& pool) {
   const auto n = static_cast<std::size_t>(trainable_->n_gradient_values());
   const int n_workers = workers_ == nullptr ? 1 : workers_->count();
-  const int n_shards = recipe_.training.virtual_shards / n_workers;
+  const int n_shards = recipe().training.virtual_shards / n_workers;
   const int first_shard = workers_ == nullptr ? 0 : workers_->rank() * n_shards;
   std::vector<double> losses;
   for (int shard = 0; shard < n_shards; ++shard) {
@@ -232,8 +300,8 @@ double Trainer::GradientNorm(ThreadPool& pool) {
 void Trainer::Locate(Spike& spike, ThreadPool& pool) {
   const std::vector<model::Parameter>& parameters = trainable_->parameters();
   if (spike.what == "loss" && !std::isfinite(spike.value)) {
-    spike.parameter = trainable_->FirstNotFinite({.n_sequences = recipe_.training.batch,
-                                                  .n_tokens = recipe_.training.context,
+    spike.parameter = trainable_->FirstNotFinite({.n_sequences = recipe().training.batch,
+                                                  .n_tokens = recipe().training.context,
                                                   .tokens = tokens_,
                                                   .targets = targets_,
                                                   .first_keys = first_keys_},
@@ -260,7 +328,7 @@ Result<StepReport> Trainer::HandleSpike(StepReport report) {
         report.step, spike.what, spike.value, spike.limit, spike.parameter, state_.step);
   }
   ++state_.spikes.n_events;
-  state_.n_sequences += recipe_.training.batch;
+  state_.n_sequences += recipe().training.batch;
   if (policy.on_spike == OnSpike::kSkip) {
     ++state_.step;
     report.event = StepReport::Event::kSkipped;
@@ -271,17 +339,20 @@ Result<StepReport> Trainer::HandleSpike(StepReport report) {
 }
 
 Result<StepReport> Trainer::Step(ThreadPool& pool) {
+  if (IsPhaseEnd() && phase_ + 1 < recipe_.phases.size()) EnterNextPhase();
   TATARA_RETURN_IF_ERROR(DrawBatch());
   TATARA_TRY(const double loss_sum, Gradient(pool));
   const auto n_targets = static_cast<double>(n_targets_);
   ForPieces(trainable_->n_values(), pool, [&](std::size_t first, std::size_t size) {
     numerics::Divide(static_cast<float>(n_targets), std::span(gradients_[0]).subspan(first, size));
   });
-  StepReport report{
-      .step = state_.step + 1,
-      .loss = loss_sum / n_targets,
-      .gradient_norm = GradientNorm(pool),
-      .learning_rate = LearningRate(recipe_.optimizer, recipe_.training.steps, state_.step)};
+  StepReport report{.step = state_.step + 1,
+                    .loss = loss_sum / n_targets,
+                    .gradient_norm = GradientNorm(pool),
+                    .learning_rate = LearningRate(recipe().optimizer, recipe().training.steps,
+                                                  state_.step - first_step_)};
+  const TrainingRecipe& t = recipe().training;
+  report.n_tokens = tokens_before_ + (report.step - first_step_) * t.batch * t.context;
   const SpikeRecipe& spikes = recipe_.run.spikes;
   if (auto spike = FindSpike(spikes, state_.spikes, report.loss, report.gradient_norm)) {
     Locate(*spike, pool);
@@ -289,21 +360,22 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
     return HandleSpike(std::move(report));
   }
   Remember(spikes, report.loss, report.gradient_norm, state_.spikes);
-  const double clip = recipe_.optimizer.clip;
+  const double clip = recipe().optimizer.clip;
   const double scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
-  optimizer_->Update(
-      recipe_.optimizer, *trainable_,
-      {.step = state_.step + 1, .rate = report.learning_rate, .gradient_scale = scale},
-      gradients_[0], state_, pool);
+  optimizer_->Update(recipe().optimizer, *trainable_,
+                     {.step = state_.step - first_step_ + 1,
+                      .rate = report.learning_rate,
+                      .gradient_scale = scale},
+                     gradients_[0], state_, pool);
   ++state_.step;
-  state_.n_sequences += recipe_.training.batch;
-  UpdateAverage(recipe_.optimizer, state_.step, state_, pool);
+  state_.n_sequences += recipe().training.batch;
+  UpdateAverage(recipe().optimizer, state_.step - first_step_, state_, pool);
   return report;
 }
 
 Result<double> Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool,
                                  std::vector<SourceLoss>* by_source) {
-  const std::int64_t context = recipe_.training.context;
+  const std::int64_t context = recipe().training.context;
   const std::int64_t n_sequences = data_.n_validation(context);
   const std::int64_t n_taken = std::min(n_sequences, sequences_max);
   const auto size = static_cast<std::size_t>(context);
@@ -337,7 +409,7 @@ Result<double> Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool,
 
 std::vector<std::int32_t> Trainer::Sample(std::vector<std::int32_t> text, int n, ThreadPool& pool) {
   const auto n_vocab = static_cast<std::size_t>(recipe_.model.n_vocab);
-  const auto context = static_cast<std::size_t>(recipe_.training.context);
+  const auto context = static_cast<std::size_t>(recipe().training.context);
   std::vector<float> logits;
   std::vector<double> weights(n_vocab);
   if (text.empty()) text.push_back(0);

@@ -59,10 +59,9 @@ Result<> RemoveCheckpointsAfter(const std::filesystem::path& out, std::int64_t s
 // Of one checkpoint's files, checkpoint.json counted as 64 KiB.
 std::uint64_t CheckpointBytes(const Trainer& trainer);
 
-// What a step says that is to be rolled back: the trainer gets the state of the last multiple of
-// run.checkpoint_every, or its start, but goes on with the data after the suspect ones. Returns the
-// checkpoint's info.
+// What a step says that is to be rolled back: the trainer gets the state of its RollBackStep, but
+// goes on with the data after the suspect ones. Returns the checkpoint's info.
 Result<CheckpointInfo> RollBack(const std::filesystem::path& out, const CheckpointInfo& expected,
-                                std::int64_t checkpoint_every, Trainer& trainer, ThreadPool& pool);
+                                Trainer& trainer, ThreadPool& pool);
 
 }  // namespace tatara::learn

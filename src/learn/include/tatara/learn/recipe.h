@@ -85,6 +85,9 @@ struct OptimizerRecipe {
   int average_count = 5;            // of copies
 };
 
+// What repeated layers of a deeper phase start as (grow.h).
+enum class NewBlocks { kCopy, kIdentity };
+
 struct TrainingRecipe {
   std::uint64_t seed = 1;
   std::int64_t steps = 1000;
@@ -93,6 +96,7 @@ struct TrainingRecipe {
   int virtual_shards = 4;  // a power of two
   double dropout = 0;
   double attention_dropout = 0;  // of the attention's weights
+  NewBlocks new_blocks = NewBlocks::kCopy;
 };
 
 // How a run is watched and kept; none of it changes a weight.
@@ -157,6 +161,9 @@ struct Recipe {
   RunRecipe run;
   EstimateRecipe estimate;
   std::filesystem::path folder;  // where it lies
+  // Where not empty: the run is these, one after the other, each with the schedule of its own steps
+  // and fresh moments; training.steps is their sum. Their data is this recipe's.
+  std::vector<Recipe> phases;
   // As it was read, so that a run's folder tells the whole of it.
   std::string text;
   std::vector<std::string> overrides;

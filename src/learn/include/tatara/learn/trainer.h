@@ -31,6 +31,7 @@ struct StepReport {
   double loss = 0;        // mean over the step's targets, before the update
   double gradient_norm = 0;
   double learning_rate = 0;
+  std::int64_t n_tokens = 0;  // of all steps so far, with this one
   // Where something was suspect: nothing was updated. Skipped: the step counts as done. Roll back:
   // the caller is to load the checkpoint; the state only knows how far the data were used.
   enum class Event { kNone, kSkipped, kRollBack } event = Event::kNone;
@@ -72,6 +73,19 @@ class Trainer {
   Result<> Restart(ThreadPool& pool);
 
   const model::Trainable& trainable() const { return *trainable_; }
+  // Of the phase that the state is in; the recipe itself where it has none. A phase's last step is
+  // still in it: the next step goes over to the next one.
+  const Recipe& recipe() const;
+  bool IsPhaseEnd() const;
+  // The steps before this phase.
+  std::int64_t first_step() const { return first_step_; }
+  // Where a rollback goes to: the last multiple of run.checkpoint_every, or where the phase began.
+  std::int64_t RollBackStep() const;
+  // The largest of the phases.
+  std::int64_t n_parameters_max() const { return n_parameters_max_; }
+  // Goes over to the phase that step `step` is the end of or in; the weights are to be loaded.
+  void EnterPhaseOf(std::int64_t step);
+  void SetState(TrainerState state);
   const TrainerState& state() const { return state_; }
   TrainerState& state() { return state_; }
 
@@ -102,6 +116,9 @@ class Trainer {
  private:
   Trainer(const Recipe& recipe, const corpus::TrainingSet& data);
   Result<> DrawBatch();
+  Result<> CheckPhase(const Recipe& phase, const model::Trainable& trainable);
+  void EnterNextPhase();
+  void Reserve();
   void Shard(std::int64_t shard, std::span<float> gradient, double& loss, ThreadPool& pool);
   Result<double> Gradient(ThreadPool& pool);  // into gradients_[0]; returns the summed loss
   void Merge(const std::vector<float>& from, std::vector<float>& into, ThreadPool& pool);
@@ -111,10 +128,14 @@ class Trainer {
   double GradientNorm(ThreadPool& pool);
 
   Recipe recipe_;
+  std::size_t phase_ = 0;
+  std::int64_t first_step_ = 0, tokens_before_ = 0;  // of the phases before
+  std::int64_t n_parameters_max_ = 0;
+  std::vector<std::unique_ptr<model::Trainable>> trainables_;  // a phase each, or one
   const corpus::TrainingSet& data_;
   Workers* workers_ = nullptr;
   std::vector<float> received_;
-  std::unique_ptr<model::Trainable> trainable_;
+  model::Trainable* trainable_ = nullptr;
   TrainerState state_;
   std::vector<std::int32_t> tokens_, targets_, first_keys_;
   std::int64_t n_targets_ = 0;                 // that count, of this step
