@@ -141,7 +141,7 @@ struct RerankOptions {
 };
 
 struct ExportOptions {
-  ModelOptions model;  // the adapter's options count, the others do not
+  ModelOptions model;     // the adapter's options count, the others do not
   std::string to = "hf";  // or "gguf"
   std::string folder;     // where to write; or `out`
   std::string out;
