@@ -175,7 +175,7 @@ TEST(Refusals, AFolderIsTakenForAPathByItsNameAlone) {
   const Outcome named = tatara({"inspect", "mlm"});
   const Outcome of_catalogue = tatara({"inspect", "smollm2-135m"});
   std::filesystem::current_path(before);
-  ExpectRefused(named, "mlm: a folder without config.json");
+  ExpectRefused(named, "mlm: a folder with neither config.json nor checkpoints");
   EXPECT_THAT(of_catalogue.err, HasSubstr("tatara pull smollm2-135m"));
 }
 
