@@ -6,12 +6,14 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "tatara/numerics/isa.h"
@@ -62,6 +64,13 @@ template <typename F, typename G>
 std::pair<double, double> InTurn(const Options& options, F ours, G theirs) {
   std::pair<double, double> best{1e9, 1e9};
   const auto time = [&](auto& run) {
+    if (options.n_threads > 1) {  // the other library's threads spin for a while after their work
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      // Until the system has given each thread a processor of its own.
+      for (const double from = Seconds(options.n_threads);
+           Seconds(options.n_threads) - from < 0.05;)
+        run();
+    }
     const double start = Seconds(options.n_threads);
     run();
     return Seconds(options.n_threads) - start;
