@@ -6,6 +6,7 @@
 #include "run_registry.h"
 #include "svg_chart.h"
 #include "tatara/base/files.h"
+#include "tatara/base/html.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/learn/probe.h"
@@ -114,7 +115,7 @@ class Page {
         "<!doctype html><html lang=\"{0}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
         "content=\"width=device-width\"><title>{1}</title><style>{2}{3}</style></head><body>"
         "<h1>{1}</h1>{4}</body></html>\n",
-        CurrentLanguage() == Language::kJapanese ? "ja" : "en", HtmlText(title), kStyle,
+        CurrentLanguage() == Language::kJapanese ? "ja" : "en", EscapeHtml(title), kStyle,
         kChartStyle, html_);
   }
 
@@ -136,7 +137,8 @@ class Page {
   void Heading() {
     html_ += "<dl>";
     const auto row = [&](const std::string& name, const std::string& value) {
-      html_ += fmt::format("<dt>{}</dt><dd><code>{}</code></dd>", HtmlText(name), HtmlText(value));
+      html_ +=
+          fmt::format("<dt>{}</dt><dd><code>{}</code></dd>", EscapeHtml(name), EscapeHtml(value));
     };
     row(Tr("Recipe"), view_.run.recipe_digest);
     row(Tr("Data"), view_.run.data_manifest);
@@ -146,14 +148,14 @@ class Page {
 
   void AddChart(const Chart& chart) {
     const std::string svg = SvgChart(chart);
-    if (!svg.empty()) html_ += "<h2>" + HtmlText(chart.title) + "</h2>" + svg;
+    if (!svg.empty()) html_ += "<h2>" + EscapeHtml(chart.title) + "</h2>" + svg;
   }
 
   void Table() {
     html_ += fmt::format(
         "<h2>{}</h2><div class=\"scroll\"><table><thead><tr><th>{}</th><th>{}</th><th>{}</th>"
         "<th>{}</th><th>{}</th></tr></thead><tbody>",
-        HtmlText(Tr("Checkpoints kept")), Tr("step"), Tr("training loss"), Tr("validation loss"),
+        EscapeHtml(Tr("Checkpoints kept")), Tr("step"), Tr("training loss"), Tr("validation loss"),
         Tr("weight norm"), Tr("SHA-256 of the weights"));
     for (const learn::ProbedCheckpoint& checkpoint : view_.checkpoints) {
       const auto found = view_.metrics.find(checkpoint.step);
@@ -172,19 +174,19 @@ class Page {
 
   void Probes() {
     for (std::size_t i = 0; i < view_.probes.size(); ++i) {
-      html_ += fmt::format("<h2>{}</h2>", HtmlText(Tr("Probe: {0}", view_.probes[i])));
+      html_ += fmt::format("<h2>{}</h2>", EscapeHtml(Tr("Probe: {0}", view_.probes[i])));
       for (const learn::ProbedCheckpoint& checkpoint : view_.checkpoints) {
-        html_ += fmt::format("<p>{}</p><pre>{}</pre>", HtmlText(Tr("step {0}", checkpoint.step)),
-                             HtmlText(view_.probes[i] + checkpoint.texts[i]));
+        html_ += fmt::format("<p>{}</p><pre>{}</pre>", EscapeHtml(Tr("step {0}", checkpoint.step)),
+                             EscapeHtml(view_.probes[i] + checkpoint.texts[i]));
       }
     }
   }
 
   void Samples() {
     if (view_.samples.empty()) return;
-    html_ += "<h2>" + HtmlText(Tr("Samples along the way")) + "</h2>";
+    html_ += "<h2>" + EscapeHtml(Tr("Samples along the way")) + "</h2>";
     for (const auto& [name, text] : view_.samples) {
-      html_ += fmt::format("<p>{}</p><pre>{}</pre>", HtmlText(name), HtmlText(text));
+      html_ += fmt::format("<p>{}</p><pre>{}</pre>", EscapeHtml(name), EscapeHtml(text));
     }
   }
 

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "tatara/base/html.h"
+
 namespace tatara::cli {
 namespace {
 
@@ -107,30 +109,6 @@ const char* const kChartStyle =
     ".s4{stroke:#fc8dc7;fill:#fc8dc7}.s5{stroke:#56d4dd;fill:#56d4dd}"
     ".s6{stroke:#daaa3f;fill:#daaa3f}.s7{stroke:#9aa4af;fill:#9aa4af}.line{fill:none}}";
 
-std::string HtmlText(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out +=
-            (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7F ? '?' : c;
-    }
-  }
-  return out;
-}
-
 std::string SvgChart(const Chart& chart) {
   Range x, y;
   std::vector<Points> lines;
@@ -143,7 +121,7 @@ std::string SvgChart(const Chart& chart) {
   y.Widen();
   std::string svg = fmt::format(
       "<svg viewBox=\"0 0 {0} {1}\" role=\"img\" aria-label=\"{2}\"><title>{2}</title>{3}", kWidth,
-      kHeight, HtmlText(chart.title), Axes(x, y));
+      kHeight, EscapeHtml(chart.title), Axes(x, y));
   std::string legend;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (lines[i].empty()) continue;
@@ -162,11 +140,11 @@ std::string SvgChart(const Chart& chart) {
     legend += fmt::format(
         "<li><svg viewBox=\"0 0 22 8\" aria-hidden=\"true\"><path class=\"line s{}\" "
         "d=\"M0 4H22\"/></svg>{}</li>",
-        style, HtmlText(chart.series[i].name));
+        style, EscapeHtml(chart.series[i].name));
   }
   svg += fmt::format(
       "<text class=\"axis\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text></svg>",
-      (kLeft + kWidth - kRight) / 2, kHeight - 8, HtmlText(chart.x_label));
+      (kLeft + kWidth - kRight) / 2, kHeight - 8, EscapeHtml(chart.x_label));
   return svg + "<ul class=\"legend\">" + legend + "</ul>";
 }
 

@@ -25,7 +25,4 @@ std::string SvgChart(const Chart& chart);
 // The classes that the charts use, light and dark.
 extern const char* const kChartStyle;
 
-// &, <, > and quotes; control characters become '?'.
-std::string HtmlText(std::string_view text);
-
 }  // namespace tatara::cli

@@ -3,23 +3,10 @@
 #include <utility>
 
 #include "json_text.h"
+#include "tatara/text/guard.h"
 
 namespace tatara::corpus {
 namespace {
-
-Json Guarded(const text::Tokenizer& tokenizer, const Json& value) {
-  if (value.is_string()) return tokenizer.Guard(value.get_ref<const std::string&>());
-  Json guarded = value;
-  if (value.is_array()) {
-    for (Json& item : guarded) item = Guarded(tokenizer, item);
-  } else if (value.is_object()) {
-    guarded = Json::object();
-    for (const auto& [name, item] : value.items()) {
-      guarded[tokenizer.Guard(name)] = Guarded(tokenizer, item);
-    }
-  }
-  return guarded;
-}
 
 std::string TokenTextOrEmpty(const text::Tokenizer& tokenizer, std::int32_t id) {
   return id < 0 ? std::string() : tokenizer.TokenText(id);
@@ -124,8 +111,8 @@ Result<ChatIds> ChatFormat::Encode(const Conversation& conversation) const {
     }
     context = *variables;
   }
-  Writing writing(*tokenizer_, template_, Guarded(*tokenizer_, context),
-                  Guarded(*tokenizer_, messages));
+  Writing writing(*tokenizer_, template_, text::GuardTexts(*tokenizer_, context),
+                  text::GuardTexts(*tokenizer_, messages));
   TATARA_TRY(const auto answers, writing.Answers());
   if (answers.empty()) return Refuse("no answer that can be learned from");
 

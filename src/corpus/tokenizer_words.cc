@@ -1,10 +1,10 @@
 #include "tokenizer_words.h"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <string>
 
+#include "tatara/base/hash.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/philox.h"
 #include "tatara/base/thread_pool.h"
@@ -15,11 +15,6 @@ namespace {
 // Texts that one thread takes at a time, and how many such batches are read before all work.
 constexpr std::size_t kBatchBytes = std::size_t{1} << 18;
 constexpr int kBatchesPerThread = 4;
-
-std::uint64_t Mix(std::uint64_t a, std::uint64_t b) {
-  const auto product = static_cast<unsigned __int128>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
 
 // Texts, one after the other.
 struct Batch {
@@ -44,22 +39,8 @@ Result<bool> ReadBatch(TextStream& texts, std::string& text, Batch& batch) {
 
 WordCounts::WordCounts(std::uint64_t seed) : seed_(seed), slots_(1 << 12), mask_((1 << 12) - 1) {}
 
-std::uint64_t WordCounts::Hash(std::string_view word) const {
-  std::uint64_t hash = seed_ ^ (word.size() * 0x9E3779B97F4A7C15u);
-  const char* at = word.data();
-  std::size_t left = word.size();
-  for (; left >= 8; left -= 8, at += 8) {
-    std::uint64_t part;
-    std::memcpy(&part, at, 8);
-    hash = Mix(hash ^ part, 0xA0761D6478BD642Fu);
-  }
-  std::uint64_t tail = 0;
-  if (left > 0) std::memcpy(&tail, at, left);
-  return Mix(hash ^ tail, 0xE7037ED1A0B428DBu);
-}
-
 void WordCounts::Add(std::string_view word, std::uint64_t count) {
-  const std::uint64_t hash = Hash(word);
+  const std::uint64_t hash = HashBytes(word, seed_);
   const auto tag = static_cast<std::uint32_t>(hash >> 32);
   for (std::size_t at = hash;; ++at) {
     Slot& slot = slots_[at & mask_];

@@ -44,7 +44,6 @@ class WordCounts {
   };
   static constexpr std::uint32_t kEmpty = ~std::uint32_t{0};
 
-  std::uint64_t Hash(std::string_view word) const;
   void Grow();
 
   std::uint64_t seed_;

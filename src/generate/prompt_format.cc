@@ -3,6 +3,7 @@
 #include "json_text.h"
 #include "tatara/base/check.h"
 #include "tatara/text/chat_template.h"
+#include "tatara/text/guard.h"
 #include "tatara/text/tokenizer.h"
 
 namespace tatara::generate {
@@ -10,21 +11,6 @@ namespace {
 
 std::string TokenTextOrEmpty(const text::Tokenizer& tokenizer, std::int32_t id) {
   return id < 0 ? std::string() : tokenizer.TokenText(id);
-}
-
-// Guards every text in `value`, names of members too. The depth is bounded by ParseJson.
-Json Guarded(const text::Tokenizer& tokenizer, const Json& value) {
-  if (value.is_string()) return tokenizer.Guard(value.get_ref<const std::string&>());
-  Json guarded = value;
-  if (value.is_array()) {
-    for (Json& item : guarded) item = Guarded(tokenizer, item);
-  } else if (value.is_object()) {
-    guarded = Json::object();
-    for (const auto& [name, item] : value.items()) {
-      guarded[tokenizer.Guard(name)] = Guarded(tokenizer, item);
-    }
-  }
-  return guarded;
 }
 
 Result<Json> ParseMessages(std::string_view messages_json) {
@@ -91,7 +77,7 @@ Result<std::string> PromptFormat::RenderChat(std::string_view messages_json,
     }
   }
   TATARA_TRY(context["messages"], ParseMessages(messages_json));
-  context = Guarded(*tokenizer_, context);
+  context = text::GuardTexts(*tokenizer_, context);
   if (!context.contains("add_generation_prompt")) context["add_generation_prompt"] = true;
   if (!context.contains("bos_token")) {
     context["bos_token"] = TokenTextOrEmpty(*tokenizer_, tokenizer_->start_id());

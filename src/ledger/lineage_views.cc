@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tatara/base/html.h"
 #include "tatara/base/localise.h"
 #include "tatara/ledger/lineage.h"
 
@@ -86,26 +87,7 @@ struct TreeText {
 };
 
 std::string EscapedHtml(std::string_view text) {
-  std::string out;
-  for (const char c : Plain(text)) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
+  return EscapeHtml(Plain(text));
 }
 
 // Mermaid takes no quotes inside a label, and reads #NAME; as a character.

@@ -11,16 +11,13 @@
 #include "model_test_support.h"
 #include "tatara/model/adapter.h"
 #include "tatara/numerics/isa.h"
+#include "training_vectors.h"
 
 namespace tatara::model {
 namespace {
 
 using testing::HasSubstr;
 
-struct GradientVector {
-  const char* name;
-  double sum, magnitude, projection;
-};
 struct AdapterVector {
   const char* architecture;
   bool dora;
@@ -30,16 +27,6 @@ struct AdapterVector {
 const std::vector<AdapterVector> kVectors = {
 #include "adapter_vectors.inc"
 };
-
-// The generator of tools/make_training_vectors.py, in [-1, 1).
-std::vector<double> Values(std::int64_t n, std::uint64_t seed) {
-  std::vector<double> values(static_cast<std::size_t>(n));
-  for (double& v : values) {
-    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-    v = static_cast<double>(static_cast<std::int32_t>(seed >> 32)) / 2147483648.0;
-  }
-  return values;
-}
 
 TrainableShape Shape(const std::string& architecture) {
   TrainableShape s{.architecture = architecture,
@@ -65,7 +52,7 @@ std::vector<float> Filled(const std::vector<Parameter>& parameters, std::int64_t
   std::vector<float> out(static_cast<std::size_t>(n_values));
   for (const Parameter& p : parameters) {
     const bool around_one = p.name.ends_with("norm.weight") || p.name.ends_with("magnitude");
-    const std::vector<double> values = Values(p.size(), seed++);
+    const std::vector<double> values = VectorValues(p.size(), seed++);
     for (std::size_t i = 0; i < values.size(); ++i) {
       out[static_cast<std::size_t>(p.offset) + i] =
           (around_one ? 1.0F : 0.0F) + static_cast<float>(values[i]) * 0.25F;
@@ -95,7 +82,7 @@ struct Case {
     EXPECT_TRUE(made.ok()) << made.error().text();
     trainable = std::move(made).value();
     weights = Filled(trainable->parameters(), trainable->n_values(), 5000);
-    for (const double v : Values(60, 5)) {
+    for (const double v : VectorValues(60, 5)) {
       const auto id = static_cast<std::int32_t>((v + 1) / 2 * 23);
       (tokens.size() < 30 ? tokens : targets).push_back(id);
     }
@@ -172,7 +159,7 @@ TEST(AdapterTraining, LossesAndGradientsAreThoseOfAnIndependentAutodiff) {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const Parameter& p = parameters[i];
       ASSERT_EQ(p.name, want.gradients[i].name);
-      const std::vector<double> signs = Values(p.size(), 77);
+      const std::vector<double> signs = VectorValues(p.size(), 77);
       double sum = 0, magnitude = 0, projection = 0;
       for (std::size_t j = 0; j < signs.size(); ++j) {
         const double g = gradient[static_cast<std::size_t>(p.offset) + j];
@@ -217,7 +204,7 @@ TEST(AdapterTraining, DroppedInputsHaveTheGradientOfTheSameDrawing) {
   Case c(StoreOf(Shape("llama")), shape);
   const std::vector<float> gradient = c.Gradient({0, 3}, 1);
   const std::vector<float> start = c.weights;
-  const std::vector<double> way = Values(static_cast<std::int64_t>(start.size()), 3);
+  const std::vector<double> way = VectorValues(static_cast<std::int64_t>(start.size()), 3);
   double along = 0, losses[2];
   for (std::size_t i = 0; i < start.size(); ++i) along += way[i] * gradient[i];
   for (const int side : {0, 1}) {

@@ -10,14 +10,11 @@
 #include "model_test_support.h"
 #include "tatara/base/philox.h"
 #include "tatara/numerics/isa.h"
+#include "training_vectors.h"
 
 namespace tatara::model {
 namespace {
 
-struct GradientVector {
-  const char* name;
-  double sum, magnitude, projection;
-};
 struct TrainingVector {
   const char* architecture;
   double loss;
@@ -26,16 +23,6 @@ struct TrainingVector {
 const std::vector<TrainingVector> kVectors = {
 #include "training_vectors.inc"
 };
-
-// The generator of tools/make_training_vectors.py, in [-1, 1).
-std::vector<double> Values(std::int64_t n, std::uint64_t seed) {
-  std::vector<double> values(static_cast<std::size_t>(n));
-  for (double& v : values) {
-    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-    v = static_cast<double>(static_cast<std::int32_t>(seed >> 32)) / 2147483648.0;
-  }
-  return values;
-}
 
 TrainableShape ShapeOf(const std::string& architecture) {
   TrainableShape s{.architecture = architecture,
@@ -82,13 +69,13 @@ struct Case {
     std::uint64_t seed = 1000;
     for (const Parameter& p : trainable->parameters()) {
       const float middle = p.name.ends_with("norm.weight") ? 1.0F : 0.0F;
-      const std::vector<double> values = Values(p.size(), seed++);
+      const std::vector<double> values = VectorValues(p.size(), seed++);
       for (std::size_t i = 0; i < values.size(); ++i) {
         weights[static_cast<std::size_t>(p.offset) + i] =
             middle + static_cast<float>(values[i]) * 0.25F;
       }
     }
-    for (const double v : Values(60, 5)) {
+    for (const double v : VectorValues(60, 5)) {
       const auto id = static_cast<std::int32_t>((v + 1) / 2 * 23);
       (tokens.size() < 30 ? tokens : targets).push_back(id);
     }
@@ -139,7 +126,7 @@ TEST(Trainable, LossesAndGradientsAreThoseOfAnIndependentAutodiff) {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const Parameter& p = parameters[i];
       ASSERT_EQ(p.name, want.gradients[i].name);
-      const std::vector<double> signs = Values(p.size(), 77);
+      const std::vector<double> signs = VectorValues(p.size(), 77);
       double sum = 0, magnitude = 0, projection = 0;
       for (std::size_t j = 0; j < signs.size(); ++j) {
         const double g = gradient[static_cast<std::size_t>(p.offset) + j];
@@ -181,7 +168,7 @@ TEST(Trainable, GradientsUnderDropoutAreThoseOfTheSameDrawing) {
     Case c(architecture);
     const std::vector<float> gradient = c.Gradient({0, 3}, 1, 0.3);
     const std::vector<float> start = c.weights;
-    const std::vector<double> way = Values(static_cast<std::int64_t>(start.size()), 3);
+    const std::vector<double> way = VectorValues(static_cast<std::int64_t>(start.size()), 3);
     double along = 0, losses[2];
     for (std::size_t i = 0; i < start.size(); ++i) along += way[i] * gradient[i];
     for (const int side : {0, 1}) {

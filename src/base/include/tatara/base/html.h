@@ -1,0 +1,13 @@
+// Thread safety: a pure function.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace tatara {
+
+// As the content of an element or of an attribute in double quotes: & < > " become references,
+// control characters but line ends and tabs become '?'.
+std::string EscapeHtml(std::string_view text);
+
+}  // namespace tatara
