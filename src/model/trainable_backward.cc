@@ -5,11 +5,6 @@
 #include "trainable_decoder.h"
 
 namespace tatara::model {
-namespace {
-
-constexpr std::int64_t kHeadFloats = 1 << 22;  // of logits at a time
-
-}  // namespace
 
 // ---- parts
 
@@ -131,7 +126,7 @@ void TrainableDecoder::CapLogits(const Call& call, std::int64_t n_rows, std::spa
 // into it and that of the head onto its array.
 void TrainableDecoder::HeadForwardAndBackward(const Call& call, double& loss, Floats* dx) {
   const std::int64_t n = shape_.n_embd, n_vocab = shape_.n_vocab;
-  const std::int64_t n_rows_max = std::max<std::int64_t>(kRowsOfAnItem, kHeadFloats / n_vocab);
+  const std::int64_t n_rows_max = HeadRows(n_vocab);
   const auto cap = static_cast<float>(shape_.logit_cap);
   float* const dw = call.gradient == nullptr
                         ? nullptr

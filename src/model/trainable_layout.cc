@@ -337,6 +337,27 @@ Metadata Trainable::Keys() const {
   return keys;
 }
 
+namespace {
+
+// What an adapter needs besides, in floats for n rows: its input dropped, what it adds, the
+// gradient before DoRA's magnitudes, and its narrow rows.
+double AdapterFloats(const std::vector<Parameter>& parameters, double n_rows) {
+  double rank = 0, n_in = 0, n_out = 0, n_dora = 0;
+  for (const Parameter& p : parameters) {
+    if (p.name.ends_with(".lora_a")) {
+      rank = static_cast<double>(p.n_rows);
+      n_in = std::max(n_in, static_cast<double>(p.n_cols));
+    } else if (p.name.ends_with(".lora_b")) {
+      n_out = std::max(n_out, static_cast<double>(p.n_rows));
+    } else if (p.name.ends_with(".lora_magnitude")) {
+      n_dora = std::max(n_dora, static_cast<double>(p.n_cols));
+    }
+  }
+  return (2 * rank + n_in + n_out + n_dora) * n_rows;
+}
+
+}  // namespace
+
 double Trainable::ActivationBytes(double n_positions, bool recompute) const {
   const TrainableShape& s = shape();
   const double n_embd = s.n_embd, n_ff = s.n_ff, n_layers = s.n_layers;
@@ -352,7 +373,9 @@ double Trainable::ActivationBytes(double n_positions, bool recompute) const {
   const double layer =
       (gemma ? 5 : 3) * n_embd + head_dim * s.n_heads + n_qkv + 3 * n_ff + normed_heads;
   const double floats = layer * ((recompute ? 1 : n_layers) + 1) + (n_layers + 5) * n_embd;
-  return 4 * floats * n_positions;
+  const double n_logits = std::min(n_positions, static_cast<double>(HeadRows(s.n_vocab))) *
+                          s.n_vocab * (s.logit_cap == 0 ? 1 : 2);
+  return 4 * (floats * n_positions + n_logits + AdapterFloats(parameters(), n_positions));
 }
 
 double Trainable::FlopsPerToken(double context) const {

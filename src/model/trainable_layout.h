@@ -12,6 +12,12 @@ namespace tatara::model {
 
 constexpr std::int64_t kNone = -1;
 
+// The head takes that many rows at a time, so that a large vocabulary's logits stay within 16 MB.
+constexpr std::int64_t HeadRows(std::int64_t n_vocab) {
+  constexpr std::int64_t kFloats = 1 << 22, kRowsMin = 8;
+  return kFloats / n_vocab < kRowsMin ? kRowsMin : kFloats / n_vocab;
+}
+
 // One matrix (with bias) of a product; its outputs start at `column` of the rows that it fills.
 struct LinearPart {
   std::int64_t weight = kNone;  // offsets in the array

@@ -1,6 +1,6 @@
 // How many floating-point operations a pass asks of products and attention, counted as
-// numerics/flops.h does, without running it. Sequences are taken to be one document each; packed
-// documents see fewer keys.
+// numerics/flops.h does, without running it, of whole models and of adapters over
+// frozen ones. Sequences are taken to be one document each; packed documents see fewer keys.
 // Thread safety: free functions.
 #pragma once
 
