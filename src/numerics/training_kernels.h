@@ -29,6 +29,13 @@ struct AdamWFactors {
   float keep = 1;
 };
 
+// Key and counter of Philox, but for the position's part that counts on.
+struct DrawnGroups {
+  std::uint32_t key[2] = {};
+  std::uint32_t purpose = 0, choice = 0;
+  std::uint64_t first_group = 0;
+};
+
 struct TrainingKernels {
   // Rule 2 for one tile of outputs: c[i][j] = chain over k ascending of fma(a[k][i], b[k][j], c),
   // from +0 or from c. a: n_k x tile_rows, b: n_k x tile_columns, both without gaps; c: tile_rows
@@ -60,6 +67,16 @@ struct TrainingKernels {
   void (*softmax_backward)(const float* p, float d, float scale, std::int64_t n, float* dp);
   void (*adamw)(const AdamWFactors& factors, const float* gradient, std::int64_t n, float* weight,
                 float* first, float* second);
+
+  // x[i] becomes its nearest bf16, whose 16 bits go to stored[i] where that is not null.
+  void (*round_bf16)(float* x, std::int64_t n, std::uint16_t* stored);
+  void (*load_bf16)(const std::uint16_t* stored, std::int64_t n, float* x);
+  // Groups of 64 words: word 16 w + j of group i is word w of the Philox block of the counter's
+  // position 16 (first_group + i) + j.
+  void (*draw_groups)(const DrawnGroups& from, std::int64_t n_groups, std::uint32_t* words);
+  // The upper halves of the bits of x[i] plus 16 bits of words[i], its lower ones or its upper.
+  void (*store_drawn_bf16)(const float* x, const std::uint32_t* words, bool upper, std::int64_t n,
+                           std::uint16_t* stored);
 };
 
 extern const TrainingKernels kTrainingKernelsScalar;

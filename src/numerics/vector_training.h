@@ -221,6 +221,70 @@ void AdamWRow(const AdamWFactors& f, const float* gradient, std::int64_t n, floa
   }
 }
 
+void RoundBF16Row(float* x, std::int64_t n, std::uint16_t* stored) {
+  const auto round = [](float* to, std::uint16_t* half) TATARA_INLINE_LAMBDA {
+    const Lanes rounded = NearestBF16(Load(to));
+    Store(to, rounded);
+    if (half != nullptr) StoreUpperHalves(half, rounded);
+  };
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16) round(x + i, stored == nullptr ? nullptr : stored + i);
+  if (i == n) return;
+  float end[16] = {};
+  std::uint16_t halves[16];
+  for (std::int64_t j = i; j < n; ++j) end[j - i] = x[j];
+  round(end, halves);
+  for (std::int64_t j = i; j < n; ++j) x[j] = end[j - i];
+  for (std::int64_t j = i; stored != nullptr && j < n; ++j) stored[j] = halves[j - i];
+}
+
+void LoadBF16Row(const std::uint16_t* stored, std::int64_t n, float* x) {
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16) Store(x + i, QuietNaN(LoadUpperHalves(stored + i)));
+  if (i == n) return;
+  std::uint16_t halves[16] = {};
+  for (std::int64_t j = i; j < n; ++j) halves[j - i] = stored[j];
+  StoreMasked(x + i, FirstLanes(n - i), QuietNaN(LoadUpperHalves(halves)));
+}
+
+void DrawGroupsOf(const DrawnGroups& from, std::int64_t n_groups, std::uint32_t* words) {
+  for (std::int64_t i = 0; i < n_groups; ++i) {
+    const std::uint64_t position = 16 * (from.first_group + static_cast<std::uint64_t>(i));
+    Words c0 = BroadcastWord(from.purpose), c1 = BroadcastWord(from.choice);
+    Words c2 = WordsFrom(static_cast<std::uint32_t>(position));
+    Words c3 = BroadcastWord(static_cast<std::uint32_t>(position >> 32));
+    std::uint32_t key0 = from.key[0], key1 = from.key[1];
+    for (int round = 0; round < 10; ++round) {
+      const WordProducts p0 = MultiplyWords(c0, 0xD2511F53), p1 = MultiplyWords(c2, 0xCD9E8D57);
+      c0 = XorWords(XorWords(p1.high, c1), BroadcastWord(key0));
+      c2 = XorWords(XorWords(p0.high, c3), BroadcastWord(key1));
+      c1 = p1.low;
+      c3 = p0.low;
+      key0 += 0x9E3779B9;
+      key1 += 0xBB67AE85;
+    }
+    StoreWords(words + 64 * i, c0);
+    StoreWords(words + 64 * i + 16, c1);
+    StoreWords(words + 64 * i + 32, c2);
+    StoreWords(words + 64 * i + 48, c3);
+  }
+}
+
+void StoreDrawnBF16Row(const float* x, const std::uint32_t* words, bool upper, std::int64_t n,
+                       std::uint16_t* stored) {
+  const auto drawn = [upper](Lanes v, const std::uint32_t* word) TATARA_INLINE_LAMBDA {
+    return upper ? PlusUpperHalves(v, LoadWords(word)) : PlusLowerHalves(v, LoadWords(word));
+  };
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16) StoreUpperHalves(stored + i, drawn(Load(x + i), words + i));
+  if (i == n) return;
+  std::uint32_t end[16] = {};
+  std::uint16_t halves[16];
+  for (std::int64_t j = i; j < n; ++j) end[j - i] = words[j];
+  StoreUpperHalves(halves, drawn(LoadMasked(x + i, FirstLanes(n - i)), end));
+  for (std::int64_t j = i; j < n; ++j) stored[j] = halves[j - i];
+}
+
 }  // namespace
 }  // namespace tatara::numerics
 
@@ -240,4 +304,8 @@ void AdamWRow(const AdamWFactors& f, const float* gradient, std::int64_t n, floa
       .gelu_erf_backward = GeluErfBackwardRow,                \
       .softmax_backward = SoftmaxBackwardRow,                 \
       .adamw = AdamWRow,                                      \
+      .round_bf16 = RoundBF16Row,                             \
+      .load_bf16 = LoadBF16Row,                               \
+      .draw_groups = DrawGroupsOf,                            \
+      .store_drawn_bf16 = StoreDrawnBF16Row,                  \
   }

@@ -184,5 +184,95 @@ inline void StoreHalves(std::uint16_t* p, Lanes v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(v.hi, 0));
 }
 
+// ---- bf16 is the upper half of an f32
+
+inline __m256 NearestBF16(__m256 a) {
+  const __m256i bits = _mm256_castps_si256(a);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i near = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const __m256 kept = _mm256_blendv_ps(_mm256_castsi256_ps(near), _mm256_castsi256_ps(quiet),
+                                       _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+  return _mm256_and_ps(kept, _mm256_castsi256_ps(_mm256_set1_epi32(-0x10000)));
+}
+// Nearest, ties to even; NaN stays, quiet. The lower half of the bits is 0.
+inline Lanes NearestBF16(Lanes a) {
+  return {NearestBF16(a.lo), NearestBF16(a.hi)};
+}
+inline __m256 QuietNaN(__m256 a) {
+  const __m256 quiet = _mm256_or_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x400000)));
+  return _mm256_blendv_ps(a, quiet, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+inline Lanes QuietNaN(Lanes a) {
+  return {QuietNaN(a.lo), QuietNaN(a.hi)};
+}
+inline void StoreUpperHalves(std::uint16_t* p, Lanes v) {
+  const auto upper = [](__m256 a) { return _mm256_srli_epi32(_mm256_castps_si256(a), 16); };
+  const __m256i packed = _mm256_packus_epi32(upper(v.lo), upper(v.hi));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
+}
+inline Lanes LoadUpperHalves(const std::uint16_t* p) {
+  const auto half = [p](int at) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + at));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  };
+  return {half(0), half(8)};
+}
+
+struct Words {
+  __m256i lo, hi;
+};
+struct WordProducts {
+  Words low, high;
+};
+inline Words BroadcastWord(std::uint32_t x) {
+  const __m256i v = _mm256_set1_epi32(static_cast<int>(x));
+  return {v, v};
+}
+// x, x + 1, ... x + 15.
+inline Words WordsFrom(std::uint32_t x) {
+  const __m256i v = _mm256_set1_epi32(static_cast<int>(x));
+  return {_mm256_add_epi32(v, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
+          _mm256_add_epi32(v, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15))};
+}
+inline Words LoadWords(const std::uint32_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 8))};
+}
+inline void StoreWords(std::uint32_t* p, Words a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.lo);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), a.hi);
+}
+inline Words XorWords(Words a, Words b) {
+  return {_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)};
+}
+inline WordProducts MultiplyWords(Words a, std::uint32_t by) {
+  const __m256i m = _mm256_set1_epi32(static_cast<int>(by));
+  WordProducts p;
+  const auto multiply = [m](__m256i x, __m256i& low, __m256i& high) {
+    const __m256i even = _mm256_mul_epu32(x, m);
+    const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), m);
+    low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+    high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+  };
+  multiply(a.lo, p.low.lo, p.high.lo);
+  multiply(a.hi, p.low.hi, p.high.hi);
+  return p;
+}
+// The bits of a plus half a word; NaN stays, quiet.
+inline __m256 PlusHalves(__m256 a, __m256i halves) {
+  const __m256i sum = _mm256_add_epi32(_mm256_castps_si256(a), halves);
+  return _mm256_blendv_ps(_mm256_castsi256_ps(sum), QuietNaN(a), _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+inline Lanes PlusLowerHalves(Lanes a, Words words) {
+  const __m256i mask = _mm256_set1_epi32(0xffff);
+  return {PlusHalves(a.lo, _mm256_and_si256(words.lo, mask)),
+          PlusHalves(a.hi, _mm256_and_si256(words.hi, mask))};
+}
+inline Lanes PlusUpperHalves(Lanes a, Words words) {
+  return {PlusHalves(a.lo, _mm256_srli_epi32(words.lo, 16)),
+          PlusHalves(a.hi, _mm256_srli_epi32(words.hi, 16))};
+}
+
 }  // namespace
 }  // namespace tatara::numerics

@@ -155,5 +155,79 @@ inline void StoreHalves(std::uint16_t* p, Lanes v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v.v, 0));
 }
 
+// ---- bf16 is the upper half of an f32
+
+// Nearest, ties to even; NaN stays, quiet. The lower half of the bits is 0.
+inline Lanes NearestBF16(Lanes a) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i near = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  const __m512i kept = _mm512_mask_blend_epi32(IsNaN(a), near, quiet);
+  return {_mm512_castsi512_ps(_mm512_and_si512(kept, _mm512_set1_epi32(-0x10000)))};
+}
+inline Lanes QuietNaN(Lanes a) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  return {_mm512_castsi512_ps(
+      _mm512_mask_blend_epi32(IsNaN(a), bits, _mm512_or_si512(bits, _mm512_set1_epi32(0x400000))))};
+}
+inline void StoreUpperHalves(std::uint16_t* p, Lanes v) {
+  const __m512i bits = _mm512_srli_epi32(_mm512_castps_si512(v.v), 16);
+  const __m256i packed =
+      _mm256_packus_epi32(_mm512_castsi512_si256(bits), _mm512_extracti64x4_epi64(bits, 1));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
+}
+inline Lanes LoadUpperHalves(const std::uint16_t* p) {
+  const auto half = [p](int at) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + at));
+    return _mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16);
+  };
+  return {_mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(half(0)), half(8), 1))};
+}
+
+struct Words {
+  __m512i v;
+};
+struct WordProducts {
+  Words low, high;
+};
+inline Words BroadcastWord(std::uint32_t x) {
+  return {_mm512_set1_epi32(static_cast<int>(x))};
+}
+// x, x + 1, ... x + 15.
+inline Words WordsFrom(std::uint32_t x) {
+  return {_mm512_add_epi32(
+      BroadcastWord(x).v, _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))};
+}
+inline Words LoadWords(const std::uint32_t* p) {
+  return {_mm512_loadu_si512(p)};
+}
+inline void StoreWords(std::uint32_t* p, Words a) {
+  _mm512_storeu_si512(p, a.v);
+}
+inline Words XorWords(Words a, Words b) {
+  return {_mm512_xor_si512(a.v, b.v)};
+}
+inline WordProducts MultiplyWords(Words a, std::uint32_t by) {
+  const __m512i m = BroadcastWord(by).v;
+  const __m512i even = _mm512_mul_epu32(a.v, m);
+  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a.v, 32), m);
+  return {{_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32))},
+          {_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd)}};
+}
+// The bits of a plus half a word; NaN stays, quiet.
+inline Lanes PlusHalves(Lanes a, __m512i halves) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  return {_mm512_castsi512_ps(
+      _mm512_mask_blend_epi32(IsNaN(a), _mm512_add_epi32(bits, halves),
+                              _mm512_or_si512(bits, _mm512_set1_epi32(0x400000))))};
+}
+inline Lanes PlusLowerHalves(Lanes a, Words words) {
+  return PlusHalves(a, _mm512_and_si512(words.v, _mm512_set1_epi32(0xffff)));
+}
+inline Lanes PlusUpperHalves(Lanes a, Words words) {
+  return PlusHalves(a, _mm512_srli_epi32(words.v, 16));
+}
+
 }  // namespace
 }  // namespace tatara::numerics

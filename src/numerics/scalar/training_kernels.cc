@@ -1,10 +1,13 @@
 // The oracle of product.h and training.h: plain loops.
 #include "training_kernels.h"
 
+#include <bit>
 #include <cmath>
 
 #include "function_constants.h"
 #include "scalar/oracle.h"
+#include "tatara/base/philox.h"
+#include "tatara/numerics/dtype.h"
 #include "tatara/numerics/functions.h"
 
 namespace tatara::numerics {
@@ -147,6 +150,41 @@ void AdamW(const AdamWFactors& f, const float* gradient, std::int64_t n, float* 
   }
 }
 
+void RoundBF16(float* x, std::int64_t n, std::uint16_t* stored) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::uint16_t half = F32ToBF16(x[i]);
+    x[i] = BF16ToF32(half);
+    if (stored != nullptr) stored[i] = half;
+  }
+}
+
+void LoadBF16(const std::uint16_t* stored, std::int64_t n, float* x) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = BF16ToF32(stored[i]);
+}
+
+void DrawGroups(const DrawnGroups& from, std::int64_t n_groups, std::uint32_t* words) {
+  for (std::int64_t i = 0; i < n_groups; ++i) {
+    for (std::uint64_t j = 0; j < 16; ++j) {
+      const std::uint64_t position = 16 * (from.first_group + static_cast<std::uint64_t>(i)) + j;
+      const auto block =
+          Philox4x32({from.purpose, from.choice, static_cast<std::uint32_t>(position),
+                      static_cast<std::uint32_t>(position >> 32)},
+                     {from.key[0], from.key[1]});
+      for (std::uint64_t w = 0; w < 4; ++w)
+        words[64 * i + static_cast<std::int64_t>(16 * w + j)] = block[w];
+    }
+  }
+}
+
+void StoreDrawnBF16(const float* x, const std::uint32_t* words, bool upper, std::int64_t n,
+                    std::uint16_t* stored) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto bits = std::bit_cast<std::uint32_t>(x[i]);
+    const std::uint32_t drawn = upper ? words[i] >> 16 : words[i] & 0xffff;
+    stored[i] = x[i] != x[i] ? F32ToBF16(x[i]) : static_cast<std::uint16_t>((bits + drawn) >> 16);
+  }
+}
+
 }  // namespace
 }  // namespace oracle
 
@@ -165,6 +203,10 @@ const TrainingKernels kTrainingKernelsScalar = {
     .gelu_erf_backward = oracle::ActivationBackward<oracle::GeluErfSlope>,
     .softmax_backward = oracle::SoftmaxBackward,
     .adamw = oracle::AdamW,
+    .round_bf16 = oracle::RoundBF16,
+    .load_bf16 = oracle::LoadBF16,
+    .draw_groups = oracle::DrawGroups,
+    .store_drawn_bf16 = oracle::StoreDrawnBF16,
 };
 
 }  // namespace tatara::numerics

@@ -15,6 +15,7 @@ enum class RandomPurpose : std::uint32_t {
   kInitialise = 4,   // choice: tensor; position: element
   kDataOrder = 5,    // position: index of the example
   kPermutation = 6,  // choice and position: epoch, round, half (corpus/permutation.h)
+  kRounding = 7,     // choice: step; position: place in groups (numerics/bf16_storage.h)
 };
 
 std::array<std::uint32_t, 4> Philox4x32(std::array<std::uint32_t, 4> counter,
