@@ -185,9 +185,11 @@ class UnigramTrainer {
     const bool better = !single && lattice.best_score() > pieces_[id].score;
     if (n_of[id] == 0) return {.what = single ? Verdict::kKeep : Verdict::kDrop};
     if (single || better) return {.what = Verdict::kKeep};
-    // Its occurrences become those of the others.
+    // Its occurrences become those of the others. As how many the others count is not their number
+    // but that of all pieces: so it is in SentencePiece and in tokenizers, and hardly one
+    // vocabulary is the same with the other sum, which spares rarer pieces.
     const auto n = static_cast<double>(n_of[id]);
-    const double log_sum = LogF64(totals.pieces + n * static_cast<double>(other.size() - 1));
+    const double log_sum = LogF64(totals.pieces + n * static_cast<double>(pieces_.size() - 1));
     double other_score = 0;
     for (auto part = other.rbegin(); part != other.rend(); ++part) {
       other_score += LogF64(static_cast<double>(n_of[*part]) + n) - log_sum;
