@@ -93,5 +93,33 @@ TEST(LedgerProgram, TheVerifierChecksReceiptsAlone) {
   EXPECT_FALSE(said.empty());
 }
 
+TEST(LedgerProgram, AReceiptLeadsBackToItsModel) {
+  TATARA_REQUIRE_MODEL(model, "smollm2-135m");
+  Program tatara;
+  const std::string from = std::filesystem::path(model).parent_path().string();
+  ASSERT_EQ(tatara({"pull", "smollm2-135m", "--from", from}).status, 0);
+  const std::string receipt = (tatara.folder() / "r.json").string();
+  ASSERT_EQ(tatara({"run", "smollm2-135m", "--prompt", "Iron sand", "--max-tokens", "2",
+                    "--receipt", receipt})
+                .status,
+            0);
+
+  const auto things = tatara({"lineage", receipt, "--json"}).json()["things"];
+  ASSERT_EQ(things.size(), 2U);
+  EXPECT_EQ(things[0]["made_by"]["kind"], "run");
+  EXPECT_TRUE(things[0]["made_by"]["entry"].is_null());
+  EXPECT_EQ(things[0]["made_by"]["inputs"][0]["role"], "model");
+  EXPECT_EQ(things[1]["name"], "smollm2-135m");
+  EXPECT_EQ(things[1]["made_by"]["kind"], "pull");
+  EXPECT_THAT(tatara({"lineage", receipt}).out, testing::Not(HasSubstr("Iron sand")));
+
+  std::string bytes = ReadFile(receipt);
+  bytes[bytes.size() / 2] ^= 1;
+  std::ofstream(receipt, std::ios::binary | std::ios::trunc) << bytes;
+  const Outcome changed = tatara({"lineage", receipt});
+  EXPECT_EQ(changed.status, 2);
+  EXPECT_THAT(changed.err, HasSubstr("not as it was signed"));
+}
+
 }  // namespace
 }  // namespace tatara::test

@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "json_output.h"
+#include "receipt_lineage.h"
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
 #include "tatara/learn/checkpoint.h"
@@ -101,14 +102,14 @@ Result<int> PrintLog(const LedgerOptions& options) {
   for (const ledger::LineageRecord& record : graph.records()) {
     const LineageEvent& event = record.event;
     if (options.json) {
-      entries.push_back({{"entry", record.index},
+      entries.push_back({{"entry", *record.index},
                          {"created", record.created_utc},
                          {"kind", event.kind},
                          {"name", event.name},
                          {"outputs", event.outputs.size()},
                          {"command", event.command}});
     } else {
-      Out(fmt::format("{:>5}  {}  {:<12} {}\n", record.index, record.created_utc, event.kind,
+      Out(fmt::format("{:>5}  {}  {:<12} {}\n", *record.index, record.created_utc, event.kind,
                       event.name));
     }
   }
@@ -116,10 +117,21 @@ Result<int> PrintLog(const LedgerOptions& options) {
   return 0;
 }
 
+// With the receipt that `what` may be.
+Result<ledger::LineageGraph> GraphAround(const std::string& what) {
+  TATARA_TRY(ledger::LineageGraph graph, ledger::LineageGraph::Read(TataraHome()));
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(what, error) || !LooksLikeReceipt(what)) return graph;
+  TATARA_TRY(ledger::LineageRecord receipt, RecordOfReceipt(what));
+  std::vector<ledger::LineageRecord> records = graph.records();
+  records.push_back(std::move(receipt));
+  return ledger::LineageGraph(std::move(records));
+}
+
 }  // namespace
 
 Result<int> Lineage(const LineageOptions& options) {
-  TATARA_TRY(const ledger::LineageGraph graph, ledger::LineageGraph::Read(TataraHome()));
+  TATARA_TRY(const ledger::LineageGraph graph, GraphAround(options.what));
   TATARA_TRY(const std::string digest, DigestNamed(graph, options.what));
   if (!options.page.empty()) {
     TATARA_RETURN_IF_ERROR(WriteFileAtomically(options.page, ledger::LineagePage(graph, digest)));

@@ -15,6 +15,7 @@ void AddLineage(CLI::App& app, Action& chosen) {
   CLI::App* command = AddCommand(
       app, "lineage", MarkText("what a thing was made of, as far back as is recorded"),
       {{"tatara lineage smollm2-135m", MarkText("a name, a digest, or a file")},
+       {"tatara lineage answer.json", MarkText("a receipt: its model and documents")},
        {"tatara lineage merged-model --page lineage.html", MarkText("a page to hand on")}});
   command->add_option("what", options->what, Tr("name, SHA-256 digest or file"))->required();
   auto* mermaid = command->add_flag("--mermaid", options->mermaid, Tr("as a Mermaid graph"));

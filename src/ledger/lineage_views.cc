@@ -119,9 +119,10 @@ struct PageText {
     if (part.bytes > 0) Row(Tr("Size"), Tr("{0} bytes", part.bytes));
     Row(Tr("Made by"), EscapedHtml(record.event.kind));
     Row(Tr("When"), EscapedHtml(record.created_utc));
-    Row(Tr("Program"),
-        EscapedHtml(Tr("Tatara {0}, numerics contract {1}, log entry {2}", record.program_version,
-                       record.numerics_contract, record.index)));
+    Row(Tr("Program"), EscapedHtml(Tr("Tatara {0}, numerics contract {1}", record.program_version,
+                                      record.numerics_contract)));
+    Row(Tr("Recorded"), EscapedHtml(record.index ? Tr("log entry {0}", *record.index)
+                                                 : Tr("in the receipt itself, which is signed")));
     if (!record.event.command.empty()) {
       Row(Tr("Command"), "<code>" + EscapedHtml(CommandOf(record)) + "</code>");
     }
@@ -209,7 +210,7 @@ std::string LineageJson(const LineageGraph& graph, const std::string& sha256) {
         inputs.push_back({{"role", input.role}, {"name", input.name}, {"sha256", input.sha256}});
       }
       thing["made_by"] = {{"kind", maker->event.kind},
-                          {"entry", maker->index},
+                          {"entry", maker->index ? Json(*maker->index) : Json()},
                           {"created", maker->created_utc},
                           {"program", maker->program_version},
                           {"contract", maker->numerics_contract},

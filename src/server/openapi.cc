@@ -148,6 +148,15 @@ Json ObjectSchema::Done() const {
   return schema_;
 }
 
+ObjectSchema AnswerFrame(std::string_view object) {
+  ObjectSchema frame;
+  frame.Needed("id", TextSchema())
+      .Needed("object", ConstSchema(object))
+      .Needed("created", WholeSchema("Seconds since 1970."))
+      .Needed("model", TextSchema());
+  return frame;
+}
+
 OpenApi::OpenApi() {
   document_ = {
       {"openapi", "3.1.0"},

@@ -54,6 +54,9 @@ class ObjectSchema {
   Json schema_;
 };
 
+// What every answer of an endpoint that writes begins with: id, object, created, model.
+ObjectSchema AnswerFrame(std::string_view object);
+
 struct Operation {
   std::string_view method;  // GET, POST, ...
   // As in the table of routes; where a route is a prefix, "{name}" stands for what follows.

@@ -21,17 +21,8 @@ Json CitationSchema() {
       .Done();
 }
 
-ObjectSchema Frame(std::string_view object) {
-  ObjectSchema frame;
-  frame.Needed("id", TextSchema())
-      .Needed("object", ConstSchema(object))
-      .Needed("created", WholeSchema("Seconds since 1970."))
-      .Needed("model", TextSchema());
-  return frame;
-}
-
 Json AnswerSchema() {
-  return Frame("ask.answer")
+  return AnswerFrame("ask.answer")
       .Needed("answer", TextSchema("Numbers in brackets are those of citations."))
       .Needed("supported", FlagSchema("The documents say so."))
       .Needed("reason", OrNull(EnumSchema({"nothing_found", "model_says_no", "number_invented",
@@ -64,8 +55,9 @@ void DescribeAsk(OpenApi& api) {
                           .Refused(kAskRefused)
                           .Done(),
            .answer = Ref("AskAnswer"),
-           .event = {{"anyOf", Json::array({Frame("ask.delta").Needed("text", TextSchema()).Done(),
-                                            Ref("AskAnswer"), Ref("Error")})}}});
+           .event = {
+               {"anyOf", Json::array({AnswerFrame("ask.delta").Needed("text", TextSchema()).Done(),
+                                      Ref("AskAnswer"), Ref("Error")})}}});
 }
 
 }  // namespace tatara::server

@@ -168,13 +168,7 @@ Json MoreSchema() {
 
 // What all answers and chunks have.
 ObjectSchema Frame(std::string_view object) {
-  ObjectSchema frame;
-  frame.Needed("id", TextSchema())
-      .Needed("object", ConstSchema(object))
-      .Needed("created", WholeSchema("Seconds since 1970."))
-      .Needed("model", TextSchema())
-      .Needed("system_fingerprint", TextSchema());
-  return frame;
+  return AnswerFrame(object).Needed("system_fingerprint", TextSchema());
 }
 
 Json AnswerSchema(std::string_view object, Json choice) {

@@ -29,7 +29,7 @@ std::filesystem::path LedgerFolder(const std::filesystem::path& home);
 inline constexpr const char* kLedgerName = "tatara.ledger";
 
 struct LineageRecord {
-  std::uint64_t index = 0;  // of the log's entry
+  std::optional<std::uint64_t> index;  // of the log's entry; nothing: read off a receipt
   std::string created_utc;
   std::string program_version;
   int numerics_contract = 0;
