@@ -5,11 +5,13 @@
 #include "tatara/numerics/product.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <span>
 #include <vector>
 
 #include "aligned_buffer.h"
+#include "float_dispatch.h"
 #include "fp_guard.h"
 #include "tatara/base/check.h"
 #include "tatara/numerics/flops.h"
@@ -126,6 +128,7 @@ struct Call {
   float* c;
   std::int64_t c_stride;
   const TrainingKernels& kernels;
+  ShardSums shards = {};  // none: one chain
 };
 
 // Rows and columns of c, and the inner steps k .. k + n_k - 1, whose panels are in the buffers.
@@ -136,6 +139,55 @@ struct Region {
 struct Block {
   std::int64_t first_row, end_row, first_column, end_column;
 };
+
+// Of a tile of shard `shard`, the rows that are kept.
+void KeepRows(const Call& call, std::int64_t shard, const float* tile, std::int64_t row,
+              std::int64_t n_rows, std::int64_t column, std::int64_t n_columns) {
+  const ShardSums& shards = call.shards;
+  if (shards.places.empty()) return;
+  for (std::int64_t i = 0; i < n_rows; ++i) {
+    const std::int32_t place = shards.places[static_cast<std::size_t>(row + i)];
+    if (place < 0) continue;
+    const std::int64_t at = (shard * shards.n_kept + place) * call.size.n_columns + column;
+    std::copy_n(tile + i * call.kernels.tile_columns, n_columns, shards.kept + at);
+  }
+}
+
+// A chain for each shard, added as its neighbours are there. A region of such a call has all inner
+// steps.
+void RunTileOfShards(const Call& call, const float* a, const float* b, std::int64_t row,
+                     std::int64_t column, const Block& block, float* spare) {
+  const TrainingKernels& kernels = call.kernels;
+  const FloatKernels& floats = ActiveFloatKernels();
+  const std::int64_t n_rows = std::min<std::int64_t>(kernels.tile_rows, block.end_row - row);
+  const std::int64_t width = kernels.tile_columns;
+  const std::int64_t n_columns = std::min(width, block.end_column - column);
+  const std::int64_t n_run = RoundUp(n_rows, kernels.tile_row_step);
+  std::int64_t k = 0;
+  float* top = spare;  // of the stack of partial sums
+  for (std::int64_t shard = 0; shard < std::ssize(call.shards.ends); ++shard) {
+    const std::int64_t end = call.shards.ends[static_cast<std::size_t>(shard)];
+    kernels.product_tile(a + k * kernels.tile_rows, b + k * width, end - k, static_cast<int>(n_run),
+                         top, width, true);
+    KeepRows(call, shard, top, row, n_rows, column, n_columns);
+    for (int merges = std::countr_zero(static_cast<std::uint64_t>(shard) + 1); merges > 0;
+         --merges) {
+      floats.add(top, n_run * width, top - kTileFloatsMax);
+      top -= kTileFloatsMax;
+    }
+    top += kTileFloatsMax;
+    k = end;
+  }
+  for (std::int64_t i = 0; i < n_rows; ++i) {
+    const float* const sums = spare + i * width;
+    float* const to = call.c + (row + i) * call.c_stride + column;
+    if (call.shards.adds_zero) {
+      for (std::int64_t j = 0; j < n_columns; ++j) to[j] = sums[j] + 0.0F;
+    } else {
+      std::copy_n(sums, n_columns, to);
+    }
+  }
+}
 
 void RunTile(const Call& call, const float* a, const float* b, std::int64_t n_k, bool from_zero,
              std::int64_t row, std::int64_t column, const Block& block, float* spare) {
@@ -180,8 +232,12 @@ void RunBlock(const Call& call, const Region& region, const Block& block, const 
     const float* b_panel = b + (column - region.first_column) * region.n_k;
     for (std::int64_t row = block.first_row; row < block.end_row; row += tile_rows) {
       PrefetchTile(call, row + tile_rows, column, block);
-      RunTile(call, a + (row - region.first_row) * region.n_k, b_panel, region.n_k, from_zero, row,
-              column, block, spare);
+      const float* const a_panel = a + (row - region.first_row) * region.n_k;
+      if (!call.shards.ends.empty()) {
+        RunTileOfShards(call, a_panel, b_panel, row, column, block, spare);
+        continue;
+      }
+      RunTile(call, a_panel, b_panel, region.n_k, from_zero, row, column, block, spare);
     }
   }
 }
@@ -259,10 +315,13 @@ Block BlockAt(const Region& region, const Cut& cut, std::int64_t item) {
           std::min(column + cut.columns, region.end_column)};
 }
 
-float* SpareTile(Buffers& buffers) {
-  if (buffers.tile.size() == 0) {
-    buffers.tile.Grow(kTileFloatsMax * sizeof(float));
-    std::fill_n(buffers.tile.as<float>(), kTileFloatsMax, 0.0F);
+// One tile, or of shards the stack of their sums.
+float* SpareTile(const Call& call, Buffers& buffers) {
+  const auto n_tiles = static_cast<std::size_t>(std::bit_width(call.shards.ends.size()) + 1);
+  const std::size_t n = n_tiles * kTileFloatsMax;
+  if (buffers.tile.size() < n * sizeof(float)) {
+    buffers.tile.Grow(n * sizeof(float));
+    std::fill_n(buffers.tile.as<float>(), n, 0.0F);
   }
   return buffers.tile.as<float>();
 }
@@ -286,7 +345,7 @@ void RunRegion(const Call& call, const Region& region, int n_threads, Buffers& s
   const Cut cut = CutFor(n_rows, n_columns, kernels, n_threads);
   for_items(cut.n_row_blocks * cut.n_column_blocks, [&](std::int64_t item, int thread) {
     RunBlock(call, region, BlockAt(region, cut, item), shared,
-             SpareTile(threads[static_cast<std::size_t>(thread)]));
+             SpareTile(call, threads[static_cast<std::size_t>(thread)]));
   });
 }
 
@@ -294,14 +353,19 @@ template <typename ForItems>
 void RunProduct(const Call& call, int n_threads, Buffers& shared, std::span<Buffers> threads,
                 ForItems for_items) {
   const ProductSize& size = call.size;
-  for (std::int64_t row = 0; row < size.n_rows; row += kRegionRows) {
-    for (std::int64_t column = 0; column < size.n_columns; column += kRegionColumns) {
-      for (std::int64_t k = 0; k < size.n_inner; k += kInnerBlock) {
-        RunRegion(call,
-                  {row, std::min(row + kRegionRows, size.n_rows), column,
-                   std::min(column + kRegionColumns, size.n_columns), k,
-                   std::min(kInnerBlock, size.n_inner - k)},
-                  n_threads, shared, threads, for_items);
+  // The tree over shards needs all inner steps at once; then regions are smaller.
+  const std::int64_t inner =
+      call.shards.ends.empty() ? kInnerBlock : std::max(kInnerBlock, size.n_inner);
+  const std::int64_t rows = std::max(kCopied, kRegionRows * kInnerBlock / inner);
+  const std::int64_t columns = std::max(kCopied, kRegionColumns * kInnerBlock / inner);
+  for (std::int64_t row = 0; row < size.n_rows; row += rows) {
+    for (std::int64_t column = 0; column < size.n_columns; column += columns) {
+      for (std::int64_t k = 0; k < size.n_inner; k += inner) {
+        RunRegion(
+            call,
+            {row, std::min(row + rows, size.n_rows), column,
+             std::min(column + columns, size.n_columns), k, std::min(inner, size.n_inner - k)},
+            n_threads, shared, threads, for_items);
       }
     }
   }
@@ -361,6 +425,23 @@ void Product(const ProductSize& size, const MatrixView& a, const MatrixView& b, 
   auto& threads = workspace.state().threads;
   RunProduct({size, a, b, start, c, c_stride, ActiveTrainingKernels()}, pool.n_threads(),
              threads[0], threads,
+             [&](std::int64_t n_items, auto body) { pool.For(n_items, body); });
+}
+
+void ProductOfShards(const ProductSize& size, const MatrixView& a, const MatrixView& b,
+                     const ShardSums& shards, float* c, std::int64_t c_stride,
+                     ProductWorkspace& workspace, ThreadPool& pool) {
+  CheckCall(size, a, b, c_stride);
+  const std::span<const std::int64_t> ends = shards.ends;
+  TATARA_CHECK(std::has_single_bit(ends.size()) && std::ssize(ends) <= kShardsMax);
+  TATARA_CHECK(ends.front() >= 0 && std::ranges::is_sorted(ends) && ends.back() == size.n_inner);
+  TATARA_CHECK(size.n_inner > 0 &&
+               (shards.places.empty() || std::ssize(shards.places) == size.n_rows));
+  Count(size);
+  PrepareProducts(workspace, pool.n_threads());
+  auto& threads = workspace.state().threads;
+  RunProduct({size, a, b, ChainStart::kFromZero, c, c_stride, ActiveTrainingKernels(), shards},
+             pool.n_threads(), threads[0], threads,
              [&](std::int64_t n_items, auto body) { pool.For(n_items, body); });
 }
 

@@ -182,6 +182,70 @@ TEST(Product, WeightGradientsGoOnAcrossCutsOfTheTokens) {
   EXPECT_EQ(FirstDifference(whole, parts), "");
 }
 
+TEST(Product, OfShardsIsTheTreeOfTheirProducts) {
+  const std::vector<std::vector<std::int64_t>> cuts = {
+      {700}, {30, 41}, {10, 10, 25, 26}, {0, 600, 601, 640, 650, 650, 660, 700}};
+  for (const auto& ends : cuts) {
+    const ProductSize whole{97, 70, ends.back()};
+    const auto values_a = TestValues(static_cast<std::size_t>(whole.n_rows * whole.n_inner), 1);
+    const auto values_b = TestValues(static_cast<std::size_t>(whole.n_columns * whole.n_inner), 2);
+    const MatrixView a{values_a.data(), 1, whole.n_rows};
+    const MatrixView b{values_b.data(), whole.n_columns, 1};
+    const auto size = static_cast<std::size_t>(whole.n_rows * whole.n_columns);
+    std::vector<std::vector<float>> sums;
+    std::int64_t k = 0;
+    for (const std::int64_t end : ends) {
+      sums.push_back(PlainProduct(
+          {whole.n_rows, whole.n_columns, end - k}, {a.data + k * a.column_stride, 1, whole.n_rows},
+          {b.data + k * b.row_stride, whole.n_columns, 1}, std::vector<float>(size), true));
+      k = end;
+    }
+    const auto chains = sums;
+    while (sums.size() > 1) {
+      for (std::size_t i = 0; i < sums.size() / 2; ++i) {
+        sums[i] = sums[2 * i];
+        for (std::size_t j = 0; j < size; ++j) sums[i][j] += sums[2 * i + 1][j];
+      }
+      sums.resize(sums.size() / 2);
+    }
+    const std::vector<float>& want = sums[0];
+    for (const Isa isa : AvailableIsas()) {
+      const ForcedIsa forced(isa);
+      for (const int n_threads : {1, 3}) {
+        ThreadPool pool(n_threads);
+        ProductWorkspace workspace;
+        std::vector<float> got(size, 7.0F);
+        ProductOfShards(whole, a, b, {.ends = ends}, got.data(), whole.n_columns, workspace, pool);
+        ASSERT_EQ(FirstDifference(want, got), "") << IsaName(isa) << ", " << ends.size();
+        std::vector<std::int32_t> places(97, -1);
+        places[96] = 0, places[13] = 1;
+        std::vector<float> kept(ends.size() * 2 * 70);
+        ProductOfShards(whole, a, b, {ends, true, places, 2, kept.data()}, got.data(),
+                        whole.n_columns, workspace, pool);
+        ASSERT_EQ(FirstDifference(want, got), "");
+        for (std::size_t i = 0; i < 2 * ends.size(); ++i) {
+          const auto from = chains[i / 2].begin() + (i % 2 == 0 ? 96 : 13) * 70;
+          ASSERT_TRUE(std::equal(from, from + 70, kept.begin() + static_cast<int>(i) * 70));
+        }
+      }
+    }
+  }
+}
+
+TEST(Product, OfShardsCanKeepZerosPositive) {
+  const std::vector<float> a(3, -1e-30F), b(3, 1e-30F);
+  const std::vector<std::int64_t> ends = {1, 3};
+  ThreadPool pool(1);
+  ProductWorkspace workspace;
+  for (const bool adds_zero : {false, true}) {
+    float c = 7;
+    ProductOfShards({1, 1, 3}, {a.data(), 3, 1}, {b.data(), 1, 1}, {ends, adds_zero}, &c, 1,
+                    workspace, pool);
+    EXPECT_EQ(c, 0.0F);
+    EXPECT_EQ(std::signbit(c), !adds_zero);
+  }
+}
+
 // ---- gradients against central differences of the formula in f64
 
 using Values = std::vector<double>;

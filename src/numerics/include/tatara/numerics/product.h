@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "tatara/base/thread_pool.h"
 
@@ -50,6 +51,22 @@ class ProductWorkspace {
 // c[i][j], c_stride floats between rows; c overlaps neither a nor b.
 void Product(const ProductSize& size, const MatrixView& a, const MatrixView& b, ChainStart start,
              float* c, std::int64_t c_stride, ProductWorkspace& workspace, ThreadPool& pool);
+// Inner steps in runs ("shards"), run i ends before ends[i]: a power of two of them, at most
+// kShardsMax, the last one at n_inner. c[i][j] is the sum of the runs' chains, each from +0, over
+// the tree of neighbours, ((0 + 1) + (2 + 3)) + ...: gradients are added while they are in a cache.
+constexpr std::int64_t kShardsMax = 1024;
+struct ShardSums {
+  std::span<const std::int64_t> ends;
+  bool adds_zero = false;  // each sum is added to +0 at last, so that none is -0
+  // Where places is not empty: the chains of row i are kept too where places[i] >= 0, before they
+  // are added: those of a shard at kept[(shard * n_kept + places[i]) * n_columns].
+  std::span<const std::int32_t> places = {};
+  std::int64_t n_kept = 0;
+  float* kept = nullptr;
+};
+void ProductOfShards(const ProductSize& size, const MatrixView& a, const MatrixView& b,
+                     const ShardSums& shards, float* c, std::int64_t c_stride,
+                     ProductWorkspace& workspace, ThreadPool& pool);
 // The same on the calling thread, for callers inside a parallel loop. `thread` chooses the buffers;
 // Prepare them for all threads beforehand.
 void PrepareProducts(ProductWorkspace& workspace, int n_threads);
