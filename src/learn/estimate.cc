@@ -1,7 +1,6 @@
 #include "tatara/learn/estimate.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
 #include <memory>
@@ -9,6 +8,7 @@
 
 #include "base_model.h"
 #include "estimate_measure.h"
+#include "passes.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/model/training_flops.h"
@@ -25,18 +25,13 @@ struct Part {
   Recipe recipe;
   std::unique_ptr<model::Trainable> trainable;
   double steps = 0;
-  std::int64_t n_largest = 0;  // sequences of the largest micro-batch
-  double n_passes = 0;         // of a step, as if all were of that size
+  PassPlan plan;
+  double n_passes = 0;  // of a step, as if all were of the largest one's size
 
   double step_tokens() const {
     return static_cast<double>(recipe.training.batch) * recipe.training.context;
   }
   double n_values() const { return static_cast<double>(trainable->n_values()); }
-  double n_gradient_values() const { return static_cast<double>(trainable->n_gradient_values()); }
-  double ActivationBytes() const {
-    return trainable->ActivationBytes(static_cast<double>(n_largest) * recipe.training.context,
-                                      recipe.run.recompute);
-  }
   model::CountedPass Pass(std::int64_t n_sequences) const {
     return {.n_sequences = n_sequences,
             .n_tokens = recipe.training.context,
@@ -49,15 +44,9 @@ struct Part {
 };
 
 void CutBatch(Part& part) {
-  const TrainingRecipe& t = part.recipe.training;
-  for (std::int64_t shard = 0; shard < t.virtual_shards; ++shard) {
-    const std::int64_t n =
-        (shard + 1) * t.batch / t.virtual_shards - shard * t.batch / t.virtual_shards;
-    const int micro_batch = part.recipe.run.micro_batch;
-    part.n_largest =
-        std::max(part.n_largest, micro_batch == 0 ? n : std::min<std::int64_t>(n, micro_batch));
-  }
-  part.n_passes = static_cast<double>(t.batch) / static_cast<double>(part.n_largest);
+  part.plan = PlanPasses(part.recipe, *part.trainable, part.recipe.training.virtual_shards);
+  part.n_passes =
+      static_cast<double>(part.recipe.training.batch) / static_cast<double>(part.plan.sequences);
 }
 
 class Estimator {
@@ -135,15 +124,15 @@ class Estimator {
 
   PassSeconds Measure(const Part& part) {
     const double bytes =
-        4.0 * (part.n_values() + part.n_gradient_values()) + part.ActivationBytes();
-    const double flops = model::TrainingFlops(*part.trainable, part.Pass(part.n_largest));
+        4.0 * (part.n_values() + part.plan.gradient_values) + part.plan.activation_bytes;
+    const double flops = model::TrainingFlops(*part.trainable, part.Pass(part.plan.sequences));
     const bool by_kernels =
         options_.by_kernels || flops > kPassFlopsMax || bytes > MachineBytes() / 4;
     estimate_.by_kernels = estimate_.by_kernels || by_kernels;
     const std::int64_t context = part.recipe.training.context;
-    return by_kernels ? MeasureKernels(*part.trainable, part.recipe.run.recompute, part.n_largest,
-                                       context, pool_)
-                      : MeasurePass(*part.trainable, part.n_largest, context, pool_);
+    return by_kernels ? MeasureKernels(*part.trainable, part.recipe.run.recompute,
+                                       part.plan.sequences, context, pool_)
+                      : MeasurePass(*part.trainable, part.plan, context, pool_);
   }
 
   void MeasureWriting() {
@@ -159,11 +148,14 @@ class Estimator {
   void CountTime(const Part& part) {
     const PassSeconds pass = Measure(part);
     const OptimizerSeconds optimizer = MeasureOptimizer(part.n_values(), pool_);
+    const PassPlan& plan = part.plan;
     const int n_shards = part.recipe.training.virtual_shards;
+    const double n_branches = n_shards / std::max(1, plan.shards);
+    const double n_cleared = plan.shards == 0 ? n_shards * plan.gradient_values : 0;
     EstimatedTime& time = estimate_.time;
     time.passes += part.steps * part.n_passes * pass.train;
-    time.optimizer += part.steps * (n_shards * part.n_gradient_values() * optimizer.clear +
-                                    (n_shards - 1) * part.n_values() * optimizer.add +
+    time.optimizer += part.steps * (n_cleared * optimizer.clear +
+                                    (n_branches - 1) * part.n_values() * optimizer.add +
                                     part.n_values() * optimizer.finish);
     if (part.recipe.optimizer.kind == OptimizerKind::kMuon) {
       time.optimizer += part.steps * MeasureMuon(*part.trainable, pool_);
@@ -208,12 +200,10 @@ class Estimator {
     const double n_averages = o.average == Average::kNone  ? 0
                               : o.average == Average::kEma ? 1
                                                            : 1.0 + o.average_count;
-    const int n_shards = part.recipe.training.virtual_shards;
-    const double n_gradients = std::countr_zero(static_cast<unsigned>(n_shards)) + 1;
     const EstimatedMemory memory{
         .weights = (12 + 4 * n_averages) * part.n_values(),
-        .gradients = 4 * n_gradients * part.n_gradient_values(),
-        .activations = part.ActivationBytes(),
+        .gradients = 4 * part.plan.gradients * part.plan.gradient_values,
+        .activations = part.plan.activation_bytes,
         // The optimizer's file, whole.
         .writing = (8 + 4 * n_averages) * part.n_values(),
     };

@@ -260,8 +260,9 @@ std::vector<Shape> ShapesOf(const model::Trainable& trainable) {
 
 }  // namespace
 
-PassSeconds MeasurePass(model::Trainable& trainable, std::int64_t n_sequences,
-                        std::int64_t n_tokens, ThreadPool& pool) {
+PassSeconds MeasurePass(model::Trainable& trainable, const PassPlan& plan, std::int64_t n_tokens,
+                        ThreadPool& pool) {
+  const std::int64_t n_sequences = plan.sequences;
   const std::int64_t n_rows = n_sequences * n_tokens;
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(n_rows)), targets(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -270,13 +271,20 @@ PassSeconds MeasurePass(model::Trainable& trainable, std::int64_t n_sequences,
     targets[i] = tokens[i];
   }
   const Floats weights = Values(trainable.n_values());
-  Floats gradient(static_cast<std::size_t>(trainable.n_gradient_values()));
+  Floats gradient(static_cast<std::size_t>(plan.gradient_values));
   double loss = 0;
+  std::vector<double> losses(static_cast<std::size_t>(plan.shards));
+  std::vector<std::int64_t> ends;
+  for (int i = 1; i <= plan.shards; ++i) ends.push_back(n_sequences * i / plan.shards);
+  const model::TrainingBatch batch{
+      .n_sequences = n_sequences, .n_tokens = n_tokens, .tokens = tokens, .targets = targets};
   PassSeconds seconds;
   seconds.train = Median(pool.n_threads(), kSecondsOfPass, [&] {
-    trainable.LossAndGradient(
-        {.n_sequences = n_sequences, .n_tokens = n_tokens, .tokens = tokens, .targets = targets},
-        weights, {}, gradient, loss, pool);
+    if (plan.shards > 0) {
+      trainable.GradientOfShards(batch, ends, weights, {}, gradient, losses, pool);
+      return;
+    }
+    trainable.LossAndGradient(batch, weights, {}, gradient, loss, pool);
     trainable.FinishGradient(gradient);
   });
   const auto size = static_cast<std::size_t>(n_tokens);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "passes.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/learn/recipe.h"
 #include "tatara/model/trainable.h"
@@ -18,8 +19,8 @@ struct PassSeconds {
 };
 
 // The pass itself: weights, gradient and activations are made for it.
-PassSeconds MeasurePass(model::Trainable& trainable, std::int64_t n_sequences,
-                        std::int64_t n_tokens, ThreadPool& pool);
+PassSeconds MeasurePass(model::Trainable& trainable, const PassPlan& plan, std::int64_t n_tokens,
+                        ThreadPool& pool);
 // From its parts: every product's shape on at most some hundred rows and columns, attention over at
 // most 1,024 tokens, and what works on rows; counted up.
 PassSeconds MeasureKernels(const model::Trainable& trainable, bool recompute,

@@ -70,7 +70,9 @@ TEST(Estimate, CountsFollowFromTheRecipe) {
   const double n = static_cast<double>(e.n_parameters);
   EXPECT_GE(e.memory.weights, 12 * n);
   EXPECT_LT(e.memory.weights, 12.1 * n);
-  EXPECT_DOUBLE_EQ(e.memory.gradients, e.memory.weights);  // log2(4) + 1 of them
+  EXPECT_DOUBLE_EQ(e.memory.gradients, e.memory.weights / 3);  // a pass takes all shards
+  const EstimatedMemory parts = EstimateOf({"run.micro_batch=1"}).memory;
+  EXPECT_DOUBLE_EQ(parts.gradients, parts.weights);  // log2(4) + 1 of them
   EXPECT_GT(e.time.passes, 0);
   EXPECT_GT(e.time.optimizer, 0);
   EXPECT_EQ(e.time.validation, 0);  // there is no data

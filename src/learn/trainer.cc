@@ -9,6 +9,7 @@
 #include "base_model.h"
 #include "grow.h"
 #include "optimizer.h"
+#include "passes.h"
 #include "pieces.h"
 #include "tatara/base/philox.h"
 #include "tatara/numerics/digest.h"
@@ -23,19 +24,12 @@ constexpr double kSampleTemperature = 0.8;
 // Weights, two moments and the stack of gradients; activations of the largest pass; the batch.
 double MemoryBytes(const Recipe& recipe, const model::Trainable& trainable) {
   const TrainingRecipe& t = recipe.training;
-  const double n_gradients = std::countr_zero(static_cast<unsigned>(t.virtual_shards)) + 1;
-  const double shard =
-      std::floor((static_cast<double>(t.batch) + t.virtual_shards - 1) / t.virtual_shards);
-  const double sequences =
-      recipe.run.micro_batch == 0 ? shard : std::min<double>(shard, recipe.run.micro_batch);
   const OptimizerRecipe& o = recipe.optimizer;
   const double averages = o.average == Average::kNone  ? 0
                           : o.average == Average::kEma ? 1
                                                        : 1.0 + o.average_count;
   return (12.0 + 4.0 * averages) * static_cast<double>(trainable.n_values()) +
-         4.0 * n_gradients * static_cast<double>(trainable.n_gradient_values()) +
-         trainable.ActivationBytes(sequences * t.context, recipe.run.recompute) +
-         8.0 * t.batch * t.context;
+         PlanPasses(recipe, trainable, t.virtual_shards).bytes() + 8.0 * t.batch * t.context;
 }
 
 // The places of a batch that dropout tells apart (model/trainable.h).
@@ -202,50 +196,85 @@ Result<> Trainer::DrawBatch() {
   return Refuse("step {0}: no token of its sequences counts", state_.step + 1);
 }
 
-// Sequences shard * batch / shards .. (shard + 1) * batch / shards - 1.
-void Trainer::Shard(std::int64_t shard, std::span<float> gradient, double& loss, ThreadPool& pool) {
+// Before shard * batch / shards.
+std::int64_t Trainer::FirstSequence(int shard) const {
   const TrainingRecipe& t = recipe().training;
-  const std::int64_t first = shard * t.batch / t.virtual_shards;
-  const std::int64_t end = (shard + 1) * t.batch / t.virtual_shards;
-  const std::int64_t most = recipe_.run.micro_batch == 0 ? std::max<std::int64_t>(1, end - first)
-                                                         : recipe_.run.micro_batch;
-  const std::size_t context = static_cast<std::size_t>(t.context);
+  return std::int64_t{shard} * t.batch / t.virtual_shards;
+}
+
+model::TrainingBatch Trainer::Batch(std::int64_t first, std::int64_t end) const {
+  const auto context = static_cast<std::size_t>(recipe().training.context);
+  const auto part = [&](const std::vector<std::int32_t>& values) {
+    return std::span(values).subspan(static_cast<std::size_t>(first) * context,
+                                     static_cast<std::size_t>(end - first) * context);
+  };
+  return {.n_sequences = end - first,
+          .n_tokens = recipe().training.context,
+          .tokens = part(tokens_),
+          .targets = part(targets_),
+          .first_keys = part(first_keys_),
+          .first_sequence = first};
+}
+
+model::TrainingDropout Trainer::Dropout() const {
+  const TrainingRecipe& t = recipe().training;
+  return {t.dropout, t.seed, static_cast<std::uint64_t>(state_.step), t.attention_dropout};
+}
+
+// A shard in passes of run.micro_batch sequences; returns its loss.
+double Trainer::ShardInParts(int shard, std::span<float> gradient, ThreadPool& pool) {
+  double loss = 0;
   ForPieces(static_cast<std::int64_t>(gradient.size()), pool,
             [&](std::size_t from, std::size_t size) {
               std::fill_n(gradient.begin() + static_cast<std::ptrdiff_t>(from), size, 0.0F);
             });
-  for (std::int64_t at = first; at < end; at += most) {
-    const std::int64_t n = std::min(most, end - at);
-    const std::size_t from = static_cast<std::size_t>(at) * context;
-    const std::size_t size = static_cast<std::size_t>(n) * context;
-    trainable_->LossAndGradient(
-        {.n_sequences = n,
-         .n_tokens = t.context,
-         .tokens = std::span(tokens_).subspan(from, size),
-         .targets = std::span(targets_).subspan(from, size),
-         .first_keys = std::span(first_keys_).subspan(from, size),
-         .first_sequence = at},
-        state_.weights,
-        {t.dropout, t.seed, static_cast<std::uint64_t>(state_.step), t.attention_dropout}, gradient,
-        loss, pool);
+  const std::int64_t end = FirstSequence(shard + 1);
+  const int micro_batch = recipe().run.micro_batch;
+  const std::int64_t most = micro_batch == 0 ? recipe().training.batch : micro_batch;
+  for (std::int64_t at = FirstSequence(shard); at < end; at += most) {
+    trainable_->LossAndGradient(Batch(at, std::min(end, at + most)), state_.weights, Dropout(),
+                                gradient, loss, pool);
   }
   trainable_->FinishGradient(gradient);
+  return loss;
 }
 
-// The tree over neighbours, by a stack: after shard i as many partial sums are merged as i + 1 has
+// Whole shards, a branch of the tree; returns the branch's loss.
+double Trainer::ShardsAtOnce(int first, int n, std::span<float> gradient, ThreadPool& pool) {
+  const std::int64_t from = FirstSequence(first), end = FirstSequence(first + n);
+  if (from == end) {
+    std::ranges::fill(gradient, 0.0F);
+    return 0;
+  }
+  std::vector<std::int64_t> ends;
+  for (int i = 1; i <= n; ++i) ends.push_back(FirstSequence(first + i) - from);
+  std::vector<double> losses(ends.size());
+  trainable_->GradientOfShards(Batch(from, end), ends, state_.weights, Dropout(), gradient, losses,
+                               pool);
+  for (std::size_t apart = 1; apart < losses.size(); apart *= 2) {
+    for (std::size_t i = 0; i < losses.size(); i += 2 * apart) losses[i] += losses[i + apart];
+  }
+  return losses[0];
+}
+
+// The tree over neighbours, by a stack: after branch i as many partial sums are merged as i + 1 has
 // trailing zeros. Losses go the same way. A worker's shards are a whole branch of the tree.
 Result<double> Trainer::Gradient(ThreadPool& pool) {
-  const auto n = static_cast<std::size_t>(trainable_->n_gradient_values());
   const int n_workers = workers_ == nullptr ? 1 : workers_->count();
   const int n_shards = recipe().training.virtual_shards / n_workers;
   const int first_shard = workers_ == nullptr ? 0 : workers_->rank() * n_shards;
+  const PassPlan plan = PlanPasses(recipe(), *trainable_, n_shards);
+  const int at_once = std::max(1, plan.shards);
   std::vector<double> losses;
-  for (int shard = 0; shard < n_shards; ++shard) {
-    if (gradients_.size() == losses.size()) gradients_.emplace_back(n);
-    double loss = 0;
-    Shard(first_shard + shard, gradients_[losses.size()], loss, pool);
-    losses.push_back(loss);
-    for (int merges = std::countr_zero(static_cast<unsigned>(shard) + 1); merges > 0; --merges) {
+  for (int branch = 0; branch < n_shards / at_once; ++branch) {
+    if (gradients_.size() == losses.size()) {
+      gradients_.emplace_back(static_cast<std::size_t>(plan.gradient_values));
+    }
+    const int shard = first_shard + branch * at_once;
+    std::vector<float>& gradient = gradients_[losses.size()];
+    losses.push_back(plan.shards == 0 ? ShardInParts(shard, gradient, pool)
+                                      : ShardsAtOnce(shard, at_once, gradient, pool));
+    for (int merges = std::countr_zero(static_cast<unsigned>(branch) + 1); merges > 0; --merges) {
       Merge(gradients_[losses.size() - 1], gradients_[losses.size() - 2], pool);
       losses[losses.size() - 2] += losses.back();
       losses.pop_back();

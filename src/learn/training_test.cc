@@ -268,6 +268,20 @@ TEST_F(TrainingTest, VirtualShardsArePartOfTheRun) {
   EXPECT_NEAR(four->validation_loss, eight->validation_loss, 1e-3);
 }
 
+// In one pass, two at a time, one by one and in parts.
+TEST_F(TrainingTest, HowManyShardsAPassTakesChangesNoBit) {
+  for (const char* shards : {"training.virtual_shards=4", "training.virtual_shards=8"}) {
+    const auto want = Train(std::string(shards) + "-all", {shards});
+    ASSERT_TRUE(want.ok());
+    for (const char* sequences : {"1", "2", "3"}) {
+      const auto got = Train(std::string(shards) + sequences,
+                             {shards, std::string("run.micro_batch=") + sequences}, 2);
+      ASSERT_TRUE(got.ok());
+      EXPECT_EQ(got->digest, want->digest) << shards << ", passes of " << sequences;
+    }
+  }
+}
+
 TEST_F(TrainingTest, DivergenceIsNamedAndTheCheckpointStays) {
   const auto result =
       Train("wild", {"optimizer.learning_rate=10", "optimizer.eps=1e-30", "optimizer.clip=0",

@@ -39,8 +39,12 @@ void TrainableDecoder::LossAndGradient(const TrainingBatch& batch, std::span<con
   const ScopedFpEnvironment environment;
   const Call call = MakeCall(batch, weights, dropout, gradient.data(), pool);
   if (call.n_rows == 0) return;
+  GradientsOf(call, {&loss, 1});
+}
+
+void TrainableDecoder::GradientsOf(const Call& call, std::span<double> losses) {
   Forward(call);
-  HeadForwardAndBackward(call, loss, &dnormed_);
+  HeadForwardAndBackward(call, losses, &dnormed_);
   std::fill(dx_.begin(), dx_.end(), 0.0F);
   NormBackward(call, layout_.final_norm, streams_.back(), dnormed_, final_at_, dx_);
   for (int i = shape_.n_layers - 1; i >= 0; --i) {
@@ -53,6 +57,24 @@ void TrainableDecoder::LossAndGradient(const TrainingBatch& batch, std::span<con
   EmbedBackward(call);
 }
 
+void TrainableDecoder::GradientOfShards(const TrainingBatch& batch,
+                                        std::span<const std::int64_t> shard_ends,
+                                        std::span<const float> weights,
+                                        const TrainingDropout& dropout, std::span<float> gradient,
+                                        std::span<double> losses, ThreadPool& pool) {
+  TATARA_CHECK(static_cast<std::int64_t>(weights.size()) == n_values());
+  TATARA_CHECK(static_cast<std::int64_t>(gradient.size()) >= n_values());
+  TATARA_CHECK(batch.targets.size() == batch.tokens.size());
+  TATARA_CHECK(losses.size() == shard_ends.size() && shard_ends.back() == batch.n_sequences);
+  const ScopedFpEnvironment environment;
+  Call call = MakeCall(batch, weights, dropout, gradient.data(), pool);
+  TATARA_CHECK(call.n_rows > 0);
+  shard_ends_.assign(shard_ends.begin(), shard_ends.end());
+  for (std::int64_t& end : shard_ends_) end *= batch.n_tokens;
+  call.shard_ends = shard_ends_;
+  GradientsOf(call, losses);
+}
+
 void TrainableDecoder::Loss(const TrainingBatch& batch, std::span<const float> weights,
                             double& loss, ThreadPool& pool) {
   TATARA_CHECK(static_cast<std::int64_t>(weights.size()) == n_values());
@@ -62,7 +84,7 @@ void TrainableDecoder::Loss(const TrainingBatch& batch, std::span<const float> w
   const Call call = MakeCall(batch, weights, none, nullptr, pool);
   if (call.n_rows == 0) return;
   Forward(call);
-  HeadForwardAndBackward(call, loss, nullptr);
+  HeadForwardAndBackward(call, {&loss, 1}, nullptr);
 }
 
 void TrainableDecoder::FinishGradient(std::span<float> gradient) const {

@@ -19,16 +19,29 @@ void TrainableDecoder::NormBackward(const Call& call, const NormPart& norm, cons
                            at[static_cast<std::size_t>(row)], Row(dx, row, n));
   });
   if (call.gradient == nullptr) return;
-  ForColumns(call, n, [&](std::int64_t first, std::int64_t end) {
-    const auto size = static_cast<std::size_t>(end - first);
-    for (std::int64_t row = 0; row < call.n_rows; ++row) {
-      const std::span<const float> d(dy.data() + row * n + first, size);
-      numerics::NormWeightGradient({x.data() + row * n + first, size}, d,
-                                   at[static_cast<std::size_t>(row)],
-                                   {call.gradient + norm.weight + first, size});
-      if (norm.bias != kNone) numerics::Add(d, {call.gradient + norm.bias + first, size});
-    }
-  });
+  ForColumns(
+      call, n, call.gradient + norm.weight,
+      [&](std::int64_t first, std::size_t size, std::int64_t from, std::int64_t end, float* sums) {
+        for (std::int64_t row = from; row < end; ++row) {
+          numerics::NormWeightGradient({x.data() + row * n + first, size},
+                                       {dy.data() + row * n + first, size},
+                                       at[static_cast<std::size_t>(row)], {sums, size});
+        }
+      });
+  if (norm.bias == kNone) return;
+  SumRows(call, {dy.data(), n, 1}, n, call.gradient + norm.bias);
+}
+
+// The gradient of a bias: the sum of dy's rows, n columns of them.
+void TrainableDecoder::SumRows(const Call& call, const numerics::MatrixView& dy, std::int64_t n,
+                               float* out) {
+  ForColumns(
+      call, n, out,
+      [&](std::int64_t first, std::size_t size, std::int64_t from, std::int64_t end, float* sums) {
+        for (std::int64_t row = from; row < end; ++row) {
+          numerics::Add({dy.data + row * dy.row_stride + first, size}, {sums, size});
+        }
+      });
 }
 
 // dx from +0 or going on; the gradients of weight and bias, or of the adapter, go on.
@@ -46,17 +59,9 @@ void TrainableDecoder::LinearBackward(const Call& call, const LinearPart& part, 
   }
   MatrixBackward(call, part.weight, size, d, start, dx.data());
   if (call.gradient == nullptr) return;
-  numerics::Product({part.n_outputs, n_inputs, call.n_rows}, d.Transposed(),
-                    {x.data(), n_inputs, 1}, ChainStart::kFromOutput, call.gradient + part.weight,
-                    n_inputs, products_, call.pool);
-  if (part.bias == kNone) return;
-  ForColumns(call, part.n_outputs, [&](std::int64_t first, std::int64_t end) {
-    const auto size = static_cast<std::size_t>(end - first);
-    for (std::int64_t row = 0; row < call.n_rows; ++row) {
-      numerics::Add({dy.data() + row * n_columns + part.column + first, size},
-                    {call.gradient + part.bias + first, size});
-    }
-  });
+  GradientProduct(call, {part.n_outputs, n_inputs, call.n_rows}, d.Transposed(),
+                  {x.data(), n_inputs, 1}, call.gradient + part.weight, n_inputs);
+  if (part.bias != kNone) SumRows(call, d, part.n_outputs, call.gradient + part.bias);
 }
 
 void TrainableDecoder::BlockGradient(const Call& call, std::uint32_t site, const NormPart& norm,
@@ -83,18 +88,24 @@ void TrainableDecoder::NormHeadsBackward(const Call& call, const LayerParts& w, 
   const auto at = [&](std::int64_t row, int head) {
     return s.qk_at[static_cast<std::size_t>(row * n_heads + head)];
   };
-  const std::int64_t n_columns = call.gradient == nullptr ? 0 : d;
-  ForColumns(call, n_columns, [&](std::int64_t first, std::int64_t end) {
-    const auto from = static_cast<std::size_t>(first), size = static_cast<std::size_t>(end - first);
-    for (std::int64_t row = 0; row < call.n_rows; ++row) {
-      for (int head = 0; head < n_heads; ++head) {
-        const std::span<const float> dy(dqkv.data() + row * layout_.n_qkv() + head * d + first,
-                                        size);
-        numerics::NormWeightGradient(raw(row, head).subspan(from, size), dy, at(row, head),
-                                     {call.gradient + part_of(head).weight + first, size});
-      }
-    }
-  });
+  const auto sum = [&](const NormPart& norm, int first_head, int end_head) {
+    ForColumns(call, d, call.gradient + norm.weight,
+               [&](std::int64_t first, std::size_t size, std::int64_t from, std::int64_t end,
+                   float* sums) {
+                 for (std::int64_t row = from; row < end; ++row) {
+                   const float* const dy = dqkv.data() + row * layout_.n_qkv() + first;
+                   for (int head = first_head; head < end_head; ++head) {
+                     numerics::NormWeightGradient(
+                         raw(row, head).subspan(static_cast<std::size_t>(first), size),
+                         {dy + head * d, size}, at(row, head), {sums, size});
+                   }
+                 }
+               });
+  };
+  if (call.gradient != nullptr) {
+    sum(w.q_norm, 0, shape_.n_heads);
+    sum(w.k_norm, shape_.n_heads, n_heads);
+  }
   std::fill(dqk_raw_.begin(), dqk_raw_.end(), 0.0F);
   ForRows(call, [&](std::int64_t row) {
     const std::span<float> dqk =
@@ -124,13 +135,11 @@ void TrainableDecoder::CapLogits(const Call& call, std::int64_t n_rows, std::spa
 
 // Some rows at a time, ascending: logits, losses, and with dx the gradient of the normed stream
 // into it and that of the head onto its array.
-void TrainableDecoder::HeadForwardAndBackward(const Call& call, double& loss, Floats* dx) {
+void TrainableDecoder::HeadForwardAndBackward(const Call& call, std::span<double> losses,
+                                              Floats* dx) {
   const std::int64_t n = shape_.n_embd, n_vocab = shape_.n_vocab;
-  const std::int64_t n_rows_max = HeadRows(n_vocab);
+  const std::int64_t n_rows_max = call.shard_ends.empty() ? HeadRows(n_vocab) : call.n_rows;
   const auto cap = static_cast<float>(shape_.logit_cap);
-  float* const dw = call.gradient == nullptr
-                        ? nullptr
-                        : call.gradient + (shape_.tied ? layout_.n_values : layout_.head);
   for (std::int64_t first = 0; first < call.n_rows; first += n_rows_max) {
     const std::int64_t n_rows = std::min(n_rows_max, call.n_rows - first);
     const float* const x = final_normed_.data() + first * n;
@@ -158,13 +167,50 @@ void TrainableDecoder::HeadForwardAndBackward(const Call& call, double& loss, Fl
         }
       }
     });
-    for (const double here : losses_) loss += here;
+    AddLosses(call, first, losses);
     if (dx == nullptr) continue;
     MatrixBackward(call, layout_.head, size, {logits_.data(), n_vocab, 1}, ChainStart::kFromZero,
                    dx->data() + first * n);
-    if (dw == nullptr) continue;
-    numerics::LinearWeightGradient(size, logits_.data(), x, dw, products_, call.pool);
+    if (call.gradient != nullptr) HeadGradient(call, size, x);
   }
+}
+
+// Those of the rows from `first` on, ascending, onto their shards'.
+void TrainableDecoder::AddLosses(const Call& call, std::int64_t first,
+                                 std::span<double> losses) const {
+  std::size_t shard = 0;
+  for (std::size_t i = 0; i < losses_.size(); ++i) {
+    const std::int64_t row = first + static_cast<std::int64_t>(i);
+    while (!call.shard_ends.empty() && row >= call.shard_ends[shard]) ++shard;
+    losses[shard] += losses_[i];
+  }
+}
+
+// logits_ have the gradient of the rows of x. The array of a tied head's chain is its own; of
+// shards only the rows of the batch's tokens are kept, which the embedding's gradient is added to.
+void TrainableDecoder::HeadGradient(const Call& call, const LinearSize& size, const float* x) {
+  const std::int64_t n = size.n_inputs, n_vocab = size.n_outputs;
+  if (call.shard_ends.empty()) {
+    numerics::LinearWeightGradient(size, logits_.data(), x,
+                                   call.gradient + (shape_.tied ? layout_.n_values : layout_.head),
+                                   products_, call.pool);
+    return;
+  }
+  numerics::ShardSums shards{.ends = call.shard_ends};
+  if (shape_.tied) {
+    FindOccurrences(call.batch.tokens, tokens_at_);
+    shards.n_kept = std::ssize(tokens_at_.distinct);
+    places_.assign(static_cast<std::size_t>(n_vocab), -1);
+    for (std::int32_t i = 0; i < shards.n_kept; ++i) {
+      places_[static_cast<std::size_t>(tokens_at_.distinct[static_cast<std::size_t>(i)])] = i;
+    }
+    kept_.resize(call.shard_ends.size() * tokens_at_.distinct.size() * static_cast<std::size_t>(n));
+    shards.places = places_;
+    shards.kept = kept_.data();
+    shards.adds_zero = true;  // what the embedding's gradient is for other tokens
+  }
+  numerics::ProductOfShards({n_vocab, n, size.n_tokens}, {logits_.data(), 1, n_vocab}, {x, n, 1},
+                            shards, call.gradient + layout_.head, n, products_, call.pool);
 }
 
 // ---- backward: dx_ is the gradient of the stream
@@ -229,8 +275,11 @@ void TrainableDecoder::EmbedBackward(const Call& call) {
   if (call.gradient == nullptr) return;
   Drop(call, 0, dx_);
   if (layout_.embedding_scale != 1) ScaleRows(call, layout_.embedding_scale, dx_);
-  ForColumns(call, shape_.n_embd, [&](std::int64_t first, std::int64_t end) {
-    const auto size = static_cast<std::size_t>(end - first);
+  if (!call.shard_ends.empty()) return EmbedBackwardOfShards(call);
+  const std::int64_t n_items = (shape_.n_embd + kColumnsOfAnItem - 1) / kColumnsOfAnItem;
+  call.pool.For(n_items, [&](std::int64_t item, int) {
+    const std::int64_t first = item * kColumnsOfAnItem;
+    const auto size = static_cast<std::size_t>(std::min(kColumnsOfAnItem, shape_.n_embd - first));
     for (std::int64_t row = 0; row < call.n_rows; ++row) {
       const std::span<const float> d(dx_.data() + row * shape_.n_embd + first, size);
       const std::int64_t token = call.batch.tokens[static_cast<std::size_t>(row)];

@@ -198,6 +198,27 @@ TEST(AdapterTraining, CutsThreadsSetsAndRecomputationChangeNoBit) {
   numerics::SetActiveIsa(before);
 }
 
+TEST(AdapterTraining, ShardsInOneCallGiveTheTreeOfTheirGradients) {
+  for (const bool dora : {false, true}) {
+    AdapterShape shape = Rank3(dora);
+    shape.dropout = 0.2;
+    Case c(StoreOf(Shape("llama")), shape);
+    const std::vector<float> one = c.Gradient({0, 1}, 2), two = c.Gradient({1, 3}, 2);
+    std::vector<float> got(one.size(), 7.0F);
+    std::vector<double> losses(2);
+    ThreadPool pool(3);
+    c.trainable->GradientOfShards(c.Batch(0, 3), std::vector<std::int64_t>{1, 3}, c.weights,
+                                  {.seed = 4, .step = 9}, got, losses, pool);
+    for (const Parameter& p : c.trainable->parameters()) {
+      for (std::int64_t i = p.offset; i < p.offset + p.size(); ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        ASSERT_EQ(got[at], one[at] + two[at]) << p.name;
+      }
+    }
+    EXPECT_EQ(losses[1], c.loss);
+  }
+}
+
 TEST(AdapterTraining, DroppedInputsHaveTheGradientOfTheSameDrawing) {
   AdapterShape shape = Rank3(false);
   shape.dropout = 0.3;

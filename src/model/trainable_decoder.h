@@ -6,6 +6,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -81,6 +83,10 @@ class TrainableDecoder final : public Trainable {
   void LossAndGradient(const TrainingBatch& batch, std::span<const float> weights,
                        const TrainingDropout& dropout, std::span<float> gradient, double& loss,
                        ThreadPool& pool) override;
+  void GradientOfShards(const TrainingBatch& batch, std::span<const std::int64_t> shard_ends,
+                        std::span<const float> weights, const TrainingDropout& dropout,
+                        std::span<float> gradient, std::span<double> losses,
+                        ThreadPool& pool) override;
   void Loss(const TrainingBatch& batch, std::span<const float> weights, double& loss,
             ThreadPool& pool) override;
   void FinishGradient(std::span<float> gradient) const override;
@@ -103,6 +109,8 @@ class TrainableDecoder final : public Trainable {
     bool backward;  // a gradient is wanted
     const float* adapter = nullptr;
     float* adapter_gradient = nullptr;
+    // Rows before which each shard ends: gradients are written. Empty: they are added to.
+    std::span<const std::int64_t> shard_ends = {};
   };
   // `gradient` null: forward only.
   Call MakeCall(const TrainingBatch& batch, std::span<const float> weights,
@@ -120,11 +128,29 @@ class TrainableDecoder final : public Trainable {
   void AttentionForward(const Call& call, int layer, const Floats& in, LayerState& s);
   void Activate(const Call& call, LayerState& s);
   void CapLogits(const Call& call, std::int64_t n_rows, std::span<float> logits);
-  void HeadForwardAndBackward(const Call& call, double& loss, Floats* dx);
+  void HeadForwardAndBackward(const Call& call, std::span<double> losses, Floats* dx);
+  void HeadGradient(const Call& call, const LinearSize& size, const float* x);
+  void AddLosses(const Call& call, std::int64_t first, std::span<double> losses) const;
+  void SumRows(const Call& call, const numerics::MatrixView& dy, std::int64_t n, float* out);
+  void GradientsOf(const Call& call, std::span<double> losses);
   void LayerBackward(const Call& call, int layer, const Floats& in, const LayerState& s);
   void AttentionBackward(const Call& call, int layer, const Floats& in, const LayerState& s);
   void ActivateBackward(const Call& call, const LayerState& s);
   void EmbedBackward(const Call& call);
+  void EmbedBackwardOfShards(const Call& call);
+
+  // trainable_shards.cc: sums over rows, of one call or of the call's shards.
+  void GradientProduct(const Call& call, const numerics::ProductSize& size,
+                       const numerics::MatrixView& a, const numerics::MatrixView& b, float* c,
+                       std::int64_t c_stride);
+  // The rows in which each value of `values` occurs.
+  struct Occurrences {
+    std::vector<std::int32_t> distinct;
+    std::vector<std::size_t> starts;  // into rows; one more than distinct
+    std::vector<std::int64_t> rows;   // of a value ascending
+  };
+  static void FindOccurrences(std::span<const std::int32_t> values, Occurrences& found);
+  void SumOccurrences(const Call& call, const Occurrences& found, const float* kept, float* table);
 
   void NormForward(const Call& call, const NormPart& norm, const Floats& x,
                    std::vector<NormStatistics>& at, Floats& y);
@@ -184,12 +210,42 @@ class TrainableDecoder final : public Trainable {
       for (std::int64_t row = item * kRowsOfAnItem; row < end; ++row) body(row);
     });
   }
-  // body(first, end) for pieces of n columns; inside, rows go ascending: chains over tokens.
+  // chain(shard, from, end, sums) adds rows from .. end - 1 onto `sums`, of n <= kColumnsOfAnItem
+  // values: onto those in `out`, or for each shard from +0, added over the tree into `out`.
   template <typename F>
-  static void ForColumns(const Call& call, std::int64_t n, F body) {
+  static void SumShards(const Call& call, std::int64_t n, float* out, F chain) {
+    if (call.shard_ends.empty()) return chain(0, 0, call.n_rows, out);
+    constexpr int kLevels = std::bit_width(static_cast<std::uint64_t>(numerics::kShardsMax)) + 1;
+    std::array<float, static_cast<std::size_t>(kLevels * kColumnsOfAnItem)> stack;
+    const auto size = static_cast<std::size_t>(n);
+    float* top = stack.data();
+    std::int64_t from = 0;
+    for (std::int64_t shard = 0; shard < std::ssize(call.shard_ends); ++shard) {
+      const std::int64_t end = call.shard_ends[static_cast<std::size_t>(shard)];
+      std::fill_n(top, n, 0.0F);
+      chain(shard, from, end, top);
+      for (int merges = std::countr_zero(static_cast<std::uint64_t>(shard) + 1); merges > 0;
+           --merges) {
+        numerics::Add({top, size}, {top - kColumnsOfAnItem, size});
+        top -= kColumnsOfAnItem;
+      }
+      top += kColumnsOfAnItem;
+      from = end;
+    }
+    std::copy_n(stack.data(), n, out);
+  }
+  // Sums over rows of n columns into or onto `out`: chain(column, size, from, end, sums) adds that
+  // piece of rows from .. end - 1, ascending.
+  template <typename F>
+  static void ForColumns(const Call& call, std::int64_t n, float* out, F chain) {
     const std::int64_t n_items = (n + kColumnsOfAnItem - 1) / kColumnsOfAnItem;
     call.pool.For(n_items, [&](std::int64_t item, int) {
-      body(item * kColumnsOfAnItem, std::min(n, (item + 1) * kColumnsOfAnItem));
+      const std::int64_t first = item * kColumnsOfAnItem;
+      const std::int64_t size = std::min(n - first, kColumnsOfAnItem);
+      SumShards(call, size, out + first,
+                [&](std::int64_t, std::int64_t from, std::int64_t end, float* sums) {
+                  chain(first, static_cast<std::size_t>(size), from, end, sums);
+                });
     });
   }
   static std::span<const float> Row(const Floats& x, std::int64_t row, std::int64_t n) {
@@ -216,6 +272,10 @@ class TrainableDecoder final : public Trainable {
   Floats dx_, dnormed_, dqkv_, dattended_, dinner_, dactivated_, dblock_, dqk_raw_;
   std::vector<NormStatistics> final_at_;
   std::vector<double> losses_;
+  std::vector<std::int64_t> shard_ends_;  // of a call, in rows
+  Occurrences tokens_at_, positions_at_;
+  std::vector<std::int32_t> places_, positions_;
+  Floats kept_;  // a tied head's gradients of the batch's tokens, for each shard
   numerics::ProductWorkspace products_;
   numerics::AttentionWorkspace attention_;
 };

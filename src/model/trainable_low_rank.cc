@@ -227,18 +227,20 @@ numerics::MatrixView TrainableDecoder::BeforeMagnitude(const Call& call, const L
   LowRankPart plain = part;
   plain.magnitude = kNone;
   LowRankForward(call, plain, x, t.du.data(), n);
-  ForColumns(call, n, [&](std::int64_t first, std::int64_t end) {
-    for (std::int64_t row = 0; row < call.n_rows; ++row) {
-      const float* const d = dy.data + row * dy.row_stride;
-      float* const u = t.du.data() + row * n;
-      for (std::int64_t i = first; i < end; ++i) {
-        const float norm = part.norms[static_cast<std::size_t>(i)];
-        float& gradient = call.adapter_gradient[part.magnitude + i];
-        gradient = std::fma(d[i], u[i] / norm, gradient);
-        u[i] = call.adapter[part.magnitude + i] / norm * d[i];
-      }
-    }
-  });
+  ForColumns(
+      call, n, call.adapter_gradient + part.magnitude,
+      [&](std::int64_t first, std::size_t size, std::int64_t from, std::int64_t end, float* sums) {
+        for (std::int64_t row = from; row < end; ++row) {
+          const float* const d = dy.data + row * dy.row_stride + first;
+          float* const u = t.du.data() + row * n + first;
+          for (std::size_t i = 0; i < size; ++i) {
+            const std::size_t column = static_cast<std::size_t>(first) + i;
+            const float norm = part.norms[column];
+            sums[i] = std::fma(d[i], u[i] / norm, sums[i]);
+            u[i] = call.adapter[static_cast<std::size_t>(part.magnitude) + column] / norm * d[i];
+          }
+        }
+      });
   return {t.du.data(), n, 1};
 }
 
@@ -258,12 +260,10 @@ void TrainableDecoder::LowRankBackward(const Call& call, const LowRankPart& part
     numerics::Scale(t.scale, Row(t.low, row, rank));
     numerics::Scale(t.scale, Row(t.dlow, row, rank));
   });
-  numerics::Product({part.n_out, rank, rows}, du.Transposed(), {t.low.data(), rank, 1},
-                    ChainStart::kFromOutput, call.adapter_gradient + part.b, rank, products_,
-                    call.pool);
-  numerics::Product({rank, part.n_in, rows}, {t.dlow.data(), 1, rank}, {in, part.n_in, 1},
-                    ChainStart::kFromOutput, call.adapter_gradient + part.a, part.n_in, products_,
-                    call.pool);
+  GradientProduct(call, {part.n_out, rank, rows}, du.Transposed(), {t.low.data(), rank, 1},
+                  call.adapter_gradient + part.b, rank);
+  GradientProduct(call, {rank, part.n_in, rows}, {t.dlow.data(), 1, rank}, {in, part.n_in, 1},
+                  call.adapter_gradient + part.a, part.n_in);
   const bool drops = t.adapter.dropout > 0;
   if (drops) t.dropped.resize(static_cast<std::size_t>(rows * part.n_in));
   numerics::Product({rows, part.n_in, rank}, {t.dlow.data(), rank, 1},

@@ -110,9 +110,24 @@ struct Case {
     return gradient;
   }
 
+  // Of shards that end before those sequences, all in one call; then their losses.
+  std::vector<float> GradientOfShards(const std::vector<std::int64_t>& ends, int n_threads,
+                                      double rate) {
+    ThreadPool pool(n_threads);
+    std::vector<float> gradient(static_cast<std::size_t>(trainable->n_values()));
+    for (const Parameter& p : trainable->parameters()) {
+      std::fill_n(gradient.begin() + p.offset, p.size(), 7.0F);  // is to be overwritten
+    }
+    losses.assign(ends.size(), 0.0);
+    trainable->GradientOfShards(Batch(0, 3), ends, weights, {rate, 3, 8, rate}, gradient, losses,
+                                pool);
+    return gradient;
+  }
+
   std::unique_ptr<Trainable> trainable;
   std::vector<float> weights;
   std::vector<std::int32_t> tokens, targets, first_keys;
+  std::vector<double> losses;
   double loss = 0;
 };
 
@@ -161,6 +176,35 @@ TEST(Trainable, CutsThreadsSetsAndRecomputationChangeNoBit) {
     }
   }
   numerics::SetActiveIsa(before);
+}
+
+TEST(Trainable, ShardsInOneCallGiveTheTreeOfTheirGradients) {
+  for (const std::string architecture : {"gpt2", "llama", "qwen2", "qwen3", "gemma2", "gemma3"}) {
+    for (const double rate : {0.0, 0.2}) {
+      // Shards of one, no, one and one sequence; one of all.
+      Case c(architecture);
+      std::vector<std::vector<float>> one;
+      std::vector<double> losses;
+      for (const auto& [first, end] : {std::pair{0, 1}, {1, 1}, {1, 2}, {2, 3}}) {
+        one.push_back(c.Gradient({first, end}, 2, rate));
+        one.back().resize(static_cast<std::size_t>(c.trainable->n_values()));
+        losses.push_back(c.loss);
+      }
+      std::vector<float> want(one[0].size());
+      for (std::size_t i = 0; i < want.size(); ++i) {
+        want[i] = (one[0][i] + one[1][i]) + (one[2][i] + one[3][i]);
+      }
+      for (const int n_threads : {1, 3}) {
+        EXPECT_TRUE(test::SameBits(want, c.GradientOfShards({1, 1, 2, 3}, n_threads, rate)))
+            << architecture;
+        EXPECT_EQ(c.losses, losses) << architecture;
+      }
+      std::vector<float> whole = c.Gradient({0, 3}, 2, rate);
+      whole.resize(want.size());
+      EXPECT_TRUE(test::SameBits(whole, c.GradientOfShards({3}, 2, rate))) << architecture;
+      EXPECT_EQ(c.losses[0], c.loss);
+    }
+  }
 }
 
 TEST(Trainable, GradientsUnderDropoutAreThoseOfTheSameDrawing) {

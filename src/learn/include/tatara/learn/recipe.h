@@ -101,7 +101,7 @@ struct TrainingRecipe {
 
 // How a run is watched and kept; none of it changes a weight.
 struct RunRecipe {
-  int micro_batch = 0;  // sequences of a pass; 0: as many as a shard has
+  int micro_batch = 0;  // sequences of a pass at most; 0: see learn/passes.h
   bool recompute = false;
   std::int64_t validate_every = 250;
   int validation_sequences = 200;  // of those in between, spread evenly; the last one takes all

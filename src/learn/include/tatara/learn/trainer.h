@@ -119,7 +119,11 @@ class Trainer {
   Result<> CheckPhase(const Recipe& phase, const model::Trainable& trainable);
   void EnterNextPhase();
   void Reserve();
-  void Shard(std::int64_t shard, std::span<float> gradient, double& loss, ThreadPool& pool);
+  std::int64_t FirstSequence(int shard) const;
+  model::TrainingBatch Batch(std::int64_t first, std::int64_t end) const;  // those sequences
+  model::TrainingDropout Dropout() const;
+  double ShardInParts(int shard, std::span<float> gradient, ThreadPool& pool);
+  double ShardsAtOnce(int first, int n, std::span<float> gradient, ThreadPool& pool);
   Result<double> Gradient(ThreadPool& pool);  // into gradients_[0]; returns the summed loss
   void Merge(const std::vector<float>& from, std::vector<float>& into, ThreadPool& pool);
   Result<> AddOthers(double& loss, ThreadPool& pool);

@@ -106,6 +106,16 @@ class Trainable {
   virtual void LossAndGradient(const TrainingBatch& batch, std::span<const float> weights,
                                const TrainingDropout& dropout, std::span<float> gradient,
                                double& loss, ThreadPool& pool) = 0;
+  // Whole shards of a step's batch in one call: shard i has the sequences before shard_ends[i], a
+  // power of two of shards, at most 1,024. `gradient`, of n_values at least, becomes what
+  // LossAndGradient from zeros and FinishGradient give for each shard, added over the tree of
+  // neighbours, bit for bit; what lies between parameters stays. losses[i] gets that of shard i
+  // added. Keeps the logits of all positions.
+  virtual void GradientOfShards(const TrainingBatch& batch,
+                                std::span<const std::int64_t> shard_ends,
+                                std::span<const float> weights, const TrainingDropout& dropout,
+                                std::span<float> gradient, std::span<double> losses,
+                                ThreadPool& pool) = 0;
   virtual void Loss(const TrainingBatch& batch, std::span<const float> weights, double& loss,
                     ThreadPool& pool) = 0;
   virtual void FinishGradient(std::span<float> gradient) const = 0;
