@@ -22,7 +22,10 @@ PassPlan Plan(const Recipe& recipe, const model::Trainable& trainable, int n_sha
   }
   const double rows = static_cast<double>(plan.sequences) * recipe.training.context;
   plan.activation_bytes = trainable.ActivationBytes(rows, recipe.run.recompute);
-  if (at_once > 0) plan.activation_bytes += 4 * rows * trainable.shape().n_vocab;
+  if (at_once > 0) {  // the logits are kept, and where they are capped so are those before
+    const model::TrainableShape& s = trainable.shape();
+    plan.activation_bytes += 4 * rows * s.n_vocab * (s.logit_cap == 0 ? 1 : 2);
+  }
   plan.gradients = std::countr_zero(static_cast<unsigned>(n_shards / std::max(1, at_once))) + 1;
   plan.gradient_values =
       static_cast<double>(at_once > 0 ? trainable.n_values() : trainable.n_gradient_values());
