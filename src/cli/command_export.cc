@@ -1,5 +1,7 @@
 // export: a model as a Hugging Face folder or a GGUF file, with an adapter merged into it where
 // asked for.
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "commands.h"
@@ -8,6 +10,7 @@
 #include "models_access.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
+#include "tatara/learn/checkpoint.h"
 #include "tatara/model/row_changer.h"
 #include "tatara/text/tokenizer_json.h"
 #include "tatara/weights/adapter_file.h"
@@ -17,6 +20,8 @@
 
 namespace tatara::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 numerics::DType TypeNamed(const std::string& name) {
   if (name == "f16") return numerics::DType::kF16;
@@ -50,13 +55,42 @@ Result<std::unique_ptr<model::RowChanger>> MakeChanger(const ModelOptions& optio
   return changer;
 }
 
-// What was written, for the ledger: the model that went in, the files that came out.
-void Record(const ExportOptions& options, const std::vector<std::string>& files) {
+// Its tensors' file as the ledger knows it: of a PEFT folder, a run (its last checkpoint), a
+// checkpoint, or a GGUF file.
+fs::path TensorsOf(const fs::path& adapter) {
+  const auto steps = learn::ListCheckpoints(adapter);
+  const fs::path folder = steps.empty() ? adapter : learn::CheckpointPath(adapter, steps.back());
+  std::error_code ignored;
+  for (const char* name : {"adapter_model.safetensors", "weights.safetensors"}) {
+    if (fs::is_regular_file(folder / name, ignored)) return folder / name;
+  }
+  return adapter;
+}
+
+// What was written, for the ledger: the model and the adapter that went in, the files that came
+// out, weights first.
+void Record(const ExportOptions& options, const weights::ResolvedModel& resolved,
+            std::vector<std::string> files) {
   LineageEvent event{.kind = "export", .name = options.out, .command = {}, .facts = {}};
   event.facts.emplace_back("to", "\"" + options.to + "\"");
   const auto digest = ModelDigest(options.model.model);
   if (!digest.ok()) return;
-  event.inputs.push_back({"model", options.model.model, *digest, 0});
+  const bool tuned = options.model.adapter.empty() && !resolved.adapter.empty();
+  const std::string base = resolved.local ? resolved.local->name : resolved.path.string();
+  event.inputs.push_back({"model", tuned ? base : options.model.model, *digest, 0});
+  if (tuned || !options.model.adapter.empty()) {
+    const auto spec = ParseAdapter(options.model);
+    if (!tuned && !spec.ok()) return;
+    const fs::path path = tuned ? resolved.adapter : fs::path(spec->path);
+    auto part = FilePart("adapter", tuned ? options.model.model : spec->path, TensorsOf(path));
+    if (part.ok()) event.inputs.push_back(std::move(*part));
+    if (!tuned && spec->scale != 1) {
+      event.facts.emplace_back("adapter_scale", Json(spec->scale).dump());
+    }
+  }
+  std::ranges::stable_partition(files, [](const std::string& file) {
+    return file.ends_with(".safetensors") || file.ends_with(".gguf");
+  });
   for (const std::string& file : files) {
     auto part = FilePart("model", file, file);
     if (part.ok()) event.outputs.push_back(std::move(*part));
@@ -64,8 +98,8 @@ void Record(const ExportOptions& options, const std::vector<std::string>& files)
   RecordLineage(std::move(event));
 }
 
-Result<int> ExportAsGguf(const ExportOptions& options, const weights::TensorStore& store,
-                         model::RowChanger* changer) {
+Result<int> ExportAsGguf(const ExportOptions& options, const weights::ResolvedModel& resolved,
+                         const weights::TensorStore& store, model::RowChanger* changer) {
   if (options.dtype != "f32") {
     return Refuse("export: --dtype is for --to hf; a GGUF file keeps the type of each tensor");
   }
@@ -79,7 +113,7 @@ Result<int> ExportAsGguf(const ExportOptions& options, const weights::TensorStor
     };
   }
   TATARA_TRY(const weights::GgufExportReport report, weights::ExportGguf(store, options.out, how));
-  Record(options, {options.out});
+  Record(options, resolved, {options.out});
   if (options.json) {
     OutJson({{"file", options.out}, {"tensors", report.n_tensors}, {"bytes", report.bytes}});
   } else {
@@ -107,7 +141,7 @@ Result<int> Export(const ExportOptions& given) {
   TATARA_TRY(const auto store, weights::OpenTensorStore(resolved.path));
   ThreadPool pool(ThreadPool::HardwareThreads());
   TATARA_TRY(const auto changer, MakeChanger(options.model, resolved, *store, pool));
-  if (options.to == "gguf") return ExportAsGguf(options, *store, changer.get());
+  if (options.to == "gguf") return ExportAsGguf(options, resolved, *store, changer.get());
   ProgressLine progress(ProgressLine::Unit::kBytes);
   weights::HfExportOptions how{.dtype = TypeNamed(options.dtype), .progress = &progress};
   // Vocabularies that have no such form are told below.
@@ -124,7 +158,7 @@ Result<int> Export(const ExportOptions& given) {
              weights::ExportHuggingFace(*store, options.out, how));
   std::vector<std::string> files;
   for (const std::string& file : report.files) files.push_back(options.out + "/" + file);
-  Record(options, files);
+  Record(options, resolved, files);
   if (options.json) {
     OutJson({{"folder", options.out},
              {"model_class", report.model_class},

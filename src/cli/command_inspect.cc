@@ -6,6 +6,7 @@
 #include "json_output.h"
 #include "models_access.h"
 #include "tatara/base/localise.h"
+#include "tatara/weights/adapter_file.h"
 
 namespace tatara::cli {
 namespace {
@@ -82,7 +83,30 @@ std::string TemplateText(const InspectReport& r) {
   return size;
 }
 
-void Print(const InspectReport& r, const std::string& digest) {
+// Of a tuned model, what lies beside the file.
+struct TunedBy {
+  std::string path;
+  bool dora = false;
+  std::int64_t rank = 0, n_matrices = 0, n_parameters = 0;
+};
+
+Result<std::optional<TunedBy>> AdapterOf(const weights::ResolvedModel& model,
+                                         const weights::TensorStore& store) {
+  if (model.adapter.empty()) return std::optional<TunedBy>();
+  TATARA_TRY(const weights::AdapterFile file,
+             weights::OpenAdapter(model.adapter, store.metadata()));
+  TunedBy tuned{.path = model.adapter.string(),
+                .dora = file.is_dora(),
+                .rank = file.rank_max(),
+                .n_matrices = static_cast<std::int64_t>(file.parts.size())};
+  for (const auto& [name, part] : file.parts) {
+    tuned.n_parameters += part.a.n_rows * part.a.n_cols + part.b.n_rows * part.b.n_cols +
+                          static_cast<std::int64_t>(part.magnitude.size());
+  }
+  return std::optional(std::move(tuned));
+}
+
+void Print(const InspectReport& r, const std::optional<TunedBy>& tuned, const std::string& digest) {
   Row(Tr("File"), r.path);
   Row(Tr("Container"), ContainerText(r));
   if (!r.name.empty()) Row(Tr("Name"), r.name);
@@ -93,6 +117,11 @@ void Print(const InspectReport& r, const std::string& digest) {
     Row("", fmt::format("{:<8} {:>6}  {:>9}  {:>9}  {}", type.type, type.n_tensors,
                         Count(type.n_values), FormatBytes(static_cast<double>(type.n_bytes)),
                         type.int8_activations ? Tr("8-bit activations") : Tr("f32 activations")));
+  }
+  if (tuned) {
+    Row(Tr("Adapter"),
+        Tr("{0} of rank {1} on {2} matrices, {3} parameters: {4}", tuned->dora ? "DoRA" : "LoRA",
+           tuned->rank, tuned->n_matrices, Count(tuned->n_parameters), tuned->path));
   }
   Row(Tr("Context"), ContextText(r));
   Row(Tr("Tokenizer"), TokenizerText(r));
@@ -139,17 +168,26 @@ Json AsJson(const InspectReport& r, const std::string& digest) {
 }  // namespace
 
 Result<int> Inspect(const InspectOptions& options) {
-  TATARA_TRY(const std::string path, ResolveModelPath(options.model));
-  TATARA_TRY(const auto store, weights::OpenTensorStore(path));
+  TATARA_TRY(const weights::ResolvedModel model, ResolveModel(options.model));
+  TATARA_TRY(const auto store, weights::OpenTensorStore(model.path));
+  TATARA_TRY(const auto tuned, AdapterOf(model, *store));
   const InspectReport report = Inspected(*store);
   std::string digest;
   if (options.digest) {
     TATARA_TRY(digest, ModelDigest(options.model));
   }
   if (options.json) {
-    OutJson(AsJson(report, digest));
+    Json out = AsJson(report, digest);
+    if (tuned) {
+      out["adapter"] = {{"path", tuned->path},
+                        {"kind", tuned->dora ? "dora" : "lora"},
+                        {"rank", tuned->rank},
+                        {"matrices", tuned->n_matrices},
+                        {"parameters", tuned->n_parameters}};
+    }
+    OutJson(out);
   } else {
-    Print(report, digest);
+    Print(report, tuned, digest);
   }
   return 0;
 }

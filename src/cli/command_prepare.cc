@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <memory>
 #include <set>
 
 #include "commands.h"
@@ -13,6 +14,7 @@
 #include "tatara/corpus/prepare.h"
 #include "tatara/learn/data.h"
 #include "tatara/learn/recipe.h"
+#include "tatara/weights/tensor_store.h"
 #include "tatara/weights/tokenizer_metadata.h"
 #include "terminal.h"
 
@@ -66,8 +68,16 @@ Result<corpus::PrepareOptions> OfRecipe(const PrepareOptions& options) {
                                  &options.question, &options.answer, &options.sheet}) {
     if (!one->empty()) return Refuse("a recipe states how its data are read; '{0}' is extra", *one);
   }
-  TATARA_TRY(const learn::Recipe recipe, learn::ReadRecipe(options.inputs[0], {}));
-  TATARA_TRY(corpus::PrepareOptions preparation, learn::PreparationOf(recipe, {}));
+  TATARA_TRY(learn::Recipe recipe, learn::ReadRecipe(options.inputs[0], {}));
+  // As the training reads them: by the base's tokenizer where the recipe names none.
+  std::unique_ptr<weights::TensorStore> base;
+  if (!recipe.base.from.empty()) {
+    TATARA_RETURN_IF_ERROR(learn::ResolveBase(recipe));
+    TATARA_TRY(base, weights::OpenTensorStore(recipe.base.path));
+  }
+  TATARA_TRY(
+      corpus::PrepareOptions preparation,
+      learn::PreparationOf(recipe, {.tokenizer = base == nullptr ? nullptr : &base->metadata()}));
   TATARA_TRY(const corpus::FoundFiles found, corpus::FindFiles(preparation));
   TATARA_RETURN_IF_ERROR(learn::LearnVocabulary(recipe, found, preparation));
   return preparation;

@@ -90,6 +90,16 @@ Result<RecordFields> ReadOriginals(const ReplayOptions& options, const ledger::R
   return originals;
 }
 
+// Where an adapter lies that a receipt names: a path, or the name of a tuned model.
+std::string AdapterPlace(const std::string& name) {
+  std::error_code ignored;
+  if (name.find('/') == name.npos && !std::filesystem::exists(name, ignored)) {
+    const auto tuned = ResolveModel(name);
+    if (tuned.ok() && !tuned->adapter.empty()) return tuned->adapter.string();
+  }
+  return name;
+}
+
 // Has the model opened with the adapter that the receipt names, from where it says or from `path`.
 // Whether it is the same one is the replayer's to say.
 void UseAdapterOf(const ledger::Receipt& receipt, const std::string& path, ModelOptions& model) {
@@ -103,12 +113,35 @@ void UseAdapterOf(const ledger::Receipt& receipt, const std::string& path, Model
                             value["scale"].is_number();
     if (!is_adapter) continue;
     model.adapter_name = value["name"].get<std::string>();
-    model.adapter = fmt::format("{}:{}", path.empty() ? model.adapter_name : path,
+    model.adapter = fmt::format("{}:{}", path.empty() ? AdapterPlace(model.adapter_name) : path,
                                 value["scale"].get<double>());
     const std::string form = value["form"].get<std::string>();
     model.merge = form != generate::AdapterFormName(generate::AdapterForm::kHot);
     model.requantise = form == generate::AdapterFormName(generate::AdapterForm::kMergedRequantised);
   }
+}
+
+// The adapter's name in the receipt, hot or merged; empty where it used none.
+std::string AdapterNameOf(const ledger::Receipt& receipt) {
+  for (const char* name : {"input.adapter", "input.merged_adapter"}) {
+    const ledger::ReceiptField* field = receipt.Find(name);
+    if (field == nullptr || !field->json) continue;
+    const Json value = Json::parse(*field->json, nullptr, /*allow_exceptions=*/false);
+    if (value.is_object() && value.contains("name") && value["name"].is_string()) {
+      return value["name"].get<std::string>();
+    }
+  }
+  return {};
+}
+
+// The receipt's model on this machine: of the store, by its digest; else what a tuned model that
+// the receipt names stands on.
+Result<std::string> FindModelOf(const ledger::Receipt& receipt, const std::string& digest) {
+  auto found = FindModelByDigest(digest);
+  if (found.ok()) return found;
+  const auto tuned = ResolveModel(AdapterNameOf(receipt));
+  if (tuned.ok() && tuned->base_sha256 == digest) return tuned->path.string();
+  return found;
 }
 
 // The model that the receipt names by digest, opened on the path (activations) that it used.
@@ -117,7 +150,7 @@ Result<std::unique_ptr<generate::Engine>> OpenReceiptModel(const ReplayOptions& 
   ModelOptions model{.model = options.model, .n_threads = options.n_threads};
   const std::string digest = StringField(receipt, "input.model_sha256");
   if (model.model.empty()) {
-    TATARA_TRY(model.model, FindModelByDigest(digest));
+    TATARA_TRY(model.model, FindModelOf(receipt, digest));
   }
   TATARA_TRY(const std::string found, ModelDigest(model.model));
   if (found != digest) {

@@ -1,6 +1,9 @@
+#include "command_train.h"
+
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 
 #include "commands.h"
 #include "run_lineage.h"
@@ -72,10 +75,24 @@ class Watcher final : public learn::RunSink {
   Clock::time_point began_{}, printed_{};
 };
 
+void Tell(const learn::RunResult& result) {
+  const auto shown = [](double loss) { return fmt::format("{:.4f}", loss); };
+  if (result.best_step > 0) {
+    Out(Tr("{0}: {1} steps, validation loss {2} (best {3} at step {4}), {5}", result.name,
+           result.steps, shown(result.validation_loss), shown(result.best_validation_loss),
+           result.best_step, FormatDuration(result.seconds)) +
+        "\n");
+  } else {
+    Out(Tr("{0}: {1} steps, validation loss {2}, {3}", result.name, result.steps,
+           shown(result.validation_loss), FormatDuration(result.seconds)) +
+        "\n");
+  }
+  Out(Tr("weights {0}", result.digest) + "\n");
+}
+
 }  // namespace
 
-Result<int> Train(const TrainOptions& options) {
-  if (options.n_workers > 1 && SharedWorkers() == nullptr) return StartWorkers(options);
+Result<std::optional<learn::RunResult>> TrainHere(const TrainOptions& options) {
   TATARA_TRY(const learn::Recipe recipe, learn::ReadRecipe(options.recipe, options.overrides));
   const std::filesystem::path out =
       std::filesystem::path(options.out.empty() ? "runs/" + recipe.name : options.out);
@@ -91,22 +108,21 @@ Result<int> Train(const TrainOptions& options) {
                                                                 .stop = &StopRequested(),
                                                                 .workers = workers},
                                                                watcher));
-  if (!first) return 0;
+  if (!first) return std::optional<learn::RunResult>();
   RecordTraining({.folder = out,
                   .n_threads = n_threads,
                   .n_workers = workers == nullptr ? 1 : workers->count(),
                   .resumed_from = watcher.resumed_from()},
                  result);
   if (!result.finished) Remark(Tr("stopped after step {0}; go on with --resume", result.steps));
-  if (options.json) {
-    Out(learn::ResultJson(result) + "\n");
-    return 0;
-  }
-  Out(Tr("{0}: {1} steps, validation loss {2} (best {3} at step {4}), {5}", result.name,
-         result.steps, fmt::format("{:.4f}", result.validation_loss),
-         fmt::format("{:.4f}", result.best_validation_loss), result.best_step,
-         FormatDuration(result.seconds)) +
-      "\n" + Tr("weights {0}", result.digest) + "\n" + learn::ResultJson(result) + "\n");
+  if (!options.json) Tell(result);
+  return std::optional(result);
+}
+
+Result<int> Train(const TrainOptions& options) {
+  if (options.n_workers > 1 && SharedWorkers() == nullptr) return StartWorkers(options);
+  TATARA_TRY(const auto result, TrainHere(options));
+  if (result) Out(learn::ResultJson(*result) + "\n");
   return 0;
 }
 

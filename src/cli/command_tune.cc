@@ -2,17 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <utility>
 
-#include "commands.h"
+#include "command_train.h"
 #include "json_output.h"
 #include "lineage_sink.h"
 #include "models_access.h"
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
+#include "tatara/learn/checkpoint.h"
 #include "tatara/learn/held_out.h"
 #include "tatara/learn/tuned.h"
 #include "terminal.h"
+#include "workers_access.h"
 
 namespace tatara::cli {
 namespace {
@@ -40,13 +44,30 @@ Result<fs::path> FindBeside(const learn::Recipe& recipe, const std::string& name
                    recipe.name, name);
 }
 
-// The base and the tuned model; an adapter is asked beside the one base.
-Result<Scores> Ask(const learn::Recipe& recipe, const fs::path& out, int n_threads) {
-  Scores scores;
+// What is only needed after the training, missed before it.
+Result<std::vector<learn::HeldOutQuestion>> CheckAhead(const learn::Recipe& recipe,
+                                                       const TuneOptions& options) {
+  if (recipe.base.from.empty()) {
+    return Refuse("{0}: nothing to tune; name a model: [model] from", options.train.recipe);
+  }
+  if (recipe.tune.registers) {
+    TATARA_TRY(const auto store, weights::ModelStore::Open());
+    TATARA_RETURN_IF_ERROR(store.CheckInstall(recipe.name));
+  }
+  if (recipe.tune.held_out.empty() || options.no_questions) {
+    return std::vector<learn::HeldOutQuestion>{};
+  }
   TATARA_TRY(const fs::path path, FindBeside(recipe, recipe.tune.held_out));
-  TATARA_TRY(scores.questions, learn::ReadHeldOut(path));
+  return learn::ReadHeldOut(path);
+}
+
+// The base and the tuned model; an adapter is asked beside the one base.
+Result<Scores> Ask(const learn::Recipe& recipe, std::vector<learn::HeldOutQuestion> questions,
+                   const fs::path& out, int n_threads) {
+  Scores scores{.questions = std::move(questions)};
   const int tokens = recipe.tune.answer_tokens;
-  generate::EngineOptions options{.n_threads = n_threads, .context_tokens = 2048};
+  generate::EngineOptions options{.n_threads = n_threads,
+                                  .context_tokens = std::min(2048, recipe.model.n_ctx)};
   Remark(Tr("asking {0} questions that were not trained on, before and after",
             scores.questions.size()));
   TATARA_TRY(auto engine, generate::Engine::Open(recipe.base.path.string(), options));
@@ -92,9 +113,12 @@ void Record(const learn::Recipe& recipe, const TuneOptions& options, const fs::p
             const weights::LocalModel& model) {
   LineageEvent event{.kind = "tune", .name = recipe.name, .command = {}, .facts = {}};
   event.inputs.push_back({"model", recipe.base.from, recipe.base.sha256, 0});
-  for (const auto& [role, path] : {std::pair<std::string, fs::path>{"recipe", options.train.recipe},
-                                   {"data", out / "data.json"},
-                                   {"run", out / "result.json"}}) {
+  std::vector<std::pair<std::string, fs::path>> files = {
+      {"recipe", options.train.recipe}, {"data", out / "data.json"}, {"run", out / "result.json"}};
+  if (const auto steps = learn::ListCheckpoints(out); !steps.empty()) {
+    files.emplace_back("weights", learn::CheckpointPath(out, steps.back()) / "weights.safetensors");
+  }
+  for (const auto& [role, path] : files) {
     auto part = FilePart(role, path.string(), path.string());
     if (part.ok()) event.inputs.push_back(std::move(*part));
   }
@@ -117,28 +141,32 @@ void RecordAnswers(const learn::Recipe& recipe, const fs::path& out) {
   RecordLineage(std::move(event));
 }
 
-Result<bool> IsFinished(const fs::path& out) {
+// The training, here or in processes that share it: what `train --json` says, or nothing where
+// those were stopped; or the exit status that they failed with.
+struct Trained {
+  int status = 0;
+  Json result;
+};
+Result<Trained> TrainFirst(const TuneOptions& options, const fs::path& out) {
+  if (options.train.n_workers == 1) {
+    TATARA_TRY(const auto result, TrainHere(options.train));
+    return Trained{0, result ? Json::parse(learn::ResultJson(*result)) : Json()};
+  }
   std::error_code ignored;
-  if (!fs::exists(out / "result.json", ignored)) return false;
+  if (options.train.resume) fs::remove(out / "result.json", ignored);
+  TATARA_TRY(const int status, RunWorkers(options.train));
+  if (status != 0 || !fs::exists(out / "result.json", ignored)) return Trained{status, {}};
   TATARA_TRY(const std::string text, ReadWholeFile(out / "result.json", kResultBytesMax));
-  const Json json = Json::parse(text, nullptr, false);
-  return json.is_object() && json.value("finished", false);
+  Json result = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!result.is_object()) return Refuse("{0}: no result of a run", (out / "result.json").string());
+  if (!options.train.json) Out(Tr("weights {0}", result.value("digest", "")) + "\n");
+  return Trained{0, std::move(result)};
 }
 
-}  // namespace
-
-Result<int> Tune(const TuneOptions& options) {
-  TATARA_TRY(learn::Recipe recipe,
-             learn::ReadRecipe(options.train.recipe, options.train.overrides));
-  if (recipe.base.from.empty()) {
-    return Refuse("{0}: nothing to tune; name a model: [model] from", options.train.recipe);
-  }
-  const fs::path out(options.train.out.empty() ? "runs/" + recipe.name : options.train.out);
-  TATARA_TRY(const int code, Train(options.train));
-  TATARA_TRY(const bool finished, IsFinished(out));
-  if (code != 0 || !finished) return code;
-  TATARA_RETURN_IF_ERROR(learn::ResolveBase(recipe));
-  Json report = {{"run", recipe.name}, {"out", out.string()}};
+// Under its name, and asked what nothing was trained on. Adds what came of it to the report.
+Result<> Finish(const learn::Recipe& recipe, std::vector<learn::HeldOutQuestion> questions,
+                const TuneOptions& options, const fs::path& out, Json& report) {
+  report["out"] = out.string();
   if (recipe.tune.registers) {
     TATARA_TRY(const weights::LocalModel model, learn::RegisterTuned(recipe, out));
     Record(recipe, options, out, model);
@@ -148,17 +176,33 @@ Result<int> Tune(const TuneOptions& options) {
   } else if (recipe.adapter.kind != learn::AdapterKind::kNone) {
     TATARA_RETURN_IF_ERROR(learn::WriteAdapterFolder(recipe, out));
   }
-  if (!recipe.tune.held_out.empty() && !options.no_questions) {
-    TATARA_TRY(const Scores scores, Ask(recipe, out, options.train.n_threads));
-    TATARA_RETURN_IF_ERROR(WriteAnswers(out, scores));
-    RecordAnswers(recipe, out);
-    report["before"] = ScoreJson(scores.before.right);
-    report["after"] = ScoreJson(scores.after.right);
-    if (!options.train.json) {
-      Out(Tr("held-out questions answered right: {0} before, {1} after (95 % interval)",
-             ScoreText(scores.before.right), ScoreText(scores.after.right)) +
-          "\n");
-    }
+  if (questions.empty()) return Ok{};
+  TATARA_TRY(const Scores scores, Ask(recipe, std::move(questions), out, options.train.n_threads));
+  TATARA_RETURN_IF_ERROR(WriteAnswers(out, scores));
+  RecordAnswers(recipe, out);
+  report["before"] = ScoreJson(scores.before.right);
+  report["after"] = ScoreJson(scores.after.right);
+  if (options.train.json) return Ok{};
+  Out(Tr("held-out questions answered right: {0} before, {1} after (95 % interval)",
+         ScoreText(scores.before.right), ScoreText(scores.after.right)) +
+      "\n");
+  return Ok{};
+}
+
+}  // namespace
+
+Result<int> Tune(const TuneOptions& options) {
+  TATARA_TRY(learn::Recipe recipe,
+             learn::ReadRecipe(options.train.recipe, options.train.overrides));
+  TATARA_TRY(auto questions, CheckAhead(recipe, options));
+  const fs::path out(options.train.out.empty() ? "runs/" + recipe.name : options.train.out);
+  TATARA_TRY(Trained trained, TrainFirst(options, out));
+  if (trained.status != 0) return trained.status;
+  Json report = trained.result.is_object() ? std::move(trained.result)
+                                           : Json{{"run", recipe.name}, {"finished", false}};
+  if (report.value("finished", false)) {
+    TATARA_RETURN_IF_ERROR(learn::ResolveBase(recipe));
+    TATARA_RETURN_IF_ERROR(Finish(recipe, std::move(questions), options, out, report));
   }
   if (options.train.json) OutJson(report);
   return 0;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <map>
+#include <set>
 
 #include "commands.h"
 #include "json_output.h"
@@ -14,6 +16,7 @@
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
+#include "tatara/corpus/prepare.h"
 #include "tatara/learn/replay.h"
 #include "tatara/learn/run_folder.h"
 #include "tatara/ledger/lineage.h"
@@ -133,6 +136,118 @@ fs::path RunAround(const fs::path& path) {
   return {};
 }
 
+// A set of training data: all of it is checked against its digest, and that against the ledger.
+Result<Verdict> VerifyPrepared(const ledger::LineageGraph& graph, const fs::path& folder) {
+  Verdict verdict{.kind = "data", .name = folder.string()};
+  const auto set = corpus::OpenPrepared(folder);
+  if (!set.ok()) {
+    verdict.Say(set.error().text(CurrentLanguage()));
+    return verdict;
+  }
+  TATARA_TRY(const std::vector<fs::path> files, RunFiles(folder));
+  std::error_code ignored;
+  for (const fs::path& file : files) verdict.files.bytes += fs::file_size(folder / file, ignored);
+  verdict.files.n_files = files.size();
+  const ledger::LineageRecord* maker = graph.MakerOf((*set)->digest);
+  if (maker != nullptr) {
+    verdict.entry = maker->index;
+  } else {
+    verdict.Say(Tr("{0}: the ledger has no record of it", folder.string()));
+  }
+  return verdict;
+}
+
+// The record that made most of these files, by name and digest; among several the one of this name,
+// then the newest.
+const ledger::LineageRecord* RecordOfFiles(const ledger::LineageGraph& graph,
+                                           const std::string& name,
+                                           const std::map<std::string, std::string>& digests) {
+  const ledger::LineageRecord* best = nullptr;
+  std::pair<std::ptrdiff_t, bool> best_fit{0, false};
+  for (const ledger::LineageRecord& record : graph.records()) {
+    const auto n = std::ranges::count_if(record.event.outputs, [&](const LineagePart& part) {
+      const auto file = digests.find(fs::path(part.name).filename().string());
+      return file != digests.end() && file->second == part.sha256;
+    });
+    const std::pair<std::ptrdiff_t, bool> fit{n, record.event.name == name};
+    if (n == 0 || fit < best_fit) continue;
+    best = &record;
+    best_fit = fit;
+  }
+  return best;
+}
+
+// A model's or an adapter's folder, as it was exported, tuned or pulled: what is recorded is there,
+// and what is there is recorded. What the store keeps for itself is not.
+Result<Verdict> VerifyFolder(const ledger::LineageGraph& graph, const fs::path& folder,
+                             std::string kind) {
+  Verdict verdict{.kind = std::move(kind), .name = folder.string()};
+  TATARA_TRY(const std::vector<fs::path> files, RunFiles(folder));
+  std::map<std::string, std::string> digests;
+  for (const fs::path& file : files) {
+    if (file == "record.json") continue;
+    TATARA_TRY(digests[file.generic_string()], Sha256OfFile(folder / file));
+  }
+  const ledger::LineageRecord* record = RecordOfFiles(graph, folder.string(), digests);
+  if (record == nullptr) {
+    verdict.Say(Tr("{0}: the ledger has no record of it", folder.string()));
+    return verdict;
+  }
+  verdict.entry = record->index;
+  std::vector<ledger::PlacedPart> parts;
+  for (const LineagePart& part : record->event.outputs) {
+    const std::string name = fs::path(part.name).filename().string();
+    // A pull records a model's first file by the model's name.
+    if (part.name == record->event.name && !digests.contains(name)) continue;
+    parts.push_back({part, folder / name});
+  }
+  verdict.files = ledger::VerifyFiles(parts);
+  const auto reached = graph.Reached();
+  for (const auto& [name, digest] : digests) {
+    if (reached.contains(digest) ||
+        std::ranges::any_of(parts, [&](const auto& part) { return part.path == folder / name; })) {
+      continue;
+    }
+    verdict.Say(Tr("{0}: is there, but not recorded", (folder / name).string()));
+  }
+  return verdict;
+}
+
+// Of a tuned model: the adapter that is kept, and the model that it stands on.
+Result<Verdict> VerifyTuned(const ledger::LineageGraph& graph,
+                            const weights::ResolvedModel& model) {
+  TATARA_TRY(Verdict verdict, VerifyFolder(graph, model.adapter, "adapter"));
+  verdict.name = model.name;
+  std::error_code ignored;
+  if (!fs::is_regular_file(model.path, ignored)) {
+    TATARA_TRY(const auto store, weights::ModelStore::Open());
+    TATARA_TRY(const std::string found, store.DigestOf(model));
+    if (found != model.base_sha256) {
+      verdict.Say(Tr("{0} was made from a model with SHA-256 {1}; {2} has {3}", model.name,
+                     model.base_sha256, model.path.string(), found));
+    }
+    return verdict;
+  }
+  ledger::FilesReport base = ledger::VerifyFiles(
+      std::vector<ledger::PlacedPart>{{{.sha256 = model.base_sha256}, model.path}});
+  verdict.files.n_files += base.n_files;
+  verdict.files.bytes += base.bytes;
+  for (std::string& problem : base.problems) verdict.Say(std::move(problem));
+  return verdict;
+}
+
+// The model of that name, where a run of that name was found: what is chatted with is a copy.
+Result<> AddRegistered(const ledger::LineageGraph& graph, const std::string& name,
+                       Verdict& verdict) {
+  const auto model = ResolveModel(name);
+  if (!model.ok() || model->adapter.empty() || learn::IsRunFolder(model->adapter)) return Ok{};
+  TATARA_TRY(Verdict tuned, VerifyTuned(graph, *model));
+  verdict.files.n_files += tuned.files.n_files;
+  verdict.files.bytes += tuned.files.bytes;
+  for (std::string& problem : tuned.files.problems) verdict.Say(std::move(problem));
+  return Ok{};
+}
+
 Result<Verdict> VerifyNamed(const ledger::LineageGraph& graph, const std::string& what) {
   TATARA_TRY(const std::string digest, graph.Find(what));
   Verdict verdict{.kind = "record", .name = what};
@@ -150,11 +265,12 @@ Result<Verdict> VerifyNamed(const ledger::LineageGraph& graph, const std::string
     ++verdict.files.n_files;
     return verdict;
   }
-  const auto path = ResolveModelPath(what);
-  if (path.ok()) {
+  const auto model = ResolveModel(what);
+  if (model.ok() && !model->adapter.empty()) return VerifyTuned(graph, *model);
+  if (model.ok()) {
     verdict.kind = "model";
     verdict.files =
-        ledger::VerifyFiles(std::vector<ledger::PlacedPart>{{{.sha256 = digest}, *path}});
+        ledger::VerifyFiles(std::vector<ledger::PlacedPart>{{{.sha256 = digest}, model->path}});
   } else {
     Remark(Tr("'{0}': its bytes are not where this program keeps things; give their file", what));
   }
@@ -297,13 +413,21 @@ Result<int> Verify(const VerifyOptions& options) {
     verdict = *found;
   } else if (fs::is_directory(options.file, ignored) && !learn::IsRunFolder(options.file)) {
     const fs::path run = RunAround(options.file);
-    if (run.empty()) return Refuse("{0}: not the folder of a run", options.file);
     const fs::path inside =
         fs::absolute(options.file, ignored).lexically_normal().lexically_relative(run);
-    TATARA_TRY(verdict,
-               VerifyRun(graph, run, inside.filename().empty() ? inside.parent_path() : inside));
+    if (!run.empty()) {
+      TATARA_TRY(verdict,
+                 VerifyRun(graph, run, inside.filename().empty() ? inside.parent_path() : inside));
+    } else if (fs::exists(fs::path(options.file) / "manifest.json", ignored)) {
+      TATARA_TRY(verdict, VerifyPrepared(graph, options.file));
+    } else {
+      TATARA_TRY(verdict, VerifyFolder(graph, options.file, "folder"));
+    }
   } else if (const fs::path run = RunNamed(options.file); !run.empty()) {
     TATARA_TRY(verdict, VerifyRun(graph, run, {}));
+    if (run != fs::path(options.file)) {
+      TATARA_RETURN_IF_ERROR(AddRegistered(graph, options.file, verdict));
+    }
   } else {
     TATARA_TRY(verdict, VerifyNamed(graph, options.file));
   }

@@ -29,6 +29,10 @@ void AddTuneCommand(CLI::App& app, Action& chosen) {
                       Tr("change one value of the recipe, section.key=value; may be repeated"));
   command->add_flag("--resume", options->train.resume,
                     Tr("go on from the last checkpoint in the folder"));
+  command
+      ->add_option("--workers", options->train.n_workers,
+                   Tr("processes that divide each step by Open MPI: 1, 2, 4, ...; same digest"))
+      ->check(CLI::IsMember({1, 2, 4, 8, 16, 32, 64}));
   command->add_flag("--no-questions", options->no_questions,
                     Tr("do not ask the held-out questions"));
   AddJson(command, options->train.json);

@@ -13,5 +13,8 @@ void ShareWork(learn::Workers* workers);
 
 // Becomes `mpirun -n N tatara-mpi train ...` with the same options; returns only where that fails.
 Error StartWorkers(const TrainOptions& options);
+// The same in processes of their own, waited for: their exit status. What they would print on
+// standard output is left out.
+Result<int> RunWorkers(const TrainOptions& options);
 
 }  // namespace tatara::cli

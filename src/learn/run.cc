@@ -355,13 +355,16 @@ Result<RunResult> RunTraining(Recipe recipe, const RunOptions& options, RunSink&
 }
 
 std::string ResultJson(const RunResult& r) {
+  const auto loss = [](bool known, double value) {
+    return known ? fmt::format("{}", value) : std::string("null");
+  };
   return fmt::format(
       "{{\"run\":\"{}\",\"digest\":\"{}\",\"steps\":{},\"validation_loss\":{},\"finished\":{},"
       "\"training_loss\":{},\"best_step\":{},\"best_validation_loss\":{},\"recipe\":\"{}\","
       "\"data\":\"{}\",\"parameters\":{},\"flops_per_step\":{},\"seconds\":{:.3f}}}",
-      Escaped(r.name), r.digest, r.steps, r.validation_loss, r.finished, r.training_loss,
-      r.best_step, r.best_validation_loss, r.recipe_digest, r.data_digest, r.n_parameters,
-      r.flops_per_step, r.seconds);
+      Escaped(r.name), r.digest, r.steps, loss(r.finished, r.validation_loss), r.finished,
+      r.training_loss, r.best_step, loss(r.best_step > 0, r.best_validation_loss), r.recipe_digest,
+      r.data_digest, r.n_parameters, r.flops_per_step, r.seconds);
 }
 
 }  // namespace tatara::learn

@@ -35,10 +35,16 @@ std::optional<fs::path> Find(const Recipe& recipe, const std::string& name) {
 Result<fs::path> FindText(const Recipe& recipe, const std::string& name,
                           const std::string& source) {
   if (const auto found = Find(recipe, name)) return *found;
+  if (source.empty()) {
+    return MakeError(ErrorKind::kNotFound,
+                     "recipe '{0}': the text '{1}' is neither beside the recipe nor under "
+                     "TATARA_TEST_DATA; the recipe does not say where to get it",
+                     recipe.name, name);
+  }
   return MakeError(ErrorKind::kNotFound,
                    "recipe '{0}': the text '{1}' is neither beside the recipe nor under "
                    "TATARA_TEST_DATA; where to get it: {2}",
-                   recipe.name, name, source.empty() ? "?" : source);
+                   recipe.name, name, source);
 }
 
 // A file, or a model on this machine.
@@ -123,8 +129,8 @@ Result<std::unique_ptr<corpus::TrainingSet>> Mix(const Recipe& recipe, const Sto
 Result<corpus::PrepareOptions> PreparationOf(const Recipe& recipe, const DataOptions& options) {
   const DataRecipe& data = recipe.data;
   if (data.kind != "text" && data.kind != "chat") {
-    return Refuse("recipe '{0}': its data are of kind '{1}', which nothing prepares", recipe.name,
-                  data.kind);
+    return Refuse("recipe '{0}': data of kind '{1}' are used as they are; nothing is prepared",
+                  recipe.name, data.kind);
   }
   corpus::PrepareOptions preparation{.n_threads = options.n_threads};
   for (const DataSource& source : data.sources) {

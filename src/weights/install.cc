@@ -1,5 +1,11 @@
 // A model that was made here takes its place among the local ones.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 
 #include "model_name.h"
 #include "record.h"
@@ -40,7 +46,34 @@ Result<> MoveFile(const fs::path& from, const fs::path& to) {
   return Ok{};
 }
 
+Result<> SyncFile(const fs::path& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = fd >= 0 && fsync(fd) == 0;
+  const int code = errno;
+  if (fd >= 0) close(fd);
+  if (synced) return Ok{};
+  return MakeError(ErrorKind::kIo, "{0}: {1}", path.string(), std::strerror(code));
+}
+
+// One that is there is exchanged, so that the name leads to the one or the other at any moment;
+// file systems that can not do that have a moment without.
+Result<> PutInPlace(const fs::path& ready, const fs::path& place, const fs::path& old) {
+  if (renameat2(AT_FDCWD, ready.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) == 0) {
+    return Ok{};
+  }
+  std::error_code code;
+  fs::remove_all(old, code);
+  fs::rename(place, old, code);  // where there is one
+  fs::rename(ready, place, code);
+  if (code) return MakeError(ErrorKind::kIo, "{0}: {1}", place.string(), code.message());
+  return Ok{};
+}
+
 }  // namespace
+
+Result<> ModelStore::CheckInstall(std::string_view name) const {
+  return CheckName(catalogue_, StorePaths{options_.home}, name);
+}
 
 Result<LocalModel> ModelStore::Install(std::string_view name, const fs::path& folder,
                                        const std::vector<std::string>& files,
@@ -56,6 +89,7 @@ Result<LocalModel> ModelStore::Install(std::string_view name, const fs::path& fo
   LocalModel model{.name = std::string(name), .folder = paths.model(name)};
   for (const std::string& file : files) {
     TATARA_RETURN_IF_ERROR(MoveFile(folder / file, ready / file));
+    TATARA_RETURN_IF_ERROR(SyncFile(ready / file));
     LocalFile entry{.path = file};
     TATARA_TRY(entry.sha256, Sha256OfFile(ready / file));
     entry.source = std::string(kMade) + std::string(origin);
@@ -64,11 +98,8 @@ Result<LocalModel> ModelStore::Install(std::string_view name, const fs::path& fo
   }
   model.pulled_utc = FormatUtc(options_.clock->UnixSeconds());
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(ready / kRecordName, RecordText(model)));
-  const fs::path old = paths.partial(name) / "replaced";
-  fs::remove_all(old, code);
-  fs::rename(model.folder, old, code);  // where there is one
-  fs::rename(ready, model.folder, code);
-  if (code) return MakeError(ErrorKind::kIo, "{0}: {1}", model.folder.string(), code.message());
+  TATARA_RETURN_IF_ERROR(SyncFolder(ready));
+  TATARA_RETURN_IF_ERROR(PutInPlace(ready, model.folder, paths.partial(name) / "replaced"));
   std::error_code ignored;
   fs::remove_all(paths.partial(name), ignored);
   TATARA_RETURN_IF_ERROR(SyncFolder(paths.models()));

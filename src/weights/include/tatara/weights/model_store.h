@@ -130,6 +130,9 @@ class ModelStore {
   // The model, and what a stopped pull of it left. kNotFound where there is neither.
   Result<RemoveReport> Remove(std::string_view name);
 
+  // Whether Install would take the name.
+  Result<> CheckInstall(std::string_view name) const;
+
   // Makes the files of `folder` (moved away from there; on the same file system, or copied) the
   // local model `name`, in place of one that came the same way. `origin` says where from
   // ("tune:runs/machine-shop"). Refused where the name is the catalogue's or a pulled model's. The

@@ -1,0 +1,16 @@
+// The training of `train` and `tune`.
+#pragma once
+
+#include <optional>
+
+#include "options.h"
+#include "tatara/base/error.h"
+#include "tatara/learn/run.h"
+
+namespace tatara::cli {
+
+// In this process: recorded, and told where no JSON is asked for. Nothing in one that only helps
+// another one (workers_access.h).
+Result<std::optional<learn::RunResult>> TrainHere(const TrainOptions& options);
+
+}  // namespace tatara::cli
