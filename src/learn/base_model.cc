@@ -59,8 +59,12 @@ Result<std::unique_ptr<corpus::TrainingSet>> OpenData(Recipe& recipe, int n_thre
   return data;
 }
 
+model::TrainableOptions OptionsOf(const Recipe& recipe) {
+  return {.recompute = recipe.run.recompute, .storage = recipe.training.storage};
+}
+
 Result<std::unique_ptr<model::Trainable>> MakeTrainable(const Recipe& recipe, ThreadPool& pool) {
-  const model::TrainableOptions options{.recompute = recipe.run.recompute};
+  const model::TrainableOptions options = OptionsOf(recipe);
   if (recipe.adapter.kind == AdapterKind::kNone) {
     return model::Trainable::Make(recipe.model, options);
   }

@@ -18,6 +18,9 @@ namespace tatara::learn {
 // Where the recipe names no tokenizer, the data are read by the base's.
 Result<std::unique_ptr<corpus::TrainingSet>> OpenData(Recipe& recipe, int n_threads);
 
+// How it keeps what the way back needs.
+model::TrainableOptions OptionsOf(const Recipe& recipe);
+
 // What the recipe trains: all weights of its shape, or an adapter over its base.
 Result<std::unique_ptr<model::Trainable>> MakeTrainable(const Recipe& recipe, ThreadPool& pool);
 

@@ -21,25 +21,55 @@ constexpr std::size_t kHistoryMax = 10000;
 constexpr std::string_view kPrefix = "step-";
 constexpr std::string_view kPartial = ".partial-";
 
+// Values of every parameter: laid out as the weights, or an optimiser's moments.
 struct Part {
   std::string prefix;
-  const std::vector<float>& values;  // laid out as the weights
+  const std::vector<float>* values = nullptr;
+  const Moments* moments = nullptr;
+
+  std::size_t value_bytes() const {
+    return moments == nullptr ? sizeof(float) : moments->value_bytes();
+  }
+  // Muon has no second moment. What is stored in f32 states zeros for it, as it always has; what is
+  // stored as bf16 leaves it out.
+  bool Has(std::size_t parameter) const {
+    return moments == nullptr || moments->narrow.empty() ||
+           moments->offsets[parameter] != Moments::kNone;
+  }
+  // Null: zeros.
+  const std::byte* bytes(const std::vector<Parameter>& parameters, std::size_t parameter) const {
+    if (moments == nullptr) {
+      return reinterpret_cast<const std::byte*>(values->data() + parameters[parameter].offset);
+    }
+    if (moments->offsets[parameter] == Moments::kNone) return nullptr;
+    return moments->bytes(parameter);
+  }
 };
+
+// body(part, parameter, bytes) in the order of the file.
+template <typename F>
+void ForTensors(const std::vector<Parameter>& parameters, const std::vector<Part>& parts, F body) {
+  for (const Part& part : parts) {
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      if (!part.Has(i)) continue;
+      body(part, i, static_cast<std::size_t>(parameters[i].size()) * part.value_bytes());
+    }
+  }
+}
 
 // The header of a safetensors file of these parts: names need no escaping. Padded to 64 bytes.
 std::string HeaderOf(const std::vector<Parameter>& parameters, const std::vector<Part>& parts) {
   std::string json = "{";
-  std::int64_t at = 0;
-  for (const Part& part : parts) {
-    for (const Parameter& p : parameters) {
-      const std::int64_t end = at + p.size() * 4;
-      const std::string shape =
-          p.n_rows == 1 ? fmt::format("{}", p.n_cols) : fmt::format("{},{}", p.n_rows, p.n_cols);
-      json += fmt::format(R"({}"{}{}":{{"dtype":"F32","shape":[{}],"data_offsets":[{},{}]}})",
-                          json.size() > 1 ? "," : "", part.prefix, p.name, shape, at, end);
-      at = end;
-    }
-  }
+  std::size_t at = 0;
+  ForTensors(parameters, parts, [&](const Part& part, std::size_t i, std::size_t size) {
+    const Parameter& p = parameters[i];
+    const std::string shape =
+        p.n_rows == 1 ? fmt::format("{}", p.n_cols) : fmt::format("{},{}", p.n_rows, p.n_cols);
+    json += fmt::format(R"({}"{}{}":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
+                        json.size() > 1 ? "," : "", part.prefix, p.name,
+                        part.value_bytes() == sizeof(float) ? "F32" : "BF16", shape, at, at + size);
+    at += size;
+  });
   json += "}";
   json.resize((json.size() + 8 + 63) / 64 * 64 - 8, ' ');
   std::string header(8, '\0');
@@ -47,47 +77,44 @@ std::string HeaderOf(const std::vector<Parameter>& parameters, const std::vector
   return header + json;
 }
 
+std::size_t BytesOf(const std::vector<Parameter>& parameters, const std::vector<Part>& parts) {
+  std::size_t bytes = 0;
+  ForTensors(parameters, parts, [&](const Part&, std::size_t, std::size_t size) { bytes += size; });
+  return bytes;
+}
+
 std::string FileOf(const std::vector<Parameter>& parameters, const std::vector<Part>& parts) {
   std::string file = HeaderOf(parameters, parts);
-  std::size_t size = file.size();
-  for (const Parameter& p : parameters) {
-    size += parts.size() * static_cast<std::size_t>(p.size()) * sizeof(float);
-  }
-  file.reserve(size);
-  for (const Part& part : parts) {
-    for (const Parameter& p : parameters) {
-      file.append(reinterpret_cast<const char*>(part.values.data() + p.offset),
-                  static_cast<std::size_t>(p.size()) * sizeof(float));
+  file.reserve(file.size() + BytesOf(parameters, parts));
+  ForTensors(parameters, parts, [&](const Part& part, std::size_t i, std::size_t size) {
+    const std::byte* const bytes = part.bytes(parameters, i);
+    if (bytes == nullptr) {
+      file.append(size, '\0');
+    } else {
+      file.append(reinterpret_cast<const char*>(bytes), size);
     }
-  }
+  });
   return file;
 }
 
-// The file's values into `into`, one array a part. Its header must be the one that would be
-// written.
+// The file's values into the parts. Its header must be the one that would be written.
 Result<> ReadFile(const fs::path& path, const std::string& sha256,
-                  const std::vector<Parameter>& parameters, const std::vector<Part>& parts,
-                  const std::vector<std::vector<float>*>& into) {
+                  const std::vector<Parameter>& parameters, const std::vector<Part>& parts) {
   TATARA_TRY(const MappedFile file, MappedFile::Open(path));
   if (Sha256Hex(file.bytes()) != sha256) {
     return Refuse("{0}: its content is not what checkpoint.json states", path.string());
   }
   const std::string header = HeaderOf(parameters, parts);
-  std::size_t size = header.size();
-  for (const Parameter& p : parameters) {
-    size += parts.size() * static_cast<std::size_t>(p.size()) * sizeof(float);
-  }
-  if (file.bytes().size() != size || AsText(file.bytes().first(header.size())) != header) {
+  if (file.bytes().size() != header.size() + BytesOf(parameters, parts) ||
+      AsText(file.bytes().first(header.size())) != header) {
     return Refuse("{0}: the tensors are not those of this recipe's model", path.string());
   }
   const std::byte* from = file.bytes().data() + header.size();
-  for (std::vector<float>* values : into) {
-    for (const Parameter& p : parameters) {
-      const std::size_t n = static_cast<std::size_t>(p.size()) * sizeof(float);
-      std::memcpy(values->data() + p.offset, from, n);
-      from += n;
-    }
-  }
+  ForTensors(parameters, parts, [&](const Part& part, std::size_t i, std::size_t size) {
+    const std::byte* const into = part.bytes(parameters, i);
+    if (into != nullptr) std::memcpy(const_cast<std::byte*>(into), from, size);
+    from += size;
+  });
   return Ok{};
 }
 
@@ -155,14 +182,15 @@ std::string InfoText(const CheckpointInfo& info, const TrainerState& state,
 }
 
 std::vector<Part> WeightParts(const TrainerState& s) {
-  return {{"", s.result()}};
+  return {{"", &s.result()}};
 }
 // With an average, the weights that training goes on from are here.
 std::vector<Part> OptimizerParts(const TrainerState& s) {
-  std::vector<Part> parts = {{"first.", s.first_moment}, {"second.", s.second_moment}};
-  if (!s.average.empty()) parts.push_back({"weights.", s.weights});
+  std::vector<Part> parts = {{"first.", nullptr, &s.first_moment},
+                             {"second.", nullptr, &s.second_moment}};
+  if (!s.average.empty()) parts.push_back({"weights.", &s.weights});
   for (std::size_t i = 0; i < s.copies.size(); ++i) {
-    parts.push_back({fmt::format("copy.{}.", i), s.copies[i]});
+    parts.push_back({fmt::format("copy.{}.", i), &s.copies[i]});
   }
   return parts;
 }
@@ -216,14 +244,10 @@ Result<CheckpointInfo> LoadCheckpoint(const fs::path& path, const CheckpointInfo
   const std::vector<Parameter>& parameters = trainer.trainable().parameters();
   state.copies.resize(static_cast<std::size_t>(trainer.CopiesAt(stored.info.step)),
                       std::vector<float>(state.weights.size()));
-  std::vector<float>& result = state.average.empty() ? state.weights : state.average;
-  std::vector<std::vector<float>*> into = {&state.first_moment, &state.second_moment};
-  if (!state.average.empty()) into.push_back(&state.weights);
-  for (std::vector<float>& copy : state.copies) into.push_back(&copy);
   TATARA_RETURN_IF_ERROR(ReadFile(path / "weights.safetensors", stored.weights_sha256, parameters,
-                                  WeightParts(state), {&result}));
+                                  WeightParts(state)));
   TATARA_RETURN_IF_ERROR(ReadFile(path / "optimizer.safetensors", stored.optimizer_sha256,
-                                  parameters, OptimizerParts(state), into));
+                                  parameters, OptimizerParts(state)));
   state.step = stored.info.step;
   state.n_sequences = stored.n_sequences;
   state.spikes = stored.spikes;
@@ -240,13 +264,11 @@ CheckpointDigests DigestsOfCheckpoint(const Trainer& trainer) {
   const auto digest = [&](const std::vector<Part>& parts) {
     Sha256 sha256;
     sha256.Update(HeaderOf(parameters, parts));
-    for (const Part& part : parts) {
-      for (const Parameter& p : parameters) {
-        sha256.Update(std::as_bytes(
-            std::span(part.values)
-                .subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size()))));
-      }
-    }
+    ForTensors(parameters, parts, [&](const Part& part, std::size_t i, std::size_t size) {
+      const std::byte* const bytes = part.bytes(parameters, i);
+      const std::string zeros(bytes == nullptr ? size : 0, '\0');
+      sha256.Update(bytes == nullptr ? AsBytes(zeros) : std::span(bytes, size));
+    });
     return ToHex(sha256.Finish());
   };
   return {digest(WeightParts(trainer.state())), digest(OptimizerParts(trainer.state()))};
@@ -265,7 +287,7 @@ Result<> Remove(const fs::path& path) {
   return Ok{};
 }
 
-std::uint64_t BytesOf(const fs::path& folder) {
+std::uint64_t FileBytes(const fs::path& folder) {
   std::uint64_t bytes = 0;
   std::error_code code;
   for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code)) {
@@ -295,7 +317,7 @@ std::vector<std::int64_t> ListCheckpoints(const fs::path& out) {
 Result<> RemoveOldCheckpoints(const fs::path& out, const KeptCheckpoints& kept) {
   const std::vector<std::int64_t> steps = ListCheckpoints(out);
   std::uint64_t bytes = kept.bytes_next;
-  for (const std::int64_t step : steps) bytes += BytesOf(CheckpointPath(out, step));
+  for (const std::int64_t step : steps) bytes += FileBytes(CheckpointPath(out, step));
   for (std::size_t i = 0; i + 1 < steps.size(); ++i) {
     const bool old = i + static_cast<std::size_t>(kept.n_kept) < steps.size();
     const bool too_much = kept.bytes_max > 0 && bytes > kept.bytes_max;
@@ -303,7 +325,7 @@ Result<> RemoveOldCheckpoints(const fs::path& out, const KeptCheckpoints& kept) 
       continue;
     }
     const fs::path path = CheckpointPath(out, steps[i]);
-    bytes -= std::min(bytes, BytesOf(path));
+    bytes -= std::min(bytes, FileBytes(path));
     TATARA_RETURN_IF_ERROR(Remove(path));
   }
   return Ok{};
@@ -322,8 +344,7 @@ std::uint64_t CheckpointBytes(const Trainer& trainer) {
   std::uint64_t bytes = kInfoBytes;
   const std::vector<Parameter>& parameters = trainer.trainable().parameters();
   for (const auto& parts : {WeightParts(trainer.state()), OptimizerParts(trainer.state())}) {
-    bytes += HeaderOf(parameters, parts).size() +
-             parts.size() * static_cast<std::uint64_t>(trainer.trainable().n_parameters()) * 4;
+    bytes += HeaderOf(parameters, parts).size() + BytesOf(parameters, parts);
   }
   // The copies of an average come one by one.
   return bytes +

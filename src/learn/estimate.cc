@@ -8,6 +8,7 @@
 
 #include "base_model.h"
 #include "estimate_measure.h"
+#include "optimizer.h"
 #include "passes.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
@@ -16,8 +17,7 @@
 namespace tatara::learn {
 namespace {
 
-constexpr double kPassFlopsMax = 6e10;   // of a pass that is measured as it is: about a second
-constexpr double kCheckpointBytes = 12;  // a value: its weight and two moments
+constexpr double kPassFlopsMax = 6e10;  // of a pass that is measured as it is: about a second
 constexpr double kSecondsOfHour = 3600;
 
 // A stretch of the run with one shape and one batch: the run, or one of its phases.
@@ -32,6 +32,12 @@ struct Part {
     return static_cast<double>(recipe.training.batch) * recipe.training.context;
   }
   double n_values() const { return static_cast<double>(trainable->n_values()); }
+  double moment_bytes() const { return MomentBytes(recipe.optimizer, *trainable); }
+  // In the optimizer's file: in f32 it states a second moment even where there is none.
+  double moment_bytes_written() const {
+    const bool narrow = recipe.optimizer.moments == model::Storage::kBF16;
+    return narrow ? moment_bytes() : 8 * n_values();
+  }
   model::CountedPass Pass(std::int64_t n_sequences) const {
     return {.n_sequences = n_sequences,
             .n_tokens = recipe.training.context,
@@ -101,8 +107,7 @@ class Estimator {
   Result<> OpenPart(const Recipe& recipe) {
     Part part{.recipe = recipe, .steps = static_cast<double>(recipe.training.steps)};
     part.recipe.model.n_vocab = recipe_.model.n_vocab;
-    TATARA_TRY(part.trainable,
-               model::Trainable::Make(part.recipe.model, {.recompute = recipe.run.recompute}));
+    TATARA_TRY(part.trainable, model::Trainable::Make(part.recipe.model, OptionsOf(recipe)));
     CutBatch(part);
     parts_.push_back(std::move(part));
     return Ok{};
@@ -190,8 +195,8 @@ class Estimator {
             : 0;
     const double n_checkpoints = times(r.checkpoint_every) + n_best + (is_last ? 1 : 0);
     time.checkpoints +=
-        n_checkpoints * part.n_values() *
-        (kCheckpointBytes * (disk_ + hash_) + static_cast<double>(sizeof(float)) * hash_);
+        n_checkpoints * ((4 * part.n_values() + part.moment_bytes_written()) * (disk_ + hash_) +
+                         4 * part.n_values() * hash_);
   }
 
   // The peak is that of the part that takes most.
@@ -201,11 +206,11 @@ class Estimator {
                               : o.average == Average::kEma ? 1
                                                            : 1.0 + o.average_count;
     const EstimatedMemory memory{
-        .weights = (12 + 4 * n_averages) * part.n_values(),
+        .weights = (4 + 4 * n_averages) * part.n_values() + part.moment_bytes(),
         .gradients = 4 * part.plan.gradients * part.plan.gradient_values,
         .activations = part.plan.activation_bytes,
         // The optimizer's file, whole.
-        .writing = (8 + 4 * n_averages) * part.n_values(),
+        .writing = part.moment_bytes_written() + 4 * n_averages * part.n_values(),
     };
     if (memory.all() > estimate_.memory.all()) estimate_.memory = memory;
   }

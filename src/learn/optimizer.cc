@@ -1,23 +1,42 @@
 #include "optimizer.h"
 
 #include "pieces.h"
+#include "tatara/numerics/bf16_storage.h"
 #include "tatara/numerics/ops.h"
 #include "tatara/numerics/training.h"
 
 namespace tatara::learn {
 namespace {
 
-std::span<float> PartOf(std::vector<float>& values, std::int64_t at, std::int64_t n) {
+template <typename T>
+std::span<T> PartOf(std::vector<T>& values, std::int64_t at, std::int64_t n) {
   return std::span(values).subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(n));
 }
 
-void AdamWParameter(const numerics::AdamWStep& step, const model::Parameter& p,
+// Moments as bf16 are rounded by the value's place among the weights.
+numerics::DrawnRounding RoundingAt(const OptimizerStep& step, std::size_t place) {
+  return {.seed = step.seed, .step = step.run_step, .first_place = place};
+}
+
+void AdamWParameter(const numerics::AdamWStep& adamw, const OptimizerStep& step,
+                    const model::Parameter& p, std::size_t parameter,
                     std::span<const float> gradient, TrainerState& state, ThreadPool& pool) {
+  Moments& m = state.first_moment;
+  Moments& v = state.second_moment;
+  const auto at_m = static_cast<std::size_t>(m.offsets[parameter]);
+  const auto at_v = static_cast<std::size_t>(v.offsets[parameter]);
   ForPieces(p.size(), pool, [&](std::size_t first, std::size_t size) {
     const std::size_t at = static_cast<std::size_t>(p.offset) + first;
-    numerics::AdamW(step, gradient.subspan(at, size), std::span(state.weights).subspan(at, size),
-                    std::span(state.first_moment).subspan(at, size),
-                    std::span(state.second_moment).subspan(at, size));
+    const std::span<const float> g = gradient.subspan(at, size);
+    const std::span<float> w = std::span(state.weights).subspan(at, size);
+    if (m.narrow.empty()) {
+      numerics::AdamW(adamw, g, w, std::span(m.wide).subspan(at_m + first, size),
+                      std::span(v.wide).subspan(at_v + first, size));
+    } else {
+      numerics::AdamW(adamw, RoundingAt(step, at), g, w,
+                      std::span(m.narrow).subspan(at_m + first, size),
+                      std::span(v.narrow).subspan(at_v + first, size));
+    }
   });
 }
 
@@ -35,39 +54,82 @@ bool TakesMuon(const model::Parameter& p) {
   return p.decays && p.n_rows > 1 && p.n_cols > 1 && p.name.starts_with("blk.");
 }
 
+void MakeMoments(const OptimizerRecipe& o, const model::Trainable& trainable, TrainerState& state) {
+  const std::vector<model::Parameter>& parameters = trainable.parameters();
+  state.first_moment = Moments(o.moments, parameters, [](const auto&) { return true; });
+  state.second_moment = Moments(o.moments, parameters, [&](const model::Parameter& p) {
+    return o.kind == OptimizerKind::kAdamW || !TakesMuon(p);
+  });
+}
+
+double MomentBytes(const OptimizerRecipe& o, const model::Trainable& trainable) {
+  double n = 0;
+  for (const model::Parameter& p : trainable.parameters()) {
+    const bool has_second = o.kind == OptimizerKind::kAdamW || !TakesMuon(p);
+    n += (has_second ? 2.0 : 1.0) * static_cast<double>(p.size());
+  }
+  return n * (o.moments == model::Storage::kBF16 ? 2.0 : 4.0);
+}
+
 void Optimizer::Update(const OptimizerRecipe& o, const model::Trainable& trainable,
                        const OptimizerStep& step, std::span<const float> gradient,
                        TrainerState& state, ThreadPool& pool) {
-  // Muon's rate follows the same schedule from its own height.
-  const double part = o.learning_rate > 0 ? step.rate / o.learning_rate : 0;
-  for (const model::Parameter& p : trainable.parameters()) {
-    const double decay = p.decays ? o.weight_decay : 0;
-    const auto scale = static_cast<float>(step.gradient_scale);
-    if (o.kind == OptimizerKind::kAdamW || !TakesMuon(p)) {
-      AdamWParameter({.step = step.step,
-                      .learning_rate = step.rate,
-                      .beta1 = o.beta1,
-                      .beta2 = o.beta2,
-                      .eps = o.eps,
-                      .weight_decay = decay,
-                      .gradient_scale = scale},
-                     p, gradient, state, pool);
+  for (std::size_t i = 0; i < trainable.parameters().size(); ++i) {
+    const model::Parameter& p = trainable.parameters()[i];
+    if (o.kind == OptimizerKind::kMuon && TakesMuon(p)) {
+      UpdateByMuon(o, trainable, i, step, gradient, state, pool);
       continue;
     }
-    // q, k and v are orthogonalised each by itself where they lie in one matrix.
-    const std::int64_t n_parts = p.name.ends_with("attn_qkv.weight") ? 3 : 1;
-    const std::int64_t size = p.size() / n_parts;
-    for (std::int64_t i = 0; i < n_parts; ++i) {
-      const std::int64_t at = p.offset + i * size;
-      muon_.Update({.n_rows = p.n_rows / n_parts,
-                    .n_columns = p.n_cols,
-                    .learning_rate = part * o.muon_learning_rate,
-                    .momentum = o.muon_momentum,
-                    .weight_decay = decay,
-                    .gradient_scale = scale},
-                   gradient.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(size)),
-                   PartOf(state.weights, at, size), PartOf(state.first_moment, at, size), pool);
+    AdamWParameter({.step = step.step,
+                    .learning_rate = step.rate,
+                    .beta1 = o.beta1,
+                    .beta2 = o.beta2,
+                    .eps = o.eps,
+                    .weight_decay = p.decays ? o.weight_decay : 0,
+                    .gradient_scale = static_cast<float>(step.gradient_scale)},
+                   step, p, i, gradient, state, pool);
+  }
+}
+
+// Muon's rate follows the same schedule from its own height. q, k and v are orthogonalised each by
+// itself where they lie in one matrix.
+void Optimizer::UpdateByMuon(const OptimizerRecipe& o, const model::Trainable& trainable,
+                             std::size_t parameter, const OptimizerStep& step,
+                             std::span<const float> gradient, TrainerState& state,
+                             ThreadPool& pool) {
+  const model::Parameter& p = trainable.parameters()[parameter];
+  Moments& m = state.first_moment;
+  const std::int64_t n_parts = p.name.ends_with("attn_qkv.weight") ? 3 : 1;
+  const std::int64_t size = p.size() / n_parts;
+  const MuonStep muon{.n_rows = p.n_rows / n_parts,
+                      .n_columns = p.n_cols,
+                      .learning_rate = o.learning_rate > 0
+                                           ? step.rate / o.learning_rate * o.muon_learning_rate
+                                           : 0.0,
+                      .momentum = o.muon_momentum,
+                      .weight_decay = p.decays ? o.weight_decay : 0,
+                      .gradient_scale = static_cast<float>(step.gradient_scale)};
+  for (std::int64_t i = 0; i < n_parts; ++i) {
+    const std::int64_t at = p.offset + i * size, at_m = m.offsets[parameter] + i * size;
+    const std::span<const float> g =
+        gradient.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(size));
+    const std::span<float> w = PartOf(state.weights, at, size);
+    if (m.narrow.empty()) {
+      muon_.Update(muon, g, w, PartOf(m.wide, at_m, size), pool);
+      continue;
     }
+    const std::span<std::uint16_t> stored = PartOf(m.narrow, at_m, size);
+    momentum_.resize(stored.size());
+    const std::span<float> momentum(momentum_);
+    ForPieces(size, pool, [&](std::size_t first, std::size_t n) {
+      numerics::LoadBF16(stored.subspan(first, n), momentum.subspan(first, n));
+    });
+    muon_.Update(muon, g, w, momentum, pool);
+    ForPieces(size, pool, [&](std::size_t first, std::size_t n) {
+      numerics::StoreBF16(RoundingAt(step, static_cast<std::size_t>(at) + first),
+                          numerics::DrawnHalf::kFirst, momentum.subspan(first, n),
+                          stored.subspan(first, n));
+    });
   }
 }
 

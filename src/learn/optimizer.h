@@ -20,7 +20,15 @@ struct OptimizerStep {
   std::int64_t step = 1;
   double rate = 0;
   double gradient_scale = 1;
+  // By which moments are rounded where they are stored as bf16: the run's seed and the steps done.
+  std::uint64_t seed = 0;
+  std::uint32_t run_step = 0;
 };
+
+// Moments of zeros: a first one of every parameter, a second one where AdamW moves it.
+void MakeMoments(const OptimizerRecipe& recipe, const model::Trainable& trainable,
+                 TrainerState& state);
+double MomentBytes(const OptimizerRecipe& recipe, const model::Trainable& trainable);
 
 class Optimizer {
  public:
@@ -29,7 +37,12 @@ class Optimizer {
               ThreadPool& pool);
 
  private:
+  void UpdateByMuon(const OptimizerRecipe& recipe, const model::Trainable& trainable,
+                    std::size_t parameter, const OptimizerStep& step,
+                    std::span<const float> gradient, TrainerState& state, ThreadPool& pool);
+
   Muon muon_;
+  std::vector<float> momentum_;  // of one matrix, where it is stored as bf16
 };
 
 // After a step's update. EMA: average = average + float(1 - decay) * (w - average), each operation

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "base_model.h"
+
 namespace tatara::learn {
 namespace {
 
@@ -21,7 +23,7 @@ PassPlan Plan(const Recipe& recipe, const model::Trainable& trainable, int n_sha
     plan.sequences = std::min<std::int64_t>(plan.sequences, recipe.run.micro_batch);
   }
   const double rows = static_cast<double>(plan.sequences) * recipe.training.context;
-  plan.activation_bytes = trainable.ActivationBytes(rows, recipe.run.recompute);
+  plan.activation_bytes = trainable.ActivationBytes(rows, OptionsOf(recipe));
   if (at_once > 0) {  // the logits are kept, and where they are capped so are those before
     const model::TrainableShape& s = trainable.shape();
     plan.activation_bytes += 4 * rows * s.n_vocab * (s.logit_cap == 0 ? 1 : 2);

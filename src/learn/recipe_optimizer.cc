@@ -32,6 +32,7 @@ void AddOptimizerExtras(const OptimizerRecipe& o, CanonicalExtras& extras) {
     extras.Add("optimizer.muon_learning_rate", o.muon_learning_rate, none.muon_learning_rate);
     extras.Add("optimizer.muon_momentum", o.muon_momentum, none.muon_momentum);
   }
+  extras.Add("optimizer.moments", name(kStorages, o.moments), name(kStorages, none.moments));
   extras.Add("optimizer.average", name(kAverages, o.average), name(kAverages, none.average));
   if (o.average == Average::kEma) {
     extras.Add("optimizer.average_decay", o.average_decay, none.average_decay);
@@ -58,16 +59,18 @@ Result<> TakeOptimizer(const toml::table& root, std::string_view path, Optimizer
   s.Take("eps", o.eps, 1e-30, 1);
   s.Take("weight_decay", o.weight_decay, 0, 10);
   s.Take("clip", o.clip, 0, 1e9);
-  std::string kind = "adamw", average = "none";
+  std::string kind = "adamw", average = "none", moments = "f32";
   s.Take("kind", kind);
   s.Take("muon_learning_rate", o.muon_learning_rate, 0, 10);
   s.Take("muon_momentum", o.muon_momentum, 0, 0.999999);
+  s.Take("moments", moments);
   s.Take("average", average);
   s.Take("average_decay", o.average_decay, 0, 0.9999999);
   s.Take("average_every", o.average_every, 1, kStepsMax);
   s.Take("average_count", o.average_count, 1, 64);
   TATARA_RETURN_IF_ERROR(s.Finish());
   TATARA_TRY(o.kind, Choose(path, "optimizer.kind", kind, kKinds));
+  TATARA_TRY(o.moments, Choose(path, "optimizer.moments", moments, kStorages));
   TATARA_TRY(o.average, Choose(path, "optimizer.average", average, kAverages));
   for (const NamedSchedule& known : kSchedules) {
     if (known.name != schedule) continue;

@@ -85,6 +85,8 @@ struct Choice {
   std::string_view name;
   T value;
 };
+inline constexpr Choice<model::Storage> kStorages[] = {{"f32", model::Storage::kF32},
+                                                       {"bf16", model::Storage::kBF16}};
 template <typename T, std::size_t n>
 Result<T> Choose(std::string_view path, std::string_view key, std::string_view name,
                  const Choice<T> (&choices)[n]) {

@@ -51,6 +51,8 @@ TEST(Recipe, WhatItDoesNotKnowIsRefusedByName) {
   EXPECT_THAT(Refusal({"optimizer.schedule=steep"}), HasSubstr("'steep'"));
   EXPECT_THAT(Refusal({"optimizer.kind=sgd"}), HasSubstr("adamw, muon"));
   EXPECT_THAT(Refusal({"optimizer.average=mean"}), HasSubstr("ema"));
+  EXPECT_THAT(Refusal({"optimizer.moments=f16"}), HasSubstr("f32, bf16"));
+  EXPECT_THAT(Refusal({"training.storage=f16"}), HasSubstr("f32, bf16"));
   EXPECT_THAT(Refusal({"optimizer.learning_rate=nan"}), HasSubstr("learning_rate"));
   EXPECT_THAT(Refusal({"data.kind=parquet"}), HasSubstr("'parquet'"));
   EXPECT_THAT(Refusal({"name=../up"}), HasSubstr("'../up'"));
@@ -66,14 +68,15 @@ TEST(Recipe, ItsDigestHoldsWhatWeightsDependOnAndNothingElse) {
                 {"run.micro_batch=2", "run.recompute=true", "name=y", "run.checkpoint_every=3"})),
             base);
   for (const char* change :
-       {"training.seed=9",      "training.batch=3",          "training.dropout=0.1",
-        "optimizer.clip=2",     "optimizer.schedule=linear", "model.n_ff=9",
-        "model.tied=false",     "data.validation=0.2",       "training.virtual_shards=2",
-        "optimizer.beta2=0.9",  "model.architecture=llama",  "model.head_dim=6",
-        "model.window=4",       "model.window_period=2",     "model.rope_base_window=5000.0",
-        "model.score_cap=50.0", "model.logit_cap=30.0",      "training.attention_dropout=0.1",
-        "optimizer.kind=muon",  "optimizer.average=ema",     "optimizer.average=lawa",
-        "run.on_spike=skip",    "run.on_spike=rollback"}) {
+       {"training.seed=9",       "training.batch=3",          "training.dropout=0.1",
+        "optimizer.clip=2",      "optimizer.schedule=linear", "model.n_ff=9",
+        "model.tied=false",      "data.validation=0.2",       "training.virtual_shards=2",
+        "optimizer.beta2=0.9",   "model.architecture=llama",  "model.head_dim=6",
+        "model.window=4",        "model.window_period=2",     "model.rope_base_window=5000.0",
+        "model.score_cap=50.0",  "model.logit_cap=30.0",      "training.attention_dropout=0.1",
+        "optimizer.kind=muon",   "optimizer.average=ema",     "optimizer.average=lawa",
+        "run.on_spike=skip",     "run.on_spike=rollback",     "training.storage=bf16",
+        "optimizer.moments=bf16"}) {
     EXPECT_NE(RecipeDigest(*With({change})), base) << change;
   }
 }

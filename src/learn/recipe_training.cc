@@ -22,9 +22,11 @@ Result<> TakeTraining(const toml::table& root, std::string_view path, TrainingRe
   s.Take("virtual_shards", t.virtual_shards, 1, 1024);
   s.Take("dropout", t.dropout, 0, 0.99);
   s.Take("attention_dropout", t.attention_dropout, 0, 0.99);
-  std::string new_blocks = "copy";
+  std::string new_blocks = "copy", storage = "f32";
   s.Take("new_blocks", new_blocks);
+  s.Take("storage", storage);
   TATARA_RETURN_IF_ERROR(s.Finish());
+  TATARA_TRY(t.storage, Choose(path, "training.storage", storage, kStorages));
   TATARA_TRY(t.new_blocks, Choose(path, "training.new_blocks", new_blocks, kNewBlocks));
   if ((t.virtual_shards & (t.virtual_shards - 1)) != 0) {
     return Refuse("{0}: training.virtual_shards is {1}; a power of two is expected", path,
@@ -37,6 +39,7 @@ void AddTrainingExtras(const TrainingRecipe& t, CanonicalExtras& extras) {
   extras.Add("training.attention_dropout", t.attention_dropout, 0.0);
   extras.Add("training.new_blocks", kNewBlocks[static_cast<int>(t.new_blocks)].name,
              kNewBlocks[0].name);
+  extras.Add("training.storage", kStorages[static_cast<int>(t.storage)].name, kStorages[0].name);
 }
 
 Result<> TakeRun(const toml::table& root, std::string_view path, RunRecipe& r) {

@@ -28,8 +28,9 @@ double MemoryBytes(const Recipe& recipe, const model::Trainable& trainable) {
   const double averages = o.average == Average::kNone  ? 0
                           : o.average == Average::kEma ? 1
                                                        : 1.0 + o.average_count;
-  return (12.0 + 4.0 * averages) * static_cast<double>(trainable.n_values()) +
-         PlanPasses(recipe, trainable, t.virtual_shards).bytes() + 8.0 * t.batch * t.context;
+  return (4.0 + 4.0 * averages) * static_cast<double>(trainable.n_values()) +
+         MomentBytes(o, trainable) + PlanPasses(recipe, trainable, t.virtual_shards).bytes() +
+         8.0 * t.batch * t.context;
 }
 
 // The places of a batch that dropout tells apart (model/trainable.h).
@@ -124,8 +125,7 @@ void Trainer::Reserve() {
   trainable_ = trainables_[phase_].get();
   const auto n = static_cast<std::size_t>(trainable_->n_values());
   state_.weights.assign(n, 0.0F);
-  state_.first_moment.assign(n, 0.0F);
-  state_.second_moment.assign(n, 0.0F);
+  MakeMoments(recipe().optimizer, *trainable_, state_);
   state_.average.assign(recipe().optimizer.average == Average::kNone ? 0 : n, 0.0F);
   state_.copies.clear();
   state_.spikes.losses.clear();
@@ -394,7 +394,9 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
   optimizer_->Update(recipe().optimizer, *trainable_,
                      {.step = state_.step - first_step_ + 1,
                       .rate = report.learning_rate,
-                      .gradient_scale = scale},
+                      .gradient_scale = scale,
+                      .seed = recipe().training.seed,
+                      .run_step = static_cast<std::uint32_t>(state_.step)},
                      gradients_[0], state_, pool);
   ++state_.step;
   state_.n_sequences += recipe().training.batch;

@@ -46,13 +46,17 @@ void TrainableDecoder::GradientsOf(const Call& call, std::span<double> losses) {
   Forward(call);
   HeadForwardAndBackward(call, losses, &dnormed_);
   std::fill(dx_.begin(), dx_.end(), 0.0F);
-  NormBackward(call, layout_.final_norm, streams_.back(), dnormed_, final_at_, dx_);
+  NormBackward(call, layout_.final_norm, StreamOf(shape_.n_layers), dnormed_, final_at_, dx_);
   for (int i = shape_.n_layers - 1; i >= 0; --i) {
-    const auto at = static_cast<std::size_t>(i);
     LayerState& state = StateOf(call, i);
-    if (states_.size() == 1 && i + 1 < shape_.n_layers)
-      LayerForward(call, i, streams_[at], state, nullptr);
-    LayerBackward(call, i, streams_[at], state);
+    Floats& in = StreamOf(i);
+    if (options_.recompute) {
+      if (i + 1 < shape_.n_layers) LayerForward(call, i, in, state, nullptr);
+      KeepInput(call, i, in);
+    } else if (Stores(call)) {
+      LoadLayer(call, i, state);
+    }
+    LayerBackward(call, i, in, state);
   }
   EmbedBackward(call);
 }

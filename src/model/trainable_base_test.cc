@@ -75,10 +75,11 @@ std::shared_ptr<test::MemoryStore> StoreOf(const TrainableShape& shape, std::uin
 }
 
 struct Case {
-  Case(std::shared_ptr<test::MemoryStore> base, const AdapterShape& shape, bool recompute = false)
+  Case(std::shared_ptr<test::MemoryStore> base, const AdapterShape& shape,
+       const TrainableOptions& options = {})
       : store(std::move(base)), adapter(shape) {
     ThreadPool pool(2);
-    auto made = MakeAdapterTrainable(store, adapter, {.recompute = recompute}, pool);
+    auto made = MakeAdapterTrainable(store, adapter, options, pool);
     EXPECT_TRUE(made.ok()) << made.error().text();
     trainable = std::move(made).value();
     weights = Filled(trainable->parameters(), trainable->n_values(), 5000);
@@ -178,17 +179,18 @@ TEST(AdapterTraining, LossesAndGradientsAreThoseOfAnIndependentAutodiff) {
 TEST(AdapterTraining, CutsThreadsSetsAndRecomputationChangeNoBit) {
   const numerics::Isa before = numerics::ActiveIsa();
   for (const char* architecture : {"gpt2", "llama", "gemma3"}) {
-    for (const bool dora : {false, true}) {
+    for (const auto& [dora, storage] :
+         {std::pair{false, Storage::kF32}, {true, Storage::kF32}, {true, Storage::kBF16}}) {
       AdapterShape shape = Rank3(dora);
       shape.dropout = 0.2;
       const auto store = StoreOf(Shape(architecture));
       numerics::SetActiveIsa(numerics::Isa::kScalar);
-      Case whole(store, shape);
+      Case whole(store, shape, {.storage = storage});
       const std::vector<float> want = whole.Gradient({0, 3}, 1, 0.1);
       for (const numerics::Isa isa : numerics::AvailableIsas()) {
         numerics::SetActiveIsa(isa);
         for (const bool recompute : {false, true}) {
-          Case cut(store, shape, recompute);
+          Case cut(store, shape, {.recompute = recompute, .storage = storage});
           EXPECT_TRUE(test::SameBits(want, cut.Gradient({0, 1, 2, 3}, 3, 0.1))) << architecture;
           EXPECT_EQ(whole.loss, cut.loss);
         }

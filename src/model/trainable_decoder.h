@@ -47,6 +47,24 @@ struct LayerState {
   std::vector<NormStatistics> attn_post_at, ffn_post_at;  // (R)
 };
 
+// The same as bf16, and the stream before the layer. The arrays of kept_arrays_ lie in `values` one
+// after the other.
+struct StoredLayer {
+  std::vector<std::uint16_t> values;
+  Floats maxima, sums;
+  std::vector<NormStatistics> attn_at, ffn_at, qk_at, attn_post_at, ffn_post_at;
+
+  void SwapStatistics(LayerState& s) {
+    std::swap(maxima, s.maxima);
+    std::swap(sums, s.sums);
+    std::swap(attn_at, s.attn_at);
+    std::swap(ffn_at, s.ffn_at);
+    std::swap(qk_at, s.qk_at);
+    std::swap(attn_post_at, s.attn_post_at);
+    std::swap(ffn_post_at, s.ffn_post_at);
+  }
+};
+
 class TrainableDecoder final : public Trainable {
  public:
   // With `tuning` an adapter trains beside frozen weights, else all weights do.
@@ -61,6 +79,7 @@ class TrainableDecoder final : public Trainable {
       rotation.frequencies.resize(static_cast<std::size_t>(layout_.head_dim / 2));
       numerics::RopeInverseFrequencies(base, layout_.head_dim, {}, 1, rotation.frequencies);
     }
+    LayOutKept();
   }
 
   const TrainableShape& shape() const override { return shape_; }
@@ -118,15 +137,34 @@ class TrainableDecoder final : public Trainable {
 
   void Prepare(const Call& call);
   void PrepareLayers(const Call& call);
+  void PrepareStored(const Call& call);
   void PrepareRotations(const Call& call);
   std::int64_t Position(const Call& call, std::int64_t row) const;
   LayerState& StateOf(const Call& call, int layer);
+  Floats& StreamOf(int layer) {
+    return streams_[static_cast<std::size_t>(layer) % streams_.size()];
+  }
+
+  // trainable_storage.cc: what is kept as bf16.
+  void LayOutKept();
+  bool Rounds(const Call& call) const {
+    return call.backward && options_.storage == Storage::kBF16;
+  }
+  bool Stores(const Call& call) const { return Rounds(call) && !options_.recompute; }
+  std::span<std::uint16_t> StoredRow(int layer, std::int64_t column, std::int64_t width,
+                                     std::int64_t row);
+  void KeepRow(const Call& call, int layer, Floats LayerState::* array, LayerState& s,
+               std::int64_t row);
+  void Keep(const Call& call, int layer, Floats LayerState::* array, LayerState& s);
+  void KeepInput(const Call& call, int layer, Floats& in);
+  void StoreStatistics(const Call& call, int layer, LayerState& s);
+  void LoadLayer(const Call& call, int layer, LayerState& s);
 
   void Forward(const Call& call);
   void Embed(const Call& call, Floats& x);
   void LayerForward(const Call& call, int layer, const Floats& in, LayerState& s, Floats* out);
   void AttentionForward(const Call& call, int layer, const Floats& in, LayerState& s);
-  void Activate(const Call& call, LayerState& s);
+  void Activate(const Call& call, int layer, LayerState& s);
   void CapLogits(const Call& call, std::int64_t n_rows, std::span<float> logits);
   void HeadForwardAndBackward(const Call& call, std::span<double> losses, Floats* dx);
   void HeadGradient(const Call& call, const LinearSize& size, const float* x);
@@ -182,7 +220,7 @@ class TrainableDecoder final : public Trainable {
                        const numerics::MatrixView& du, float* dx);
   void PrepareNorms(const Call& call);
 
-  void NormHeads(const Call& call, const LayerParts& w, LayerState& s);
+  void NormHeads(const Call& call, int layer, LayerState& s);
   void NormHeadsBackward(const Call& call, const LayerParts& w, const LayerState& s, Floats& dqkv);
   void Rotate(const Call& call, int layer, Floats& qkv, bool back);
   numerics::TrainingAttention AttentionOf(const Call& call, int layer, const LayerState& s) const;
@@ -266,8 +304,17 @@ class TrainableDecoder final : public Trainable {
   std::unique_ptr<Tuning> tuning_;   // null: all weights train
   std::vector<Rotation> rotations_;  // as layout_.rope_bases
 
-  std::vector<Floats> streams_;  // n_layers + 1 of (R, E): each layer's input, and the last output
-  std::vector<LayerState> states_;
+  // n_layers + 1 of (R, E): each layer's input, and the last output; where layers are stored two
+  // that take turns.
+  std::vector<Floats> streams_;
+  std::vector<LayerState> states_;  // a layer each, or one that is in work
+  struct Kept {
+    Floats LayerState::* array;
+    std::int64_t width, column;
+  };
+  std::vector<Kept> kept_arrays_;  // the arrays that the family has; the stream's column is 0
+  std::int64_t kept_width_ = 0;    // of all
+  std::vector<StoredLayer> stored_;
   Floats final_normed_, logits_, capped_, block_;
   Floats dx_, dnormed_, dqkv_, dattended_, dinner_, dactivated_, dblock_, dqk_raw_;
   std::vector<NormStatistics> final_at_;

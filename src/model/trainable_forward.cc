@@ -26,6 +26,7 @@ void TrainableDecoder::Prepare(const Call& call) {
     x.resize(rows * static_cast<std::size_t>(n));
   };
   PrepareLayers(call);
+  PrepareStored(call);
   resize(final_normed_, shape_.n_embd);
   resize(block_, shape_.n_embd);
   final_at_.resize(rows);
@@ -47,9 +48,9 @@ void TrainableDecoder::PrepareLayers(const Call& call) {
   const auto resize = [&](Floats& x, std::int64_t n) {
     x.resize(rows * static_cast<std::size_t>(n));
   };
-  streams_.resize(static_cast<std::size_t>(shape_.n_layers) + 1);
+  streams_.resize(Stores(call) ? 2 : static_cast<std::size_t>(shape_.n_layers) + 1);
   for (Floats& stream : streams_) resize(stream, shape_.n_embd);
-  const bool one = options_.recompute || !call.backward;
+  const bool one = options_.recompute || !call.backward || Stores(call);
   states_.resize(one ? 1 : static_cast<std::size_t>(shape_.n_layers));
   for (LayerState& s : states_) {
     for (Floats* x : {&s.normed, &s.middle, &s.ffn_normed}) resize(*x, shape_.n_embd);
@@ -133,8 +134,9 @@ void TrainableDecoder::LinearForward(const Call& call, const LinearPart& part, c
 }
 
 // Every head of queries and keys by itself; what they were stays in s.qk_raw.
-void TrainableDecoder::NormHeads(const Call& call, const LayerParts& w, LayerState& s) {
+void TrainableDecoder::NormHeads(const Call& call, int layer, LayerState& s) {
   if (!layout_.qk_norms) return;
+  const LayerParts& w = layout_.layers[static_cast<std::size_t>(layer)];
   const std::int64_t d = layout_.head_dim, n_raw = layout_.n_q() + layout_.n_kv();
   const int n_heads = shape_.n_heads + shape_.n_kv_heads;
   const auto eps = static_cast<float>(shape_.norm_eps);
@@ -142,6 +144,7 @@ void TrainableDecoder::NormHeads(const Call& call, const LayerParts& w, LayerSta
     const std::span<float> qk =
         Row(s.qkv, row, layout_.n_qkv()).first(static_cast<std::size_t>(n_raw));
     std::copy(qk.begin(), qk.end(), Row(s.qk_raw, row, n_raw).begin());
+    KeepRow(call, layer, &LayerState::qk_raw, s, row);
     for (int head = 0; head < n_heads; ++head) {
       const NormPart& norm = head < shape_.n_heads ? w.q_norm : w.k_norm;
       const std::span<const float> x = Row(std::as_const(s.qk_raw), row * n_heads + head, d);
@@ -247,22 +250,27 @@ void TrainableDecoder::AttentionForward(const Call& call, int layer, const Float
   const LayerParts& w = layout_.layers[static_cast<std::size_t>(layer)];
   const std::int64_t n = shape_.n_embd;
   NormForward(call, w.attn_norm, in, s.attn_at, s.normed);
+  Keep(call, layer, &LayerState::normed, s);
   for (const LinearPart& part : w.qkv)
     LinearForward(call, part, s.normed, n, s.qkv, layout_.n_qkv());
-  NormHeads(call, w, s);
+  NormHeads(call, layer, s);
   Rotate(call, layer, s.qkv, false);
+  Keep(call, layer, &LayerState::qkv, s);
   numerics::CausalAttention(AttentionOf(call, layer, s),
                             {s.attended.data(), s.maxima.data(), s.sums.data()}, attention_,
                             call.pool);
+  Keep(call, layer, &LayerState::attended, s);
   Floats& block = BlockOf(w.attn_post_norm, s.attn_block);
   LinearForward(call, w.output, s.attended, layout_.n_q(), block, n);
+  if (layout_.post_norms) Keep(call, layer, &LayerState::attn_block, s);
   std::copy(in.begin(), in.end(), s.middle.begin());
   AddBlock(call, static_cast<std::uint32_t>(2 * layer + 1), w.attn_post_norm, block, s.attn_post_at,
            s.middle);
 }
 
-void TrainableDecoder::Activate(const Call& call, LayerState& s) {
+void TrainableDecoder::Activate(const Call& call, int layer, LayerState& s) {
   ForRows(call, [&](std::int64_t row) {
+    KeepRow(call, layer, &LayerState::inner, s, row);
     const std::span<const float> inner = Row(std::as_const(s.inner), row, layout_.n_inner());
     const std::span<float> y = Row(s.activated, row, shape_.n_ff);
     const bool gelu = layout_.activation == numerics::Activation::kGeluTanh;
@@ -273,6 +281,7 @@ void TrainableDecoder::Activate(const Call& call, LayerState& s) {
       (gelu ? numerics::GeluTanhMul : numerics::SiluMul)(inner.first(y.size()),
                                                          inner.last(y.size()), y);
     }
+    KeepRow(call, layer, &LayerState::activated, s, row);
   });
 }
 
@@ -284,29 +293,35 @@ void TrainableDecoder::LayerForward(const Call& call, int layer, const Floats& i
   const std::int64_t n = shape_.n_embd;
   AttentionForward(call, layer, in, s);
   NormForward(call, w.ffn_norm, s.middle, s.ffn_at, s.ffn_normed);
+  Keep(call, layer, &LayerState::ffn_normed, s);
+  if (out != nullptr) std::copy(s.middle.begin(), s.middle.end(), out->begin());
+  Keep(call, layer, &LayerState::middle, s);
   for (const LinearPart& part : w.inner)
     LinearForward(call, part, s.ffn_normed, n, s.inner, layout_.n_inner());
-  Activate(call, s);
+  Activate(call, layer, s);
   if (out == nullptr && !layout_.post_norms) return;
   Floats& block = BlockOf(w.ffn_post_norm, s.ffn_block);
   LinearForward(call, w.down, s.activated, shape_.n_ff, block, n);
+  if (layout_.post_norms) Keep(call, layer, &LayerState::ffn_block, s);
   if (out == nullptr) {
     NormForward(call, w.ffn_post_norm, block, s.ffn_post_at, block_);
     return;
   }
-  std::copy(s.middle.begin(), s.middle.end(), out->begin());
   AddBlock(call, static_cast<std::uint32_t>(2 * layer + 2), w.ffn_post_norm, block, s.ffn_post_at,
            *out);
 }
 
 void TrainableDecoder::Forward(const Call& call) {
   Prepare(call);
-  Embed(call, streams_[0]);
+  Embed(call, StreamOf(0));
   for (int i = 0; i < shape_.n_layers; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    LayerForward(call, i, streams_[at], StateOf(call, i), &streams_[at + 1]);
+    LayerState& state = StateOf(call, i);
+    LayerForward(call, i, StreamOf(i), state, &StreamOf(i + 1));
+    if (!Stores(call)) continue;
+    KeepInput(call, i, StreamOf(i));
+    StoreStatistics(call, i, state);
   }
-  NormForward(call, layout_.final_norm, streams_.back(), final_at_, final_normed_);
+  NormForward(call, layout_.final_norm, StreamOf(shape_.n_layers), final_at_, final_normed_);
 }
 
 }  // namespace tatara::model

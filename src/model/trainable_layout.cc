@@ -358,7 +358,7 @@ double AdapterFloats(const std::vector<Parameter>& parameters, double n_rows) {
 
 }  // namespace
 
-double Trainable::ActivationBytes(double n_positions, bool recompute) const {
+double Trainable::ActivationBytes(double n_positions, const TrainableOptions& options) const {
   const TrainableShape& s = shape();
   const double n_embd = s.n_embd, n_ff = s.n_ff, n_layers = s.n_layers;
   const double head_dim = HeadDim(s);
@@ -372,7 +372,11 @@ double Trainable::ActivationBytes(double n_positions, bool recompute) const {
   // One layer's own state and, once more, its gradients; the stream before each layer; the ends.
   const double layer =
       (gemma ? 5 : 3) * n_embd + head_dim * s.n_heads + n_qkv + 3 * n_ff + normed_heads;
-  const double floats = layer * ((recompute ? 1 : n_layers) + 1) + (n_layers + 5) * n_embd;
+  // As bf16: all layers with the streams before them, beside one that is in work.
+  const bool stored = options.storage == Storage::kBF16 && !options.recompute;
+  const double n_whole = options.recompute || stored ? 1 : n_layers;
+  const double halves = stored ? n_layers * (layer + n_embd) : 0;
+  const double floats = layer * (n_whole + 1) + ((stored ? 1 : n_layers) + 5) * n_embd + halves / 2;
   const double n_logits = std::min(n_positions, static_cast<double>(HeadRows(s.n_vocab))) *
                           s.n_vocab * (s.logit_cap == 0 ? 1 : 2);
   return 4 * (floats * n_positions + n_logits + AdapterFloats(parameters(), n_positions));

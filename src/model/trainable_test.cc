@@ -62,9 +62,8 @@ const std::vector<const char*> kArchitectures = {"gpt2",  "llama",  "mistral", "
                                                  "qwen3", "gemma2", "gemma3"};
 
 struct Case {
-  explicit Case(const std::string& architecture, bool recompute = false)
-      : trainable(
-            std::move(Trainable::Make(ShapeOf(architecture), {.recompute = recompute})).value()) {
+  explicit Case(const std::string& architecture, const TrainableOptions& options = {})
+      : trainable(std::move(Trainable::Make(ShapeOf(architecture), options)).value()) {
     weights.resize(static_cast<std::size_t>(trainable->n_values()));
     std::uint64_t seed = 1000;
     for (const Parameter& p : trainable->parameters()) {
@@ -160,14 +159,15 @@ TEST(Trainable, LossesAndGradientsAreThoseOfAnIndependentAutodiff) {
 TEST(Trainable, CutsThreadsSetsAndRecomputationChangeNoBit) {
   const numerics::Isa before = numerics::ActiveIsa();
   for (const char* architecture : kArchitectures) {
-    for (const double rate : {0.0, 0.2}) {
+    for (const auto& [rate, storage] :
+         {std::pair{0.0, Storage::kF32}, {0.2, Storage::kF32}, {0.2, Storage::kBF16}}) {
       numerics::SetActiveIsa(numerics::Isa::kScalar);
-      Case whole(architecture);
+      Case whole(architecture, {.storage = storage});
       const std::vector<float> want = whole.Gradient({0, 3}, 1, rate);
       for (const numerics::Isa isa : numerics::AvailableIsas()) {
         numerics::SetActiveIsa(isa);
         for (const bool recompute : {false, true}) {
-          Case cut(architecture, recompute);
+          Case cut(architecture, {.recompute = recompute, .storage = storage});
           EXPECT_TRUE(test::SameBits(want, cut.Gradient({0, 1, 2, 3}, 3, rate))) << architecture;
           EXPECT_EQ(whole.loss, cut.loss);
           EXPECT_TRUE(test::SameBits(want, cut.Gradient({0, 2, 3}, 1, rate))) << architecture;
@@ -204,6 +204,66 @@ TEST(Trainable, ShardsInOneCallGiveTheTreeOfTheirGradients) {
       EXPECT_TRUE(test::SameBits(whole, c.GradientOfShards({3}, 2, rate))) << architecture;
       EXPECT_EQ(c.losses[0], c.loss);
     }
+  }
+}
+
+// |a - b| / |b|.
+double RelativeDistance(const std::vector<float>& a, const std::vector<float>& b) {
+  double apart = 0, size = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    apart += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
+    size += double{b[i]} * b[i];
+  }
+  return std::sqrt(apart / size);
+}
+
+// A rounding to bf16 is off by 2^-9 at most; the dozens of a layer add up to 1.1 % here at most.
+TEST(Trainable, GradientsOfWhatIsStoredAsBF16AreNearThoseOfF32) {
+  for (const TrainingVector& want : kVectors) {
+    Case wide(want.architecture), narrow(want.architecture, {.storage = Storage::kBF16});
+    const std::vector<float> exact = wide.Gradient({0, 3}, 2);
+    const std::vector<float> gradient = narrow.Gradient({0, 3}, 2);
+    const double apart = RelativeDistance(gradient, exact);
+    EXPECT_GT(apart, 1e-5) << want.architecture << ": nothing was rounded";
+    EXPECT_LT(apart, 2e-2) << want.architecture;
+    EXPECT_NEAR(narrow.loss, wide.loss, 2e-3 * wide.loss) << want.architecture;
+    EXPECT_NEAR(narrow.loss, want.loss, 2e-3 * want.loss) << want.architecture;
+  }
+}
+
+// Along the gradient itself, by central differences of the loss that rounds nothing.
+TEST(Trainable, GradientsOfWhatIsStoredAsBF16AreTheSlopeOfTheLoss) {
+  for (const char* architecture : kArchitectures) {
+    Case c(architecture, {.storage = Storage::kBF16});
+    const std::vector<float> gradient = c.Gradient({0, 3}, 1);
+    const std::vector<float> start = c.weights;
+    double squares = 0, losses[2] = {};
+    for (std::size_t i = 0; i < start.size(); ++i) squares += double{gradient[i]} * gradient[i];
+    const double step = 1e-2 / std::sqrt(squares);
+    ThreadPool pool(1);
+    for (const int side : {0, 1}) {
+      for (std::size_t i = 0; i < start.size(); ++i)
+        c.weights[i] = start[i] + static_cast<float>((side == 0 ? -step : step) * gradient[i]);
+      c.trainable->Loss(c.Batch(0, 3), c.weights, losses[side], pool);
+    }
+    EXPECT_NEAR((losses[1] - losses[0]) / (2 * step) / squares, 1, 1e-2) << architecture;
+  }
+}
+
+TEST(Trainable, WhatKeepsNothingForTheWayBackIsNotRounded) {
+  for (const char* architecture : {"gpt2", "gemma3"}) {
+    Case wide(architecture), narrow(architecture, {.storage = Storage::kBF16});
+    ThreadPool pool(1);
+    double loss = 0, other = 0;
+    wide.trainable->Loss(wide.Batch(0, 3), wide.weights, loss, pool);
+    narrow.Gradient({0, 3}, 1);
+    narrow.trainable->Loss(narrow.Batch(0, 3), narrow.weights, other, pool);
+    EXPECT_EQ(loss, other);
+    EXPECT_NE(loss, narrow.loss);
+    std::vector<float> want(10 * 23), got(10 * 23);
+    wide.trainable->Logits(wide.Batch(0, 1), wide.weights, want, pool);
+    narrow.trainable->Logits(narrow.Batch(0, 1), narrow.weights, got, pool);
+    EXPECT_TRUE(test::SameBits(want, got));
   }
 }
 

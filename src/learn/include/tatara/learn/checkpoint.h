@@ -1,8 +1,9 @@
 // Checkpoints: OUT/checkpoints/step-00000250/ with
 //   weights.safetensors     every parameter under its GGUF name, f32; averaged where the recipe
 //                           says so
-//   optimizer.safetensors   the same names, "first." and "second." before them; with an average
-//                           "weights." (those that training goes on from) and "copy.N."
+//   optimizer.safetensors   the same names, "first." and "second." before them, F32 or BF16 as they
+//                           are stored; with an average "weights." (those that training goes on
+//                           from) and "copy.N."
 //   checkpoint.json         step, digests of the two files, of recipe and data, the best so far
 // Written beside its place, synced, then renamed: a checkpoint is whole or not there, whenever the
 // process or the machine stops. Reading one compares the digests first.

@@ -79,6 +79,7 @@ struct OptimizerRecipe {
   double clip = 1.0;                 // of the gradient's norm; 0: none
   double muon_learning_rate = 0.02;  // at its highest; follows the schedule
   double muon_momentum = 0.95;
+  model::Storage moments = model::Storage::kF32;  // how they are stored (optimizer.h)
   Average average = Average::kNone;
   double average_decay = 0.999;     // of EMA
   std::int64_t average_every = 50;  // steps between the copies of LAWA
@@ -96,6 +97,8 @@ struct TrainingRecipe {
   int virtual_shards = 4;  // a power of two
   double dropout = 0;
   double attention_dropout = 0;  // of the attention's weights
+  // What is kept for the way back (model/trainable.h).
+  model::Storage storage = model::Storage::kF32;
   NewBlocks new_blocks = NewBlocks::kCopy;
 };
 

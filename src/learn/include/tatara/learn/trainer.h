@@ -20,6 +20,7 @@
 #include "tatara/base/error.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/corpus/training_set.h"
+#include "tatara/learn/moments.h"
 #include "tatara/learn/recipe.h"
 #include "tatara/learn/workers.h"
 #include "tatara/model/trainable.h"
@@ -42,7 +43,8 @@ struct TrainerState {
   std::int64_t step = 0;         // steps done
   std::int64_t n_sequences = 0;  // drawn so far: the place in the data
   SpikeHistory spikes;
-  std::vector<float> weights, first_moment, second_moment;
+  std::vector<float> weights;
+  Moments first_moment, second_moment;
   // Where the recipe asks for it (optimizer.average): the averaged weights, and of LAWA the copies
   // that it is made of, oldest first.
   std::vector<float> average;

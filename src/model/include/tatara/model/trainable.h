@@ -81,9 +81,18 @@ struct TrainingDropout {
   double attention_rate = 0;
 };
 
+// What the forward pass keeps of each layer for the way back. kBF16: inputs of products, gates, the
+// attention and norms inside a block are rounded once, to the nearest bf16, where they are written,
+// and both ways go on from what was rounded. The stream through the blocks goes on in f32; the copy
+// of it that the way back reads is rounded. Statistics stay f32. LossAndGradient alone rounds: Loss
+// and Logits keep nothing and are those of the model that runs.
+enum class Storage { kF32, kBF16 };
+
 struct TrainableOptions {
-  // Keeps each layer's input only and computes the rest again when it is needed.
+  // Keeps each layer's input only, in f32, and computes the rest again when it is needed: the same
+  // bits, whatever the storage.
   bool recompute = false;
+  Storage storage = Storage::kF32;
 };
 
 class Trainable {
@@ -137,7 +146,7 @@ class Trainable {
   virtual double FlopsPerToken(double context) const;
   // What a call on that many positions keeps inside, weights and gradients apart, within a few
   // per cent.
-  double ActivationBytes(double n_positions, bool recompute) const;
+  double ActivationBytes(double n_positions, const TrainableOptions& options) const;
 };
 
 }  // namespace tatara::model
