@@ -1,6 +1,7 @@
 // The products of training by shape, in turn with a BLAS library where one is named: G
 // operations/s, best of rounds, and the ratio. By processor time on one thread, else by the clock.
-//   tatara_product_benchmark [--rounds N] [--threads N] [--blas LIBRARY] [--json]
+//   tatara_product_benchmark [--rounds N] [--threads N] [--blas LIBRARY] [--shapes TxIxO,...]
+//                            [--json]
 // LIBRARY is a shared object with cblas_sgemm (libopenblas.so.0); OPENBLAS_CORETYPE chooses its
 // kernels.
 #include <dlfcn.h>
@@ -34,6 +35,10 @@ struct Options {
   int n_threads = 1;
   bool json = false;
   Sgemm sgemm = nullptr;
+  std::vector<LinearSize> shapes = {{192, 128, 512},   {256, 768, 768},    {256, 768, 2304},
+                                    {256, 768, 3072},  {256, 3072, 768},   {256, 768, 50257},
+                                    {512, 512, 512},   {1024, 1024, 1024}, {2048, 2048, 2048},
+                                    {4096, 4096, 4096}};
 };
 
 double Seconds(int n_threads) {
@@ -91,7 +96,7 @@ void Print(const Options& options, const LinearSize& s, const char* form,
       options.json
           ? "{\"tokens\":%ld,\"inputs\":%ld,\"outputs\":%ld,\"form\":\"%s\",\"threads\":%d,"
             "\"tatara\":%.1f,\"blas\":%.1f,\"ratio\":%.3f}\n"
-          : "%5ld x %5ld -> %5ld  %-2s  threads %d  tatara %6.1f  blas %6.1f  ratio %.2f\n";
+          : "%5ld x %5ld -> %5ld  %-3s  threads %d  tatara %6.1f  blas %6.1f  ratio %.2f\n";
   std::printf(format, static_cast<long>(s.n_tokens), static_cast<long>(s.n_inputs),
               static_cast<long>(s.n_outputs), form, options.n_threads, work / seconds.first,
               options.sgemm == nullptr ? 0 : work / seconds.second,
@@ -124,13 +129,35 @@ void Measure(const Options& options, const LinearSize& s) {
             [&] {
               options.sgemm(101, 111, 111, t, i, o, 1, y.data(), o, w.data(), i, 0, dx.data(), i);
             }));
+  Print(options, s, "dw",
+        InTurn(
+            options,
+            [&] {
+              Product({s.n_outputs, s.n_inputs, s.n_tokens}, {y.data(), 1, s.n_outputs},
+                      {x.data(), s.n_inputs, 1}, ChainStart::kFromZero, dw.data(), s.n_inputs,
+                      workspace, pool);
+            },
+            [&] {
+              options.sgemm(101, 112, 111, o, i, t, 1, y.data(), o, x.data(), i, 0, dw.data(), i);
+            }));
   Print(
-      options, s, "dw",
+      options, s, "dw+",
       InTurn(
           options, [&] { LinearWeightGradient(s, y.data(), x.data(), dw.data(), workspace, pool); },
           [&] {
             options.sgemm(101, 112, 111, o, i, t, 1, y.data(), o, x.data(), i, 1, dw.data(), i);
           }));
+}
+
+// Tokens x inputs x outputs, of the same kind separated by commas.
+std::vector<LinearSize> ReadShapes(const char* text) {
+  std::vector<LinearSize> shapes;
+  long t = 0, i = 0, o = 0;
+  for (int n = 0; std::sscanf(text, "%ldx%ldx%ld%n", &t, &i, &o, &n) == 3; text += n) {
+    shapes.push_back({t, i, o});
+    n += text[n] == ',' ? 1 : 0;
+  }
+  return shapes;
 }
 
 Options ReadOptions(int argc, char** argv) {
@@ -148,6 +175,8 @@ Options ReadOptions(int argc, char** argv) {
       options.n_rounds = std::atoi(value);
     } else if (name == "--threads") {
       options.n_threads = std::atoi(value);
+    } else if (name == "--shapes") {
+      options.shapes = ReadShapes(value);
     } else if (name == "--blas") {
       blas = value;
     } else {
@@ -164,16 +193,7 @@ Options ReadOptions(int argc, char** argv) {
 int main(int argc, char** argv) {
   const Options options = ReadOptions(argc, argv);
   std::fprintf(stderr, "tatara: %s\n", IsaName(ActiveIsa()).data());
-  for (const LinearSize& s : {LinearSize{192, 128, 512},
-                              {256, 768, 768},
-                              {256, 768, 2304},
-                              {256, 768, 3072},
-                              {256, 3072, 768},
-                              {256, 768, 50257},
-                              {512, 512, 512},
-                              {1024, 1024, 1024},
-                              {2048, 2048, 2048},
-                              {4096, 4096, 4096}}) {
+  for (const LinearSize& s : options.shapes) {
     Measure(options, s);
   }
   return 0;
