@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <vector>
@@ -20,11 +21,13 @@
 namespace tatara::numerics {
 namespace {
 
-constexpr std::int64_t kInnerBlock = 512;
-constexpr std::int64_t kRegionRows = 3072;
-constexpr std::int64_t kRegionColumns = 2048;
-constexpr std::int64_t kRowBlockMax = 72;
-constexpr std::int64_t kColumnBlockMax = 1024;
+static const std::int64_t kInnerBlock = getenv("kInnerBlock") ? atoi(getenv("kInnerBlock")) : 512;
+static const std::int64_t kRegionRows = getenv("kRegionRows") ? atoi(getenv("kRegionRows")) : 3072;
+static const std::int64_t kRegionColumns =
+    getenv("kRegionColumns") ? atoi(getenv("kRegionColumns")) : 2048;
+static const std::int64_t kRowBlockMax = getenv("kRowBlockMax") ? atoi(getenv("kRowBlockMax")) : 72;
+static const std::int64_t kColumnBlockMax =
+    getenv("kColumnBlockMax") ? atoi(getenv("kColumnBlockMax")) : 1024;
 constexpr std::int64_t kBlockMin = 48;
 constexpr std::int64_t kCopied = 192;  // rows or columns of an item of copying
 constexpr std::int64_t kTileFloatsMax = 16 * 64;
@@ -37,87 +40,12 @@ struct Buffers {
   AlignedBuffer a, b, tile;
 };
 
-// Four panel columns at a time, four inner steps at a time: a source row is read in whole lines.
-using Quad [[gnu::vector_size(16)]] = float;
-
-Quad LoadQuad(const float* p) {
-  Quad v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-
-void Transpose4x4(const float* from, std::int64_t stride, float* to, std::int64_t width) {
-  const Quad a = LoadQuad(from), b = LoadQuad(from + stride);
-  const Quad c = LoadQuad(from + 2 * stride), d = LoadQuad(from + 3 * stride);
-  const Quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-  const Quad ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-  const Quad cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  const Quad rows[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5),
-                        __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
-                        __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
-                        __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
-  for (int i = 0; i < 4; ++i) std::memcpy(to + i * width, &rows[i], sizeof rows[i]);
-}
-
-// The next four rows of a matrix that is read row after row, ahead of their use.
-void PrefetchRows(const float* data, std::int64_t stride) {
-  for (int i = 0; i < 4; ++i) __builtin_prefetch(data + i * stride, 0, 2);
-}
-
-// out[k * width + j] = data[j * stride + k] for one panel of `width`, of which `n_there` exist; +0
-// for the rest.
-void CopyPanelOfRows(const float* data, std::int64_t stride, std::int64_t n_there,
-                     std::int64_t n_inner, std::int64_t width, float* out) {
-  constexpr std::int64_t kLine = 16;
-  std::int64_t j = 0;
-  for (; j + 4 <= n_there; j += 4) {
-    std::int64_t k = 0;
-    for (; k + 4 <= n_inner; k += 4) {
-      if (k % kLine == 0) PrefetchRows(data + (j + 4) * stride + k, stride);
-      Transpose4x4(data + j * stride + k, stride, out + k * width + j, width);
-    }
-    for (; k < n_inner; ++k) {
-      for (int i = 0; i < 4; ++i) out[k * width + j + i] = data[(j + i) * stride + k];
-    }
-  }
-  for (; j < width; ++j) {
-    for (std::int64_t k = 0; k < n_inner; ++k) {
-      out[k * width + j] = j < n_there ? data[j * stride + k] : 0.0F;
-    }
-  }
-}
-
-// out[k * width + j] = data[j] of one inner step, for a panel of which `n_there` exist.
-void CopyStep(const float* data, std::int64_t n_there, std::int64_t width, float* out) {
-  std::int64_t j = 0;
-  for (; j + 4 <= n_there; j += 4) {
-    const Quad four = LoadQuad(data + j);
-    std::memcpy(out + j, &four, sizeof four);
-  }
-  for (; j < n_there; ++j) out[j] = data[j];
-  for (; j < width; ++j) out[j] = 0;
-}
-
 // Panels of rows of `view`, first .. end - 1, over inner steps k .. k + n - 1.
-void CopyRowPanels(const MatrixView& view, std::int64_t first, std::int64_t end, std::int64_t k,
-                   std::int64_t n, std::int64_t width, float* out) {
-  const float* data = view.data + first * view.row_stride + k * view.column_stride;
-  const std::int64_t n_rows = end - first;
-  if (view.row_stride != 1) {
-    for (std::int64_t i = 0; i < n_rows; i += width) {
-      CopyPanelOfRows(data + i * view.row_stride, view.row_stride, std::min(width, n_rows - i), n,
-                      width, out + i * n);
-    }
-    return;
-  }
-  // All panels of a step together: what lies together in memory is read together.
-  for (std::int64_t step = 0; step < n; ++step) {
-    for (std::int64_t i = 0; i < n_rows; i += width) {
-      CopyStep(data + step * view.column_stride + i, std::min(width, n_rows - i), width,
-               out + i * n + step * width);
-    }
-  }
+void CopyRowPanels(const TrainingKernels& kernels, const MatrixView& view, std::int64_t first,
+                   std::int64_t end, std::int64_t k, std::int64_t n, std::int64_t width,
+                   float* out) {
+  kernels.copy_panels(view.data + first * view.row_stride + k * view.column_stride, view.row_stride,
+                      view.column_stride, end - first, n, width, out);
 }
 
 struct Call {
@@ -210,14 +138,20 @@ void RunTile(const Call& call, const float* a, const float* b, std::int64_t n_k,
     std::copy_n(spare + i * width, n_columns, c + i * call.c_stride);
 }
 
-// The tile that comes next starts with these values; they may be far away.
+// A tile starts with these values; they may be far away.
 void PrefetchTile(const Call& call, std::int64_t row, std::int64_t column, const Block& block) {
   constexpr std::int64_t kLineFloats = 16;
+  if (row >= block.end_row) {  // the next tile is the first of the next columns
+    row = block.first_row;
+    column += call.kernels.tile_columns;
+    if (column >= block.end_column) return;
+  }
   const std::int64_t end = std::min(row + call.kernels.tile_rows, block.end_row);
   for (std::int64_t i = row; i < end; ++i) {
     for (std::int64_t j = 0; j < call.kernels.tile_columns; j += kLineFloats) {
       __builtin_prefetch(call.c + i * call.c_stride + column + j, 1);
     }
+    __builtin_prefetch(call.c + i * call.c_stride + column + call.kernels.tile_columns - 1, 1);
   }
 }
 
@@ -258,16 +192,16 @@ struct Copies {
   void Run(std::int64_t item, const Buffers& buffers) const {
     if (item < n_row_items()) {
       const std::int64_t first = region.first_row + item * rows_each;
-      CopyRowPanels(call.a, first, std::min(first + rows_each, region.end_row), region.k,
-                    region.n_k, call.kernels.tile_rows,
+      CopyRowPanels(call.kernels, call.a, first, std::min(first + rows_each, region.end_row),
+                    region.k, region.n_k, call.kernels.tile_rows,
                     buffers.a.as<float>() + item * rows_each * region.n_k);
       return;
     }
     const std::int64_t at = (item - n_row_items()) * columns_each;
     const std::int64_t first = region.first_column + at;
-    CopyRowPanels(call.b.Transposed(), first, std::min(first + columns_each, region.end_column),
-                  region.k, region.n_k, call.kernels.tile_columns,
-                  buffers.b.as<float>() + at * region.n_k);
+    CopyRowPanels(call.kernels, call.b.Transposed(), first,
+                  std::min(first + columns_each, region.end_column), region.k, region.n_k,
+                  call.kernels.tile_columns, buffers.b.as<float>() + at * region.n_k);
   }
 };
 

@@ -45,6 +45,11 @@ struct TrainingKernels {
   int tile_rows;
   int tile_columns;
   int tile_row_step;  // divides tile_rows
+  // Panels of `width` rows: out[(row / width * n_inner + k) * width + row % width] =
+  // data[row * row_stride + k * column_stride], one of the strides 1; +0 for rows that a last panel
+  // lacks.
+  void (*copy_panels)(const float* data, std::int64_t row_stride, std::int64_t column_stride,
+                      std::int64_t n_rows, std::int64_t n_inner, std::int64_t width, float* out);
 
   // Rule 4: lanes by fma(a[i], b[i], .); lanes of d = x[i] - mean by fma(d, d, .).
   float (*dot)(const float* a, const float* b, std::int64_t n);

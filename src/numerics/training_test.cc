@@ -119,6 +119,40 @@ TEST(TrainingKernels, TilesAreChainsWhateverTheirSize) {
   }
 }
 
+TEST(TrainingKernels, PanelsHaveTheirRowsStepByStep) {
+  auto kernels = KernelsUnderTest();
+  kernels.emplace_back("scalar", &kTrainingKernelsScalar);
+  for (const auto& [name, k] : kernels) {
+    for (const std::int64_t width : {4, 6, 12, 16, 32}) {
+      for (const std::int64_t n_inner : {1, 5, 16, 32, 51}) {
+        for (const std::int64_t n_rows : {1L, 11L, width, 2 * width + 3}) {
+          for (const bool rows_lie_together : {true, false}) {
+            const auto values = TestValues(static_cast<std::size_t>(n_rows * n_inner), 4);
+            const std::int64_t row_stride = rows_lie_together ? 1 : n_inner;
+            const std::int64_t step_stride = rows_lie_together ? n_rows : 1;
+            const auto n_panels = (n_rows + width - 1) / width;
+            std::vector<float> got(static_cast<std::size_t>(n_panels * width * n_inner) + 1, 9.0F);
+            auto want = got;
+            for (std::int64_t row = 0; row < n_panels * width; ++row) {
+              for (std::int64_t i = 0; i < n_inner; ++i) {
+                const auto to = (row / width * n_inner + i) * width + row % width;
+                want[static_cast<std::size_t>(to)] =
+                    row < n_rows
+                        ? values[static_cast<std::size_t>(row * row_stride + i * step_stride)]
+                        : 0.0F;
+              }
+            }
+            k->copy_panels(values.data(), row_stride, step_stride, n_rows, n_inner, width,
+                           got.data());
+            ASSERT_EQ(FirstDifference(want, got), "")
+                << name << " width " << width << ", " << n_rows << " x " << n_inner;
+          }
+        }
+      }
+    }
+  }
+}
+
 // A plain product of row-major a (n_rows x n_inner, perhaps transposed) and b.
 std::vector<float> PlainProduct(const ProductSize& s, const MatrixView& a, const MatrixView& b,
                                 std::vector<float> c, bool from_zero) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "panel_copy.h"
 #include "training_kernels.h"
 #include "vector_erf.h"
 #include "vector_functions.h"
@@ -294,6 +295,7 @@ void StoreDrawnBF16Row(const float* x, const std::uint32_t* words, bool upper, s
       .tile_rows = kTileRows,                                 \
       .tile_columns = kProductColumns,                        \
       .tile_row_step = kTileRowStep,                          \
+      .copy_panels = CopyPanels,                              \
       .dot = DotRow,                                          \
       .sum_of_squared_deviations = SumOfSquaredDeviationsRow, \
       .exp_shifted = ExpShiftedRow,                           \

@@ -20,6 +20,7 @@ struct Mask {  // all bits of a lane set or clear
 // vectors of the matrix and 1 broadcast value: 15 of 16 registers.
 constexpr int kTileRows = 6;
 constexpr int kTileVectors = 1;
+constexpr int kCopyLanes = 8;  // of panel_copy.h
 
 inline Lanes Broadcast(float x) {
   const __m256 v = _mm256_set1_ps(x);

@@ -19,6 +19,7 @@ using Mask = __mmask16;
 // multiply-add's latency.
 constexpr int kTileRows = 12;
 constexpr int kTileVectors = 2;
+constexpr int kCopyLanes = 16;  // of panel_copy.h
 
 inline Lanes Broadcast(float x) {
   return {_mm512_set1_ps(x)};

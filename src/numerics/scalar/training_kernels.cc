@@ -11,6 +11,14 @@
 #include "tatara/numerics/functions.h"
 
 namespace tatara::numerics {
+namespace {
+constexpr int kCopyLanes = 4;  // any processor's
+}  // namespace
+}  // namespace tatara::numerics
+
+#include "panel_copy.h"
+
+namespace tatara::numerics {
 namespace oracle {
 namespace {
 
@@ -193,6 +201,7 @@ const TrainingKernels kTrainingKernelsScalar = {
     .tile_rows = oracle::kTileRows,
     .tile_columns = oracle::kTileColumns,
     .tile_row_step = 1,
+    .copy_panels = CopyPanels,
     .dot = oracle::Dot,
     .sum_of_squared_deviations = oracle::SumOfSquaredDeviations,
     .exp_shifted = oracle::ExpShifted,
