@@ -360,11 +360,13 @@ OptimizerSeconds MeasureOptimizer(double n_values, ThreadPool& pool) {
       Median(pool.n_threads(), 2 * kSecondsOfOne,
              [&] {
                for_pieces([&](std::size_t at, std::size_t size) {
-                 numerics::Divide(1.5F, part(gradient, at, size));
-               });
-               for_pieces([&](std::size_t at, std::size_t size) {
-                 const double squares = numerics::SumOfSquaresF64(part(gradient, at, size));
-                 if (at == 0) sum += squares;
+                 for (std::size_t i = 0; i < size; i += numerics::kSquaresPiece) {
+                   const std::span<float> piece =
+                       part(gradient, at + i, std::min(numerics::kSquaresPiece, size - i));
+                   numerics::Divide(1.5F, piece);
+                   const double squares = numerics::SumOfSquaresF64(piece);
+                   if (at == 0) sum += squares;
+                 }
                });
                const numerics::AdamWStep step{.step = 10, .learning_rate = 1e-9};
                for_pieces([&](std::size_t at, std::size_t size) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "tatara/base/check.h"
+#include "tatara/base/huge_pages.h"
 
 namespace tatara::learn {
 
@@ -16,8 +17,10 @@ Moments::Moments(model::Storage storage, const std::vector<model::Parameter>& pa
   }
   const auto size = static_cast<std::size_t>(n);
   if (storage == model::Storage::kBF16) {
+    ReserveHugePages(narrow, size);
     narrow.assign(size, 0);
   } else {
+    ReserveHugePages(wide, size);
     wide.assign(size, 0.0F);
   }
 }

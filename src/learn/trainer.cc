@@ -11,6 +11,7 @@
 #include "optimizer.h"
 #include "passes.h"
 #include "pieces.h"
+#include "tatara/base/huge_pages.h"
 #include "tatara/base/philox.h"
 #include "tatara/numerics/digest.h"
 #include "tatara/numerics/ops.h"
@@ -124,6 +125,7 @@ std::int64_t Trainer::RollBackStep() const {
 void Trainer::Reserve() {
   trainable_ = trainables_[phase_].get();
   const auto n = static_cast<std::size_t>(trainable_->n_values());
+  ReserveHugePages(state_.weights, n);
   state_.weights.assign(n, 0.0F);
   MakeMoments(recipe().optimizer, *trainable_, state_);
   state_.average.assign(recipe().optimizer.average == Average::kNone ? 0 : n, 0.0F);
@@ -268,7 +270,9 @@ Result<double> Trainer::Gradient(ThreadPool& pool) {
   std::vector<double> losses;
   for (int branch = 0; branch < n_shards / at_once; ++branch) {
     if (gradients_.size() == losses.size()) {
-      gradients_.emplace_back(static_cast<std::size_t>(plan.gradient_values));
+      const auto n = static_cast<std::size_t>(plan.gradient_values);
+      ReserveHugePages(gradients_.emplace_back(), n);
+      gradients_.back().resize(n);
     }
     const int shard = first_shard + branch * at_once;
     std::vector<float>& gradient = gradients_[losses.size()];
@@ -310,14 +314,41 @@ Result<> Trainer::AddOthers(double& loss, ThreadPool& pool) {
   return Ok{};
 }
 
-double Trainer::GradientNorm(ThreadPool& pool) {
+// The summed gradient becomes the mean; returns its norm. One way through memory for both: a norm's
+// squares are added by pieces (numerics/training.h).
+double Trainer::FinishGradient(ThreadPool& pool) {
   const std::vector<model::Parameter>& parameters = trainable_->parameters();
-  norms_.resize(parameters.size());
-  pool.For(static_cast<std::int64_t>(parameters.size()), [&](std::int64_t i, int) {
-    const model::Parameter& p = parameters[static_cast<std::size_t>(i)];
-    norms_[static_cast<std::size_t>(i)] = numerics::SumOfSquaresF64(
-        {gradients_[0].data() + p.offset, static_cast<std::size_t>(p.size())});
+  const auto divisor = static_cast<float>(n_targets_);
+  struct Stretch {
+    std::size_t first, size, sums;
+  };
+  std::vector<Stretch> stretches;
+  std::size_t n_sums = 0;
+  for (const model::Parameter& p : parameters) {
+    for (std::int64_t at = 0; at < p.size(); at += kPiece) {
+      const auto size = static_cast<std::size_t>(std::min(kPiece, p.size() - at));
+      stretches.push_back({static_cast<std::size_t>(p.offset + at), size, n_sums});
+      n_sums += (size + numerics::kSquaresPiece - 1) / numerics::kSquaresPiece;
+    }
+  }
+  std::vector<double> sums(n_sums);
+  pool.For(std::ssize(stretches), [&](std::int64_t item, int) {
+    const Stretch& s = stretches[static_cast<std::size_t>(item)];
+    for (std::size_t i = 0; i < s.size; i += numerics::kSquaresPiece) {
+      const std::span<float> piece =
+          std::span(gradients_[0])
+              .subspan(s.first + i, std::min(numerics::kSquaresPiece, s.size - i));
+      numerics::Divide(divisor, piece);
+      sums[s.sums + i / numerics::kSquaresPiece] = numerics::SumOfSquaresF64(piece);
+    }
   });
+  norms_.assign(parameters.size(), 0.0);
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto size = static_cast<std::size_t>(parameters[i].size());
+    const std::size_t end = at + (size + numerics::kSquaresPiece - 1) / numerics::kSquaresPiece;
+    for (; at < end; ++at) norms_[i] += sums[at];
+  }
   double sum = 0;
   for (const double squares : norms_) sum += squares;
   return std::sqrt(sum);
@@ -371,13 +402,9 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
   if (IsPhaseEnd() && phase_ + 1 < recipe_.phases.size()) EnterNextPhase();
   TATARA_RETURN_IF_ERROR(DrawBatch());
   TATARA_TRY(const double loss_sum, Gradient(pool));
-  const auto n_targets = static_cast<double>(n_targets_);
-  ForPieces(trainable_->n_values(), pool, [&](std::size_t first, std::size_t size) {
-    numerics::Divide(static_cast<float>(n_targets), std::span(gradients_[0]).subspan(first, size));
-  });
   StepReport report{.step = state_.step + 1,
-                    .loss = loss_sum / n_targets,
-                    .gradient_norm = GradientNorm(pool),
+                    .loss = loss_sum / static_cast<double>(n_targets_),
+                    .gradient_norm = FinishGradient(pool),
                     .learning_rate = LearningRate(recipe().optimizer, recipe().training.steps,
                                                   state_.step - first_step_)};
   const TrainingRecipe& t = recipe().training;

@@ -149,11 +149,10 @@ void Divide(float divisor, std::span<float> x) {
 }
 
 double SumOfSquaresF64(std::span<const float> x) {
-  constexpr std::size_t kPiece = 4096;
   const FpGuard guard;
   double sum = 0;
-  for (std::size_t i = 0; i < x.size(); i += kPiece) {
-    const std::size_t n = std::min(kPiece, x.size() - i);
+  for (std::size_t i = 0; i < x.size(); i += kSquaresPiece) {
+    const std::size_t n = std::min(kSquaresPiece, x.size() - i);
     sum += static_cast<double>(
         ActiveFloatKernels().sum_of_squares(x.data() + i, static_cast<std::int64_t>(n)));
   }

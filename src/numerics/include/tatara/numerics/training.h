@@ -6,6 +6,7 @@
 // Thread safety: free functions, no state besides the active instruction set.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -75,6 +76,7 @@ void AdamW(const AdamWStep& step, std::span<const float> gradient, std::span<flo
 void Divide(float divisor, std::span<float> x);
 
 // Pieces of 4,096 values by SumOfSquares, the pieces' sums added in f64, ascending.
+constexpr std::size_t kSquaresPiece = 4096;
 double SumOfSquaresF64(std::span<const float> x);
 
 // Dropout keyed by position (rule 10): the value at `first` + i of a site's grid is kept where the
