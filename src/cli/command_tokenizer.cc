@@ -76,6 +76,9 @@ Result<corpus::TrainedTokenizer> TrainKind(const TokenizerTrainOptions& options,
   corpus::UnigramTraining training;
   Fill(options, watcher, training);
   training.unknown = options.unknown;
+  training.normal_form = options.normal_form;
+  training.characters_max = options.characters;
+  training.byte_fallback = options.byte_fallback;
   return corpus::TrainUnigram(texts, training);
 }
 

@@ -266,6 +266,9 @@ struct TokenizerTrainOptions {
   std::string pre = "gpt-2";
   std::int64_t min_frequency = 2;
   std::string unknown = "<unk>";
+  std::string normal_form;
+  int characters = 0;  // 0: all
+  bool byte_fallback = false;
   std::vector<std::string> special;
   std::string start, end;  // added to the special tokens where they are not among them
   std::string field = "text";

@@ -38,6 +38,17 @@ void AddTokenizerCommands(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(1, 1 << 30));
   command->add_option("--unknown", options->unknown,
                       Tr("unigram: the token of characters that the texts do not have"));
+  command
+      ->add_option("--normal-form", options->normal_form,
+                   Tr("unigram: bring texts to this form of Unicode first: nfc, nfd, nfkc or nfkd; "
+                      "the vocabulary keeps doing so"))
+      ->check(CLI::IsMember({"nfc", "nfd", "nfkc", "nfkd"}));
+  command
+      ->add_option("--characters", options->characters,
+                   Tr("unigram: at most so many characters, the most frequent; 0: all"))
+      ->check(CLI::Range(0, 1 << 21));
+  command->add_flag("--byte-fallback", options->byte_fallback,
+                    Tr("unigram: 256 tokens for bytes, so that unknown characters are not lost"));
   command->add_option("--special", options->special,
                       Tr("a control token, may be repeated; ids from 0 in this order"));
   command->add_option("--start", options->start, Tr("the control token put before texts"));

@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <unordered_set>
 
 #include "tatara/base/fp_environment.h"
@@ -275,6 +278,13 @@ std::vector<UnigramPiece> UnigramTrainer::Chosen(std::size_t n,
   return chosen;
 }
 
+// <0x00> to <0xFF>, as SentencePiece names them.
+std::vector<std::string> NamesOfBytes() {
+  std::vector<std::string> names;
+  for (int byte = 0; byte < 256; ++byte) names.push_back(fmt::format("<0x{:02X}>", byte));
+  return names;
+}
+
 Result<> CheckUnigram(const UnigramTraining& options) {
   TATARA_RETURN_IF_ERROR(CheckTraining(options));
   if (options.piece_characters_max < 1 || options.piece_characters_max > 64 ||
@@ -285,41 +295,47 @@ Result<> CheckUnigram(const UnigramTraining& options) {
         "share above 0 and below 1 are accepted, not {0}, {1}, {2} and {3}",
         options.piece_characters_max, options.seeds_max, options.sub_iterations, options.shrinking);
   }
+  if (options.characters_max < 0) {
+    return Refuse(
+        "unigram: an alphabet of {0} characters is asked for; 1 and more, or 0 for all, "
+        "are accepted",
+        options.characters_max);
+  }
+  if (options.byte_fallback) {
+    for (const std::string& name : NamesOfBytes()) {
+      if (std::ranges::find(options.special, name) == options.special.end()) continue;
+      return Refuse("the special token '{0}' is there twice", name);
+    }
+  }
   return Ok{};
 }
 
-}  // namespace
+// Far below what any text of such a name costs, so that no reader of the vocabulary takes the text
+// for the byte.
+double ScoreOfBytes(const std::vector<UnigramPiece>& pieces) {
+  double lowest = 0;
+  for (const UnigramPiece& piece : pieces) lowest = std::min(lowest, piece.score);
+  return std::floor(8 * lowest - 64);
+}
 
-Result<TrainedTokenizer> TrainUnigram(TextStream& texts, const UnigramTraining& given) {
-  UnigramTraining options = given;
-  if (std::ranges::find(options.special, options.unknown) == options.special.end()) {
-    options.special.insert(options.special.begin(), options.unknown);
-  }
-  TATARA_RETURN_IF_ERROR(CheckUnigram(options));
-  const ScopedFpEnvironment environment;
-  const text::TextSplitter splitter = text::TextSplitter::AtSpaces();
-  TATARA_TRY(const WordCounts words, CountWords(texts, splitter, options));
-  if (words.text_bytes() + words.size() > kWordTextMax) {
-    return Refuse("the distinct pieces of the texts are {0} bytes long, limit {1}",
-                  words.text_bytes(), kWordTextMax);
-  }
-  const WordText word_text = MakeWordText(words);
-  const std::size_t n_first = options.special.size() + word_text.characters.size() - 1;
-  if (static_cast<std::size_t>(options.vocabulary) < n_first) {
-    return VocabularyTooSmall(options.vocabulary, n_first, options.special.size());
-  }
-  UnigramTrainer trainer(word_text, options);
-  TATARA_RETURN_IF_ERROR(trainer.Run());
-
+// The vocabulary as the keys of GGUF.
+Metadata KeysOf(const WordText& words, const std::vector<UnigramPiece>& pieces,
+                const UnigramTraining& options) {
   std::vector<std::string> tokens = options.special;
   std::vector<double> scores(tokens.size(), 0.0);
   std::vector<std::int64_t> types(tokens.size(), kControlToken);
   const auto unknown = std::ranges::find(tokens, options.unknown) - tokens.begin();
   types[static_cast<std::size_t>(unknown)] = kUnknownToken;
-  const std::size_t n = static_cast<std::size_t>(options.vocabulary) - tokens.size();
-  for (const UnigramPiece& piece : trainer.Chosen(n, options.special)) {
-    tokens.push_back(
-        word_text.Written(std::span(word_text.text).subspan(piece.begin, piece.length)));
+  if (options.byte_fallback) {
+    const double score = ScoreOfBytes(pieces);
+    for (std::string& name : NamesOfBytes()) {
+      tokens.push_back(std::move(name));
+      scores.push_back(score);
+      types.push_back(kByteToken);
+    }
+  }
+  for (const UnigramPiece& piece : pieces) {
+    tokens.push_back(words.Written(std::span(words.text).subspan(piece.begin, piece.length)));
     scores.push_back(static_cast<double>(static_cast<float>(piece.score)));
     types.push_back(kNormalToken);
   }
@@ -332,8 +348,44 @@ Result<TrainedTokenizer> TrainUnigram(TextStream& texts, const UnigramTraining& 
   gguf.Set("tokenizer.ggml.unknown_token_id", static_cast<std::int64_t>(unknown));
   gguf.Set("tokenizer.ggml.add_space_prefix", true);
   gguf.Set("tokenizer.ggml.remove_extra_whitespaces", false);
+  if (!options.normal_form.empty()) gguf.Set("tokenizer.tatara.normal_form", options.normal_form);
   SetSpecialIds(options, gguf);
-  return FinishTokenizer(std::move(gguf), words);
+  return gguf;
+}
+
+}  // namespace
+
+Result<TrainedTokenizer> TrainUnigram(TextStream& texts, const UnigramTraining& given) {
+  UnigramTraining options = given;
+  if (std::ranges::find(options.special, options.unknown) == options.special.end()) {
+    options.special.insert(options.special.begin(), options.unknown);
+  }
+  TATARA_RETURN_IF_ERROR(CheckUnigram(options));
+  const ScopedFpEnvironment environment;
+  TATARA_TRY(const text::TextSplitter splitter,
+             text::TextSplitter::AtSpaces(options.normal_form, "unigram"));
+  TATARA_TRY(WordCounts words, CountWords(texts, splitter, options));
+  if (options.characters_max > 0) {
+    words = WithinAlphabet(words, static_cast<std::size_t>(options.characters_max));
+  }
+  if (words.text_bytes() + words.size() > kWordTextMax) {
+    return Refuse("the distinct pieces of the texts are {0} bytes long, limit {1}",
+                  words.text_bytes(), kWordTextMax);
+  }
+  const WordText word_text = MakeWordText(words);
+  // No piece is written as one of these.
+  std::vector<std::string> first = options.special;
+  if (options.byte_fallback) {
+    for (std::string& name : NamesOfBytes()) first.push_back(std::move(name));
+  }
+  const std::size_t n_first = first.size() + word_text.characters.size() - 1;
+  if (static_cast<std::size_t>(options.vocabulary) < n_first) {
+    return VocabularyTooSmall(options.vocabulary, n_first, first.size());
+  }
+  UnigramTrainer trainer(word_text, options);
+  TATARA_RETURN_IF_ERROR(trainer.Run());
+  const std::size_t n = static_cast<std::size_t>(options.vocabulary) - first.size();
+  return FinishTokenizer(KeysOf(word_text, trainer.Chosen(n, first), options), words);
 }
 
 }  // namespace tatara::corpus

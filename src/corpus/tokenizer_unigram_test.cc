@@ -34,6 +34,9 @@ struct UnigramVector {
   std::vector<const char*> files;
   int vocabulary, piece_characters, sub_iterations;
   double shrinking;
+  const char* normal_form;
+  int characters;  // 0: all
+  bool byte_fallback;
   int tokens;
   const char* digest;  // of all tokens, sorted by their bytes
 };
@@ -70,7 +73,7 @@ TEST(TrainUnigram, LearnsTheReferencesPiecesAndAlwaysTheSameBytes) {
       if (found == wanted.end()) continue;
       ++n_shared;
       // There characters that lost their piece get their scores in the order of a hash table.
-      EXPECT_NEAR(scores[i], found->second, tokens[i].size() == 1 ? 1e-3 : 2e-6) << tokens[i];
+      EXPECT_NEAR(scores[i], found->second, tokens[i].size() == 1 ? 6e-3 : 2e-6) << tokens[i];
     }
     EXPECT_GE(n_shared, 0.99 * kUnigramVocabulary);
     if (digest.empty()) digest = made->digest;
@@ -79,7 +82,8 @@ TEST(TrainUnigram, LearnsTheReferencesPiecesAndAlwaysTheSameBytes) {
   EXPECT_EQ(digest, "9d22b3029ab5de0cabb782bffd76d696201490e6ab7a71f230129b3e51204a54");
 }
 
-// Not one piece more or less, in English and Japanese, for usual settings and others.
+// Not one piece more or less, in English and Japanese, for usual settings and others. A limited
+// alphabet is compared with pieces that are cut at all other characters before they are counted.
 TEST(TrainUnigram, LearnsExactlyTheReferencesPieces) {
   TATARA_REQUIRE_DATA(folder, "train");
   for (const UnigramVector& vector : kUnigramVectors) {
@@ -89,6 +93,9 @@ TEST(TrainUnigram, LearnsExactlyTheReferencesPieces) {
     options.piece_characters_max = vector.piece_characters;
     options.sub_iterations = vector.sub_iterations;
     options.shrinking = vector.shrinking;
+    options.normal_form = vector.normal_form;
+    options.characters_max = vector.characters;
+    options.byte_fallback = vector.byte_fallback;
     options.n_threads = 2;
     std::vector<std::filesystem::path> files;
     for (const char* file : vector.files) files.push_back(folder / file);
@@ -125,6 +132,51 @@ TEST(TrainUnigram, TokenizerJsonAndKeysGiveTheSameIds) {
   EXPECT_EQ((*from_json)->Decode(ids), "the cat");
 }
 
+// The alphabet holds letters, the mark and a few kana; all else comes back through bytes.
+TEST(TrainUnigram, WhatIsOutsideTheAlphabetComesBackThroughBytes) {
+  UnigramTraining options = Sized(300);
+  options.byte_fallback = true;
+  options.normal_form = "nfkc";
+  options.characters_max = 8;
+  const auto made = Train(
+      {"the cat sat on the mat", "the hat at the \uFF4D\uFF41\uFF54", "\u732B\u304C"}, options);
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  const std::vector<std::string> tokens = TokensOf(*made);
+  EXPECT_THAT(tokens, testing::IsSupersetOf({"<unk>", "<0x00>", "<0xFF>", "\u2581", "t", "m"}));
+  EXPECT_THAT(tokens, testing::Not(Contains(HasSubstr("\u732B"))));
+  EXPECT_EQ(tokens[1], "<0x00>");
+  const auto n_single =
+      std::ranges::count_if(tokens.begin() + 257, tokens.end(),
+                            [](const auto& t) { return t.size() == 1 || t == "\u2581"; });
+  EXPECT_EQ(n_single, 8);
+  Metadata json("tokenizer.json");
+  json.Set("tokenizer.huggingface.json", made->tokenizer_json);
+  const auto from_json = text::Tokenizer::FromMetadata(json);
+  ASSERT_TRUE(from_json.ok()) << from_json.error().text();
+  const auto from_keys = text::Tokenizer::FromMetadata(made->gguf);
+  ASSERT_TRUE(from_keys.ok()) << from_keys.error().text();
+  for (const std::string text : {"the cat", "\u732B\u304C the <0x41>", "\u00E9 \x01", "<unk>"}) {
+    const std::vector<std::int32_t> ids = (*from_json)->Encode(text, {});
+    EXPECT_EQ(ids, (*from_keys)->Encode(text, {})) << text;
+    EXPECT_EQ((*from_json)->Decode(ids), text);
+    EXPECT_EQ((*from_keys)->Decode(ids), text);
+  }
+  EXPECT_EQ((*from_json)->Encode("\uFF54\uFF48\uFF45", {}), (*from_json)->Encode("the", {}));
+}
+
+// Texts with a byte's name give no second token of that name.
+TEST(TrainUnigram, ABytesNameIsOneToken) {
+  UnigramTraining options = Sized(300);
+  options.byte_fallback = true;
+  const auto made = Train({"<0x41> <0x41>a <0x41>b <0x42> x<0x41>", "x<0x41> y<0x41>"}, options);
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  EXPECT_EQ(std::ranges::count(TokensOf(*made), "<0x41>"), 1);
+  options.special = {"<0x41>"};
+  const auto refused = Train({"a"}, options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().text(), HasSubstr("twice"));
+}
+
 TEST(TrainUnigram, EveryCharacterIsAToken) {
   const auto made = Train({"aaaa bbbb aaaa bbbb q", "漢字 aaaa"}, Sized(12));
   ASSERT_TRUE(made.ok()) << made.error().text();
@@ -154,6 +206,15 @@ TEST(TrainUnigram, WhatCannotBeIsRefused) {
   UnigramTraining options = Sized(100);
   options.shrinking = 1;
   EXPECT_THAT(refusal(options), HasSubstr("share"));
+  options = Sized(100);
+  options.characters_max = -1;
+  EXPECT_THAT(refusal(options), HasSubstr("an alphabet of -1"));
+  options = Sized(100);
+  options.normal_form = "NFKC";
+  EXPECT_THAT(refusal(options), HasSubstr("'NFKC'"));
+  options = Sized(100);
+  options.byte_fallback = true;
+  EXPECT_THAT(refusal(options), HasSubstr("257 special tokens"));
   options = Sized(100);
   options.unknown = "";
   EXPECT_THAT(refusal(options), HasSubstr("no UTF-8 text"));

@@ -15,7 +15,8 @@
 namespace tatara::corpus {
 
 // GGUF's numbers, tokenizer.ggml.token_type.
-inline constexpr std::int64_t kNormalToken = 1, kUnknownToken = 2, kControlToken = 3;
+inline constexpr std::int64_t kNormalToken = 1, kUnknownToken = 2, kControlToken = 3,
+                              kByteToken = 6;
 
 Result<> CheckTraining(const TokenizerTraining& options);
 

@@ -8,6 +8,7 @@
 #include "tatara/base/localise.h"
 #include "tatara/base/philox.h"
 #include "tatara/base/thread_pool.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::corpus {
 namespace {
@@ -133,6 +134,46 @@ Result<WordCounts> CountWords(TextStream& texts, const text::TextSplitter& split
     workers[i].counts = WordCounts(seed);
   }
   return std::move(workers[0].counts);
+}
+
+WordCounts WithinAlphabet(const WordCounts& words, std::size_t n_max) {
+  constexpr char32_t kMark = 0x2581;
+  std::vector<std::uint64_t> n_of(0x110000);
+  const auto for_each = [](std::string_view word, auto visit) {
+    for (std::size_t at = 0; at < word.size();) {
+      const Utf8Sequence character = ReadUtf8(word.substr(at));
+      visit(character.code_point, at, at + character.length);
+      at += character.length;
+    }
+  };
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    for_each(words.text(i),
+             [&](char32_t c, std::size_t, std::size_t) { n_of[c] += words.count(i); });
+  }
+  std::vector<char32_t> characters;
+  for (char32_t c = 0; c < n_of.size(); ++c) {
+    if (n_of[c] > 0) characters.push_back(c);
+  }
+  std::ranges::stable_sort(characters, [&](char32_t a, char32_t b) {
+    return (a == kMark) != (b == kMark) ? a == kMark : n_of[a] > n_of[b];
+  });
+  for (std::size_t i = n_max; i < characters.size(); ++i) n_of[characters[i]] = 0;
+
+  WordCounts made(FreshSeed());
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words.text(i);
+    std::size_t begin = 0;
+    const auto add_until = [&](std::size_t end) {
+      if (end > begin) made.Add(word.substr(begin, end - begin), words.count(i));
+    };
+    for_each(word, [&](char32_t c, std::size_t at, std::size_t end) {
+      if (n_of[c] > 0) return;
+      add_until(at);
+      begin = end;
+    });
+    add_until(word.size());
+  }
+  return made;
 }
 
 }  // namespace tatara::corpus

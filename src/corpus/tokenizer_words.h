@@ -58,4 +58,8 @@ class WordCounts {
 Result<WordCounts> CountWords(TextStream& texts, const text::TextSplitter& splitter,
                               const TokenizerTraining& options);
 
+// The words cut at all characters but the `n_max` most frequent ones, which are the lower ones of
+// equally frequent ones; U+2581 is always among them where it occurs. `words` are valid UTF-8.
+WordCounts WithinAlphabet(const WordCounts& words, std::size_t n_max);
+
 }  // namespace tatara::corpus

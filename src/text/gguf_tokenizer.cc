@@ -78,6 +78,8 @@ PipelineTokenizer::Surroundings LikeRoberta(std::int32_t start, std::int32_t end
 
 // SentencePiece's own rules for white space and characters, from GGUF keys.
 Result<> AddSentencePieceSteps(const Metadata& metadata, Normalizer& normalizer) {
+  TATARA_TRY(const std::string form, metadata.StringOr(kNormalFormKey, ""));
+  TATARA_RETURN_IF_ERROR(AddForm(form, metadata.origin(), normalizer));
   constexpr std::string_view kMap = "tokenizer.ggml.precompiled_charsmap";
   if (metadata.Has(kMap)) {
     const std::optional<std::vector<std::int64_t>> values = metadata.Ints(kMap);
@@ -239,9 +241,13 @@ Result<std::unique_ptr<Tokenizer>> MakeUnigramTokenizer(const Metadata& metadata
   } else {
     TATARA_RETURN_IF_ERROR(AddSentencePieceSteps(metadata, parts.normalizer));
   }
-  TATARA_TRY(parts.model,
-             UnigramModel::Make(vocabulary, *scores,
-                                {.fuse_unknown = !e5, .unknown_id = vocabulary.unknown_id()}));
+  const std::int32_t a_byte = vocabulary.Find("<0x00>");
+  const bool has_bytes = a_byte >= 0 && vocabulary.type(a_byte) == TokenType::kByte;
+  TATARA_TRY(parts.model, UnigramModel::Make(vocabulary, *scores,
+                                             {.fuse_unknown = !e5,
+                                              .byte_fallback = has_bytes,
+                                              .unknown_id = vocabulary.unknown_id()}));
+  parts.writing.byte_tokens = has_bytes;
   parts.writing.mark = kMark;
   parts.writing.drops_first_space = true;
   if (vocabulary.adds_start() && vocabulary.adds_end()) {

@@ -43,6 +43,42 @@ TEST(GgufTokenizer, UnigramTakesTheHighestSum) {
   EXPECT_EQ(tokenizer->Decode(Ids{2, 5, 6, 1}), "ab a");
 }
 
+TEST(GgufTokenizer, UnigramTakesBytesForUnknownCharactersWhereThereAreBytes) {
+  Metadata metadata = SmallUnigram();
+  std::vector<std::string> tokens = *metadata.Strings("tokenizer.ggml.tokens");
+  std::vector<double> scores = *metadata.Floats("tokenizer.ggml.scores");
+  std::vector<std::int64_t> types = *metadata.Ints("tokenizer.ggml.token_type");
+  for (int b = 0; b < 256; ++b) {
+    static constexpr char kHex[] = "0123456789ABCDEF";
+    tokens.push_back({'<', '0', 'x', kHex[b >> 4], kHex[b & 15], '>'});
+    scores.push_back(0);
+    types.push_back(6);
+  }
+  metadata.Set("tokenizer.ggml.tokens", tokens);
+  metadata.Set("tokenizer.ggml.scores", scores);
+  metadata.Set("tokenizer.ggml.token_type", types);
+  const auto tokenizer = MustMake(metadata);
+  ASSERT_NE(tokenizer, nullptr);
+  const Ids ids = tokenizer->Encode("ab\u00E9", {});
+  EXPECT_EQ(ids, (Ids{2, 5, 7 + 0xC3, 7 + 0xA9}));
+  EXPECT_EQ(tokenizer->Decode(ids), "ab\u00E9");
+  const std::string name = "<0x41>";
+  EXPECT_EQ(tokenizer->Decode(tokenizer->Encode(name, {})), name) << "a byte's name is no byte";
+}
+
+TEST(GgufTokenizer, UnigramBringsTextsToItsNormalForm) {
+  Metadata metadata = SmallUnigram();
+  metadata.Set("tokenizer.tatara.normal_form", std::string("nfkc"));
+  const auto tokenizer = MustMake(metadata);
+  ASSERT_NE(tokenizer, nullptr);
+  // Full-width letters and an ideographic space.
+  EXPECT_EQ(tokenizer->Encode("\uFF41\uFF42\u3000a", {}), tokenizer->Encode("ab a", {}));
+  metadata.Set("tokenizer.tatara.normal_form", std::string("nfx"));
+  const auto refused = Tokenizer::FromMetadata(metadata);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().text(), HasSubstr("'nfx'"));
+}
+
 TEST(GgufTokenizer, BrokenUnigramFilesAreRefused) {
   const auto with = [](const char* key, Metadata::Value value) {
     Metadata metadata = SmallUnigram();

@@ -218,6 +218,20 @@ struct Applying {
 
 }  // namespace
 
+Result<> AddForm(std::string_view name, std::string_view origin, Normalizer& normalizer) {
+  if (name.empty()) return Ok{};
+  static constexpr std::pair<std::string_view, UnicodeForm> kForms[] = {
+      {"nfc", UnicodeForm::kNfc},
+      {"nfd", UnicodeForm::kNfd},
+      {"nfkc", UnicodeForm::kNfkc},
+      {"nfkd", UnicodeForm::kNfkd}};
+  for (const auto& [known, form] : kForms) {
+    if (known == name) return normalizer.Add(Normalizer::Form{form}), Ok{};
+  }
+  return Refuse("{0}: the normalisation form '{1}' is not known; nfc, nfd, nfkc and nfkd are",
+                origin, Printable(name));
+}
+
 void Normalizer::Apply(std::string& text, bool at_start) const {
   const std::size_t bytes_max = text.size() * kGrowthMax + kGrowthBytesMin;
   for (const Step& step : steps_) std::visit(Applying{text, bytes_max, at_start}, step);

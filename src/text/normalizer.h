@@ -71,4 +71,10 @@ class Normalizer {
   std::vector<Step> steps_;
 };
 
+// The key of a GGUF file of this program with the form of Unicode that texts are brought to first.
+inline constexpr std::string_view kNormalFormKey = "tokenizer.tatara.normal_form";
+
+// A step that brings texts to the form called nfc, nfd, nfkc or nfkd; none where `name` is empty.
+Result<> AddForm(std::string_view name, std::string_view origin, Normalizer& normalizer);
+
 }  // namespace tatara::text

@@ -26,8 +26,9 @@ Result<TextSplitter> TextSplitter::OfName(std::string_view name, std::string_vie
   return TextSplitter(std::make_unique<const Impl>(std::move(made)));
 }
 
-TextSplitter TextSplitter::AtSpaces() {
+Result<TextSplitter> TextSplitter::AtSpaces(std::string_view form, std::string_view origin) {
   Impl made;
+  TATARA_RETURN_IF_ERROR(AddForm(form, origin, made.normalizer));
   made.pre_tokenizer.AddMarks({.mark = "\xE2\x96\x81"});
   return TextSplitter(std::make_unique<const Impl>(std::move(made)));
 }

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "named_splits.h"
+#include "normalizer.h"
 #include "tatara/base/utf8.h"
 #include "tatara/text/tokenizer.h"
 
@@ -13,7 +14,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Of tokenizer.ggml.token_type.
-constexpr std::int64_t kNormal = 1, kControl = 3, kUserDefined = 4;
+constexpr std::int64_t kNormal = 1, kControl = 3, kUserDefined = 4, kByte = 6;
 constexpr std::string_view kMark =
     "\xE2\x96\x81";  // U+2581, a space in SentencePiece's vocabularies
 
@@ -152,6 +153,11 @@ Json Metaspace(bool splits) {
           {"split", splits}};
 }
 
+std::string InUpperCase(std::string text) {
+  for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return text;
+}
+
 Result<std::string> UnigramJson(const Metadata& metadata) {
   for (const std::string_view key :
        {"tokenizer.ggml.precompiled_charsmap", "tokenizer.e5.charmap_from"}) {
@@ -170,24 +176,31 @@ Result<std::string> UnigramJson(const Metadata& metadata) {
   }
   Json::array_t vocabulary;
   vocabulary.reserve(tokens->size());
-  bool splits = true;
+  bool splits = true, has_bytes = false;
   for (std::size_t i = 0; i < tokens->size(); ++i) {
     if (!IsWellFormed((*tokens)[i])) return Broken(metadata, "tokenizer.ggml.tokens");
     splits &= (*types)[i] != kNormal || (*tokens)[i].find(kMark, 1) == std::string::npos;
+    has_bytes |= (*types)[i] == kByte;
     vocabulary.push_back(Json::array({(*tokens)[i], (*scores)[i]}));
   }
   constexpr std::string_view kUnknown = "tokenizer.ggml.unknown_token_id";
   TATARA_TRY(const std::int64_t unknown, metadata.IntOr(kUnknown, -1));
   TATARA_TRY(Json post_processor, PostProcessor(metadata, {}, *tokens));
+  TATARA_TRY(const std::string form, metadata.StringOr(kNormalFormKey, ""));
   Json json = Head(*tokens, *types);
-  json["normalizer"] = nullptr;
+  json["normalizer"] = form.empty() ? Json() : Json{{"type", InUpperCase(form)}};
   json["pre_tokenizer"] = Metaspace(splits);
   json["post_processor"] = post_processor["type"] == "ByteLevel" ? Json() : post_processor;
   json["decoder"] = Metaspace(splits);
+  if (has_bytes) {
+    json["decoder"] = {
+        {"type", "Sequence"},
+        {"decoders", Json::array({Json{{"type", "ByteFallback"}}, Metaspace(splits)})}};
+  }
   json["model"] = {{"type", "Unigram"},
                    {"unk_id", unknown < 0 ? Json() : Json(unknown)},
                    {"vocab", std::move(vocabulary)},
-                   {"byte_fallback", false}};
+                   {"byte_fallback", has_bytes}};
   return Written(json);
 }
 

@@ -52,6 +52,15 @@ struct BpeTraining : TokenizerTraining {
 // Scores are rounded to f32.
 struct UnigramTraining : TokenizerTraining {
   std::string unknown = "<unk>";  // becomes the first special token where it is not among them
+  // Texts are brought to this form of Unicode first: nfc, nfd, nfkc, nfkd; empty: left as they are.
+  // The vocabulary says so wherever it is used (GGUF: a key of this program, tokenizer.tatara.*).
+  std::string normal_form;
+  // At most so many characters, U+2581 among them, the most frequent (of equal ones the lower code
+  // point); words are cut at others, which become the unknown token. 0: all. The pieces and counts
+  // are in memory twice while they are cut.
+  int characters_max = 0;
+  // 256 tokens for bytes after the special ones: characters that are no token become their bytes.
+  bool byte_fallback = false;
   int piece_characters_max = 16;
   int seeds_max = 1'000'000;
   double shrinking = 0.75;

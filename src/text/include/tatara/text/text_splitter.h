@@ -18,8 +18,9 @@ class TextSplitter {
   // ...). Refuses a name that is not known, with the nearest.
   static Result<TextSplitter> OfName(std::string_view name, std::string_view origin);
   // At spaces, as SentencePiece does: a space is written U+2581 and begins a piece, and one is put
-  // in front of the text.
-  static TextSplitter AtSpaces();
+  // in front of the text. Before that the text is brought to `form`: nfc, nfd, nfkc, nfkd or, where
+  // empty, none; another one is refused.
+  static Result<TextSplitter> AtSpaces(std::string_view form, std::string_view origin);
 
   TextSplitter(TextSplitter&&) noexcept;
   TextSplitter& operator=(TextSplitter&&) noexcept;
