@@ -130,6 +130,9 @@ target_include_directories(tatara-verify PRIVATE ${CMAKE_SOURCE_DIR}/src/ledger/
                            ${CMAKE_SOURCE_DIR}/src/base/include)
 set_target_properties(tatara-verify PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 
+# What a user runs; tests and benchmarks are not among them.
+add_custom_target(programs DEPENDS tatara tatara-verify)
+
 # Workers of `tatara train --workers`; MPI is linked here and nowhere else.
 find_package(MPI QUIET COMPONENTS CXX)
 if(MPI_CXX_FOUND)
@@ -139,4 +142,5 @@ if(MPI_CXX_FOUND)
   target_include_directories(tatara-mpi PRIVATE ${CMAKE_SOURCE_DIR}/src/cli ${CMAKE_SOURCE_DIR}/src/cli/include
                              ${CMAKE_SOURCE_DIR}/src/learn/include ${CMAKE_SOURCE_DIR}/src/base/include)
   set_target_properties(tatara-mpi PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  add_dependencies(programs tatara-mpi)
 endif()
