@@ -152,7 +152,8 @@ class Estimator {
 
   void CountTime(const Part& part) {
     const PassSeconds pass = Measure(part);
-    const OptimizerSeconds optimizer = MeasureOptimizer(part.n_values(), pool_);
+    const OptimizerSeconds optimizer =
+        MeasureOptimizer(part.n_values(), part.recipe.optimizer.moments, pool_);
     const PassPlan& plan = part.plan;
     const int n_shards = part.recipe.training.virtual_shards;
     const double n_branches = n_shards / std::max(1, plan.shards);

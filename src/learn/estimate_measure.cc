@@ -14,6 +14,7 @@
 #include "muon.h"
 #include "tatara/base/files.h"
 #include "tatara/base/sha256.h"
+#include "tatara/numerics/bf16_storage.h"
 #include "tatara/numerics/ops.h"
 #include "tatara/numerics/product.h"
 #include "tatara/numerics/training.h"
@@ -326,10 +327,12 @@ PassSeconds MeasureKernels(const model::Trainable& trainable, bool recompute,
   return seconds;
 }
 
-OptimizerSeconds MeasureOptimizer(double n_values, ThreadPool& pool) {
+OptimizerSeconds MeasureOptimizer(double n_values, model::Storage moments, ThreadPool& pool) {
   constexpr std::int64_t kPiece = 1 << 16;
   const auto n = static_cast<std::int64_t>(std::min(n_values, kValuesMeasuredMax));
   Floats weights = Values(n), gradient = weights, first = weights, second(weights.size(), 1e-4F);
+  const bool narrow = moments == model::Storage::kBF16;
+  std::vector<std::uint16_t> halves(narrow ? 2 * weights.size() : 0);
   const auto for_pieces = [&](auto body) {
     pool.For((n + kPiece - 1) / kPiece, [&](std::int64_t item, int) {
       const auto at = static_cast<std::size_t>(item * kPiece);
@@ -370,6 +373,12 @@ OptimizerSeconds MeasureOptimizer(double n_values, ThreadPool& pool) {
                });
                const numerics::AdamWStep step{.step = 10, .learning_rate = 1e-9};
                for_pieces([&](std::size_t at, std::size_t size) {
+                 if (narrow) {
+                   const std::span<std::uint16_t> both(halves.data() + 2 * at, 2 * size);
+                   numerics::AdamW(step, {.first_place = at}, part(gradient, at, size),
+                                   part(weights, at, size), both.first(size), both.last(size));
+                   return;
+                 }
                  numerics::AdamW(step, part(gradient, at, size), part(weights, at, size),
                                  part(first, at, size), part(second, at, size));
                });

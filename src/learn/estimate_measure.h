@@ -30,7 +30,7 @@ PassSeconds MeasureKernels(const model::Trainable& trainable, bool recompute,
 struct OptimizerSeconds {
   double add = 0, clear = 0, finish = 0;  // finish: division, norm and update
 };
-OptimizerSeconds MeasureOptimizer(double n_values, ThreadPool& pool);
+OptimizerSeconds MeasureOptimizer(double n_values, model::Storage moments, ThreadPool& pool);
 
 // Of one step: what Muon takes for the matrices inside layers.
 double MeasureMuon(const model::Trainable& trainable, ThreadPool& pool);

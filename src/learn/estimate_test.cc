@@ -85,6 +85,18 @@ TEST(Estimate, CountsFollowFromTheRecipe) {
   EXPECT_EQ(EstimateOf({"estimate.tokens=1e6"}).tokens, 1e6);
 }
 
+TEST(Estimate, StorageAsBF16TakesLessMemoryAndNoOtherOperations) {
+  const std::vector<std::string> deep = {"model.n_layers=24", "training.virtual_shards=1"};
+  std::vector<std::string> narrow = deep;
+  narrow.insert(narrow.end(), {"training.storage=bf16", "optimizer.moments=bf16"});
+  const Estimate wide = EstimateOf(deep), e = EstimateOf(narrow);
+  EXPECT_EQ(e.flops, wide.flops);
+  EXPECT_NEAR(e.memory.weights, wide.memory.weights * 8 / 12, 1e-2 * wide.memory.weights);
+  EXPECT_NEAR(e.memory.writing, wide.memory.writing / 2, 1e-2 * wide.memory.writing);
+  EXPECT_LT(e.memory.activations, 0.65 * wide.memory.activations);
+  EXPECT_GT(e.memory.activations, 0.5 * wide.memory.activations);
+}
+
 // Noise of a busy machine is far above what the two ways differ by; a wrong count is farther.
 TEST(Estimate, KernelsCountedUpComeNearAWholePass) {
   const std::vector<std::string> larger = {"model.n_embd=256", "model.n_ff=1024",

@@ -374,7 +374,9 @@ TEST_F(TrainingTest, CheckpointsStayBelowTheirBound) {
 
 // Four processes, here four threads that each believe to be one.
 TEST_F(TrainingTest, WorkersGiveTheDigestOfOne) {
-  const auto want = Train("base", {"training.steps=8"});
+  const std::vector<std::string> changes = {"training.steps=8", "training.storage=bf16",
+                                            "optimizer.moments=bf16"};
+  const auto want = Train("base", changes);
   ASSERT_TRUE(want.ok());
   for (const int n : {2, 4}) {
     Post post(n);
@@ -383,7 +385,7 @@ TEST_F(TrainingTest, WorkersGiveTheDigestOfOne) {
     for (int rank = 0; rank < n; ++rank) {
       threads.emplace_back([&, rank] {
         Watcher watcher;
-        auto recipe = ParseRecipe(kTwin, "twin.toml", {"training.steps=8"});
+        auto recipe = ParseRecipe(kTwin, "twin.toml", changes);
         recipe->folder = dir_.path();
         PostWorker worker(post, rank);
         const auto result = RunTraining(

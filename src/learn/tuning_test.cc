@@ -136,12 +136,21 @@ TEST_F(TuningTest, AnAdapterHasOneDigestHoweverItIsComputed) {
 }
 
 TEST_F(TuningTest, StoppedAndResumedItGivesTheSameBits) {
-  const auto want = Run(kTuned, "want");
-  ASSERT_TRUE(want.ok());
-  ASSERT_FALSE(Run(kTuned, "stopped", {}, 1, false, 7)->finished);
-  const auto got = Run(kTuned, "stopped", {}, 2, true);
-  ASSERT_TRUE(got.ok()) << got.error().text();
-  EXPECT_EQ(got->digest, want->digest);
+  const std::vector<std::string> narrow = {"training.storage=bf16", "optimizer.moments=bf16"};
+  std::string digests;
+  for (const auto& changes : {std::vector<std::string>{}, narrow}) {
+    const std::string out = "want" + std::to_string(changes.size());
+    const auto want = Run(kTuned, out, changes);
+    ASSERT_TRUE(want.ok());
+    EXPECT_NE(want->digest, digests);
+    digests = want->digest;
+    ASSERT_FALSE(Run(kTuned, "stopped-" + out, changes, 1, false, 7)->finished);
+    std::vector<std::string> other = changes;
+    other.push_back("run.recompute=true");
+    const auto got = Run(kTuned, "stopped-" + out, other, 2, true);
+    ASSERT_TRUE(got.ok()) << got.error().text();
+    EXPECT_EQ(got->digest, want->digest);
+  }
 }
 
 TEST_F(TuningTest, APeftFolderHoldsTheTrainersAdapter) {

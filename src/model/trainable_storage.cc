@@ -24,9 +24,10 @@ void TrainableDecoder::LayOutKept() {
   add(&LayerState::ffn_block, shape_.n_embd);
 }
 
-// The statistics go from the layer in work to its store and back whole, so both have their size.
+// The statistics go from the layer in work to its store and back whole: both have one size. A call
+// that stores nothing gives the memory back, as it does where layers are kept whole.
 void TrainableDecoder::PrepareStored(const Call& call) {
-  if (!Stores(call)) return;
+  if (!Stores(call)) return stored_.clear();
   const auto rows = static_cast<std::size_t>(call.n_rows);
   const LayerState& s = states_.front();
   stored_.resize(static_cast<std::size_t>(shape_.n_layers));
