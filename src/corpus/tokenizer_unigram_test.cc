@@ -67,15 +67,17 @@ TEST(TrainUnigram, LearnsTheReferencesPiecesAndAlwaysTheSameBytes) {
     const std::vector<std::string> tokens = TokensOf(*made);
     const std::vector<double>& scores = *made->gguf.Floats("tokenizer.ggml.scores");
     EXPECT_EQ(made->n_tokens, kUnigramVocabulary);
-    int n_shared = 0;
+    int n_shared = 0, n_near = 0;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       const auto found = wanted.find(tokens[i]);
       if (found == wanted.end()) continue;
       ++n_shared;
       // There characters that lost their piece get their scores in the order of a hash table.
-      EXPECT_NEAR(scores[i], found->second, tokens[i].size() == 1 ? 6e-3 : 2e-6) << tokens[i];
+      const double allowed = tokens[i].size() == 1 ? 6e-3 : 2e-6;
+      n_near += std::abs(scores[i] - found->second) <= allowed;
     }
     EXPECT_GE(n_shared, 0.99 * kUnigramVocabulary);
+    EXPECT_EQ(n_near, n_shared);
     if (digest.empty()) digest = made->digest;
     EXPECT_EQ(made->digest, digest);
   }
@@ -87,7 +89,7 @@ TEST(TrainUnigram, LearnsTheReferencesPiecesAndAlwaysTheSameBytes) {
 TEST(TrainUnigram, LearnsExactlyTheReferencesPieces) {
   TATARA_REQUIRE_DATA(folder, "train");
   for (const UnigramVector& vector : kUnigramVectors) {
-    if (vector.vocabulary > 8000 && !test::RunAll()) continue;
+    if (vector.vocabulary > 4000 && !test::RunAll()) continue;
     SCOPED_TRACE(fmt::format("{} of {}", vector.vocabulary, vector.files.back()));
     UnigramTraining options = Sized(vector.vocabulary);
     options.piece_characters_max = vector.piece_characters;
@@ -145,6 +147,8 @@ TEST(TrainUnigram, WhatIsOutsideTheAlphabetComesBackThroughBytes) {
   EXPECT_THAT(tokens, testing::IsSupersetOf({"<unk>", "<0x00>", "<0xFF>", "\u2581", "t", "m"}));
   EXPECT_THAT(tokens, testing::Not(Contains(HasSubstr("\u732B"))));
   EXPECT_EQ(tokens[1], "<0x00>");
+  const std::vector<double>& scores = *made->gguf.Floats("tokenizer.ggml.scores");
+  EXPECT_LT(scores[1], 6 * scores.back()) << "the package would find a byte's name in texts";
   const auto n_single =
       std::ranges::count_if(tokens.begin() + 257, tokens.end(),
                             [](const auto& t) { return t.size() == 1 || t == "\u2581"; });
@@ -190,10 +194,17 @@ TEST(TrainUnigram, EveryCharacterIsAToken) {
 TEST(TrainUnigram, HostileTextsEnd) {
   for (const std::string& text :
        {std::string(300'000, 'a'), std::string(100'000, '\0'), std::string("<unk> <UNK> <unk>"),
-        std::string("\xE2\x96\x81\xE2\x96\x81 \xE2\x96\x81"), std::string()}) {
-    const auto made = Train({text}, Sized(100));
-    ASSERT_TRUE(made.ok()) << made.error().text();
-    EXPECT_GE(made->n_tokens, 1);
+        std::string("\xE2\x96\x81\xE2\x96\x81 \xE2\x96\x81"),
+        std::string("\uFDFA\u0301\u0323\uFDFA"), std::string("<0x00><0xFF>"), std::string()}) {
+    for (const bool every_option : {false, true}) {
+      UnigramTraining options = Sized(every_option ? 400 : 100);
+      if (every_option) options.normal_form = "nfkd";
+      options.byte_fallback = every_option;
+      options.characters_max = every_option ? 2 : 0;
+      const auto made = Train({text}, options);
+      ASSERT_TRUE(made.ok()) << made.error().text();
+      EXPECT_GE(made->n_tokens, 1);
+    }
   }
 }
 
