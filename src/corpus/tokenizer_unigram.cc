@@ -188,9 +188,9 @@ class UnigramTrainer {
     const bool better = !single && lattice.best_score() > pieces_[id].score;
     if (n_of[id] == 0) return {.what = single ? Verdict::kKeep : Verdict::kDrop};
     if (single || better) return {.what = Verdict::kKeep};
-    // Its occurrences become those of the others. As how many the others count is not their number
-    // but that of all pieces: so it is in SentencePiece and in tokenizers, and hardly one
-    // vocabulary is the same with the other sum, which spares rarer pieces.
+    // Its occurrences become those of the others. Multiplied by the number of all pieces, not by
+    // that of the others: so tokenizers has it, as SentencePiece had before its correction, and the
+    // pieces that stay hang on it.
     const auto n = static_cast<double>(n_of[id]);
     const double log_sum = LogF64(totals.pieces + n * static_cast<double>(pieces_.size() - 1));
     double other_score = 0;
