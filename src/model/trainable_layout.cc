@@ -369,9 +369,12 @@ double Trainable::ActivationBytes(double n_positions, const TrainableOptions& op
   const double normed_heads = s.architecture == "qwen3" || s.architecture == "gemma3"
                                   ? head_dim * (s.n_heads + s.n_kv_heads)
                                   : 0;
+  const auto family = FindFamily(s.architecture);
+  const double n_inner =
+      (family.ok() && !(*family)->gated ? 2 : 3) * n_ff;  // with what is activated
   // One layer's own state and, once more, its gradients; the stream before each layer; the ends.
   const double layer =
-      (gemma ? 5 : 3) * n_embd + head_dim * s.n_heads + n_qkv + 3 * n_ff + normed_heads;
+      (gemma ? 5 : 3) * n_embd + head_dim * s.n_heads + n_qkv + n_inner + normed_heads;
   // As bf16: all layers with the streams before them, beside one that is in work.
   const bool stored = options.storage == Storage::kBF16 && !options.recompute;
   const double n_whole = options.recompute || stored ? 1 : n_layers;
