@@ -114,8 +114,13 @@ void CopyPanels(const float* data, std::int64_t row_stride, std::int64_t column_
     }
     return;
   }
-  // All panels of a step together: what lies together in memory is read together.
+  // All panels of a step together: what lies together in memory is read together, and steps ahead
+  // are asked for, which may be pages away.
+  constexpr std::int64_t kAhead = 8, kLineFloats = 16;
   for (std::int64_t k = 0; k < n_inner; ++k) {
+    for (std::int64_t i = 0; i < n_rows; i += kLineFloats) {
+      __builtin_prefetch(data + (k + kAhead) * column_stride + i, 0, 2);
+    }
     for (std::int64_t i = 0; i < n_rows; i += width) {
       const std::int64_t n_there = n_rows - i < width ? n_rows - i : width;
       CopyStep(data + k * column_stride + i, n_there, width, out + i * n_inner + k * width);

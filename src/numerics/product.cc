@@ -1,12 +1,11 @@
-// A product goes region by region and, in each, inner block by inner block: all panels of a and b
-// are copied into the order in which a tile reads them (third-level cache), then blocks of tiles
-// run over them. A block's rows (about 200 KiB) stay in the second-level cache, a panel of b (32
-// KiB) in the first, as in Goto and van de Geijn (ACM TOMS 34(3), 2008).
+// A product goes region by region: panels of a and b are copied into the order in which a tile
+// reads them (third-level cache), then blocks of tiles run over them. A block's rows (about 200
+// KiB) and a panel of b (up to 96 KiB) stay in the second-level cache, as in Goto and van de Geijn
+// (ACM TOMS 34(3), 2008).
 #include "tatara/numerics/product.h"
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <vector>
@@ -21,15 +20,16 @@
 namespace tatara::numerics {
 namespace {
 
-static const std::int64_t kInnerBlock = getenv("kInnerBlock") ? atoi(getenv("kInnerBlock")) : 512;
-static const std::int64_t kRegionRows = getenv("kRegionRows") ? atoi(getenv("kRegionRows")) : 3072;
-static const std::int64_t kRegionColumns =
-    getenv("kRegionColumns") ? atoi(getenv("kRegionColumns")) : 2048;
-static const std::int64_t kRowBlockMax = getenv("kRowBlockMax") ? atoi(getenv("kRowBlockMax")) : 72;
-static const std::int64_t kColumnBlockMax =
-    getenv("kColumnBlockMax") ? atoi(getenv("kColumnBlockMax")) : 1024;
+// Inner steps of a region; longer chains go on in pieces of one size. Of shards all are in one.
+constexpr std::int64_t kInnerMax = 768;
+constexpr std::int64_t kInnerStep = 16;
+// Values of a, and of b, that are copied at a time.
+constexpr std::int64_t kRegionFloats = 2048 * 768;
+constexpr std::int64_t kRowBlockMax = 72;
+constexpr std::int64_t kColumnBlockMax = 1024;
+constexpr std::int64_t kItemsOfThread = 16;  // what one is late by at the end is small then
 constexpr std::int64_t kBlockMin = 48;
-constexpr std::int64_t kCopied = 192;  // rows or columns of an item of copying
+constexpr std::int64_t kCopied = 96;  // rows or columns of an item of copying
 constexpr std::int64_t kTileFloatsMax = 16 * 64;
 
 std::int64_t RoundUp(std::int64_t n, std::int64_t to) {
@@ -62,6 +62,8 @@ struct Call {
 // Rows and columns of c, and the inner steps k .. k + n_k - 1, whose panels are in the buffers.
 struct Region {
   std::int64_t first_row, end_row, first_column, end_column, k, n_k;
+  // The region before has left these panels where they are wanted.
+  bool has_rows = false, has_columns = false;
 };
 // A part of a region: what one item of parallel work multiplies.
 struct Block {
@@ -183,9 +185,11 @@ struct Copies {
   std::int64_t rows_each, columns_each;
 
   std::int64_t n_row_items() const {
+    if (region.has_rows) return 0;
     return (region.end_row - region.first_row + rows_each - 1) / rows_each;
   }
   std::int64_t n_items() const {
+    if (region.has_columns) return n_row_items();
     return n_row_items() +
            (region.end_column - region.first_column + columns_each - 1) / columns_each;
   }
@@ -228,7 +232,7 @@ Cut CutFor(std::int64_t n_rows, std::int64_t n_columns, const TrainingKernels& k
     cut.n_column_blocks = (n_columns + cut.columns - 1) / cut.columns;
     return cut.n_row_blocks * cut.n_column_blocks;
   };
-  const std::int64_t wanted = n_threads == 1 ? 1 : 4 * static_cast<std::int64_t>(n_threads);
+  const std::int64_t wanted = n_threads == 1 ? 1 : kItemsOfThread * n_threads;
   while (count() < wanted) {
     if (cut.columns >= 2 * kBlockMin && cut.columns >= cut.rows) {
       cut.columns = RoundUp(cut.columns / 2, tile_columns);
@@ -288,18 +292,22 @@ void RunProduct(const Call& call, int n_threads, Buffers& shared, std::span<Buff
                 ForItems for_items) {
   const ProductSize& size = call.size;
   // The tree over shards needs all inner steps at once; then regions are smaller.
-  const std::int64_t inner =
-      call.shards.ends.empty() ? kInnerBlock : std::max(kInnerBlock, size.n_inner);
-  const std::int64_t rows = std::max(kCopied, kRegionRows * kInnerBlock / inner);
-  const std::int64_t columns = std::max(kCopied, kRegionColumns * kInnerBlock / inner);
-  for (std::int64_t row = 0; row < size.n_rows; row += rows) {
-    for (std::int64_t column = 0; column < size.n_columns; column += columns) {
+  const bool whole = !call.shards.ends.empty();
+  const std::int64_t n_pieces = whole ? 1 : (size.n_inner + kInnerMax - 1) / kInnerMax;
+  const std::int64_t inner = RoundUp((size.n_inner + n_pieces - 1) / n_pieces, kInnerStep);
+  const std::int64_t most = std::max(kCopied, kRegionFloats / inner / kCopied * kCopied);
+  for (std::int64_t row = 0; row < size.n_rows; row += most) {
+    for (std::int64_t column = 0; column < size.n_columns; column += most) {
       for (std::int64_t k = 0; k < size.n_inner; k += inner) {
-        RunRegion(
-            call,
-            {row, std::min(row + rows, size.n_rows), column,
-             std::min(column + columns, size.n_columns), k, std::min(inner, size.n_inner - k)},
-            n_threads, shared, threads, for_items);
+        const Region region{.first_row = row,
+                            .end_row = std::min(row + most, size.n_rows),
+                            .first_column = column,
+                            .end_column = std::min(column + most, size.n_columns),
+                            .k = k,
+                            .n_k = std::min(inner, size.n_inner - k),
+                            .has_rows = n_pieces == 1 && column > 0,
+                            .has_columns = n_pieces == 1 && row > 0 && size.n_columns <= most};
+        RunRegion(call, region, n_threads, shared, threads, for_items);
       }
     }
   }

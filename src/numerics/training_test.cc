@@ -266,6 +266,28 @@ TEST(Product, OfShardsIsTheTreeOfTheirProducts) {
   }
 }
 
+// Chains so long that little of the matrices is copied at a time, and some of it is used again.
+TEST(Product, RegionsThatShareRowsOrColumnsGiveTheSame) {
+  for (const ProductSize& s : {ProductSize{100, 40, 9000},
+                               {40, 100, 9000},
+                               {100, 100, 9000},
+                               {4100, 8, 769},
+                               {8, 4100, 769}}) {
+    const auto a = TestValues(static_cast<std::size_t>(s.n_rows * s.n_inner), 1);
+    const auto b = TestValues(static_cast<std::size_t>(s.n_columns * s.n_inner), 2);
+    const MatrixView rows{a.data(), s.n_inner, 1}, columns{b.data(), s.n_columns, 1};
+    std::vector<float> want(static_cast<std::size_t>(s.n_rows * s.n_columns)), got(want.size());
+    want = PlainProduct(s, rows, columns, want, true);
+    ThreadPool pool(2);
+    ProductWorkspace workspace;
+    const std::vector<std::int64_t> ends = {s.n_inner};
+    ProductOfShards(s, rows, columns, {.ends = ends}, got.data(), s.n_columns, workspace, pool);
+    EXPECT_EQ(FirstDifference(want, got), "");
+    Product(s, rows, columns, ChainStart::kFromZero, got.data(), s.n_columns, workspace, pool);
+    EXPECT_EQ(FirstDifference(want, got), "");
+  }
+}
+
 TEST(Product, OfShardsCanKeepZerosPositive) {
   const std::vector<float> a(3, -1e-30F), b(3, 1e-30F);
   const std::vector<std::int64_t> ends = {1, 3};
