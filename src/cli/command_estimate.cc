@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "commands.h"
 #include "json_output.h"
@@ -18,7 +20,16 @@ std::string LongDuration(double seconds) {
   const double days = seconds / kSecondsOfDay;
   if (days >= 2 * kDaysOfYear) return Tr("{0} years", fmt::format("{:.0f}", days / kDaysOfYear));
   if (days >= 2) return Tr("{0} days", fmt::format("{:.1f}", days));
+  if (seconds < 1) return fmt::format("{:.3g} ms", seconds * 1e3);
   return FormatDuration(seconds);
+}
+
+// 1,234,567; from a million million on in powers of ten.
+std::string Counted(double x) {
+  if (x >= 1e12) return fmt::format("{:.4g}", x);
+  std::string digits = fmt::format("{:.0f}", x);
+  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
+  return digits;
 }
 
 Json CostJson(const learn::EstimatedCost& cost) {
@@ -27,7 +38,8 @@ Json CostJson(const learn::EstimatedCost& cost) {
           {"money", cost.money > 0 ? Json(cost.money) : Json()}};
 }
 
-void PrintJson(const learn::Recipe& recipe, const learn::Estimate& e) {
+void PrintJson(const learn::Recipe& recipe, const EstimateOptions& options,
+               const learn::Estimate& e) {
   OutJson({{"recipe", recipe.name},
            {"parameters", e.n_parameters},
            {"steps", e.steps},
@@ -40,21 +52,27 @@ void PrintJson(const learn::Recipe& recipe, const learn::Estimate& e) {
             {{"start", e.time.start},
              {"passes", e.time.passes},
              {"optimizer", e.time.optimizer},
+             {"exchange", e.time.exchange},
              {"validation", e.time.validation},
              {"samples", e.time.samples},
-             {"checkpoints", e.time.checkpoints}}},
+             {"checkpoints", e.time.checkpoints},
+             {"questions", e.time.questions}}},
+           {"threads", options.n_threads},
+           {"workers", options.n_workers},
            {"measured", e.by_kernels ? "kernels" : "pass"},
            {"measured_seconds", e.measured_seconds},
            {"flops_per_second", e.flops_per_second},
            {"memory_bytes", e.memory.all()},
            {"memory",
             {{"process", e.memory.process},
+             {"frozen", e.memory.frozen},
              {"weights", e.memory.weights},
              {"gradients", e.memory.gradients},
              {"activations", e.memory.activations},
              {"writing", e.memory.writing}}},
+           {"memory_bytes_all", e.memory_of_all},
            {"machine_bytes", e.machine_bytes},
-           {"fits", e.memory.all() <= e.machine_bytes},
+           {"fits", e.memory_of_all <= e.machine_bytes},
            {"here", CostJson(e.here)},
            {"devices", e.devices.seconds > 0 ? CostJson(e.devices) : Json()},
            {"currency", recipe.estimate.currency.empty() ? Json() : Json(recipe.estimate.currency)},
@@ -76,30 +94,68 @@ std::string CostText(const learn::EstimatedCost& cost, const std::string& curren
   return text;
 }
 
-void PrintText(const learn::Recipe& recipe, const learn::Estimate& e) {
+using Named = std::pair<std::string, double>;
+
+// "name value, …" of those that are not nothing.
+template <typename F>
+std::string Listed(const std::vector<Named>& parts, F shown) {
+  std::string text;
+  for (const auto& [name, value] : parts) {
+    if (value > 0) text += (text.empty() ? "" : ", ") + Tr("{0} {1}", name, shown(value));
+  }
+  return text;
+}
+
+void PrintTime(const learn::Recipe& recipe, const EstimateOptions& options,
+               const learn::Estimate& e) {
+  const auto line = [](const std::string& text) { Out(text + "\n"); };
+  const std::string machine =
+      options.n_workers > 1
+          ? Tr("this machine (--workers {0} --threads {1})", options.n_workers, options.n_threads)
+          : Tr("this machine (--threads {0})", options.n_threads);
+  line(Tr("{0}: {1}; a step {2}", machine, CostText(e.here, recipe.estimate.currency),
+          LongDuration((e.time.passes + e.time.optimizer + e.time.exchange) / e.steps)));
+  line("  " + Listed({{Tr("data and first weights"), e.time.start},
+                      {Tr("forward and backward"), e.time.passes},
+                      {Tr("optimiser"), e.time.optimizer},
+                      {Tr("exchange of gradients"), e.time.exchange},
+                      {Tr("validation"), e.time.validation},
+                      {Tr("samples"), e.time.samples},
+                      {Tr("checkpoints"), e.time.checkpoints},
+                      {Tr("held-out questions"), e.time.questions}},
+                     LongDuration));
+  line(e.by_kernels ? Tr("  from products, attention and rows, measured one by one and counted up; "
+                         "{0} GFLOP/s",
+                         fmt::format("{:.1f}", e.flops_per_second * 1e-9))
+                    : Tr("  from passes of the recipe's own size, measured; {0} GFLOP/s",
+                         fmt::format("{:.1f}", e.flops_per_second * 1e-9)));
+}
+
+void PrintMemory(const EstimateOptions& options, const learn::Estimate& e) {
+  const auto line = [](const std::string& text) { Out(text + "\n"); };
+  line(Tr("memory at the peak: {0}; this machine has {1}", FormatBytes(e.memory_of_all),
+          FormatBytes(e.machine_bytes)));
+  std::string parts = Listed({{Tr("program and data"), e.memory.process},
+                              {Tr("frozen base"), e.memory.frozen},
+                              {Tr("weights and moments"), e.memory.weights},
+                              {Tr("gradients"), e.memory.gradients},
+                              {Tr("activations"), e.memory.activations},
+                              {Tr("writing"), e.memory.writing}},
+                             FormatBytes);
+  line("  " + (options.n_workers > 1 ? Tr("of the first process: {0}", parts) : parts));
+  if (e.memory_of_all > e.machine_bytes) line(Tr("it does not fit into this machine's memory"));
+}
+
+void PrintText(const learn::Recipe& recipe, const EstimateOptions& options,
+               const learn::Estimate& e) {
   const auto shown = [](double x) { return fmt::format("{:.4g}", x); };
   const auto line = [](const std::string& text) { Out(text + "\n"); };
   line(Tr("{0}: {1} parameters, {2} tokens in {3} steps", recipe.name,
-          shown(static_cast<double>(e.n_parameters)), shown(e.tokens), shown(e.steps)));
+          Counted(static_cast<double>(e.n_parameters)), Counted(e.tokens), Counted(e.steps)));
   line(Tr("{0} floating-point operations a step, {1} in all", shown(e.kernel_flops_per_step),
           shown(e.flops)));
-  line(Tr("this machine: {0}; a step {1}", CostText(e.here, recipe.estimate.currency),
-          LongDuration((e.time.passes + e.time.optimizer) / e.steps)));
-  line(Tr(
-      "  passes {0} ({1} GFLOP/s), optimiser {2}, validation {3}, samples {4}, checkpoints {5}, "
-      "start {6}",
-      LongDuration(e.time.passes), fmt::format("{:.1f}", e.flops_per_second * 1e-9),
-      LongDuration(e.time.optimizer), LongDuration(e.time.validation), LongDuration(e.time.samples),
-      LongDuration(e.time.checkpoints), LongDuration(e.time.start)));
-  line(e.by_kernels ? Tr("  from products, attention and rows, measured one by one and counted up")
-                    : Tr("  from passes of the recipe's own size, measured"));
-  line(
-      Tr("memory at the peak: {0} (weights and moments {1}, gradients {2}, activations {3}, "
-         "writing {4}); this machine has {5}",
-         FormatBytes(e.memory.all()), FormatBytes(e.memory.weights),
-         FormatBytes(e.memory.gradients), FormatBytes(e.memory.activations),
-         FormatBytes(e.memory.writing), FormatBytes(e.machine_bytes)));
-  if (e.memory.all() > e.machine_bytes) line(Tr("it does not fit into this machine's memory"));
+  PrintTime(recipe, options, e);
+  PrintMemory(options, e);
   if (e.devices.seconds > 0) {
     line(Tr("{0} devices of {1} FLOP/s at {2} of it: {3}", recipe.estimate.devices,
             shown(recipe.estimate.device_flops), shown(recipe.estimate.utilisation),
@@ -107,27 +163,30 @@ void PrintText(const learn::Recipe& recipe, const learn::Estimate& e) {
   }
   line(Tr("expected loss: {0} by Hoffmann et al. 2022, {1} by Besiroglu et al. 2024 (nats a token)",
           fmt::format("{:.3f}", e.loss.by_hoffmann), fmt::format("{:.3f}", e.loss.by_besiroglu)));
-  for (const std::string& why : e.loss.out_of_range) {
-    line(Tr("  outside of the law's range: {0}", why));
+  if (!e.loss.out_of_range.empty()) {
+    line(Tr("  this recipe is outside of what those laws were fitted to, so expect another loss:"));
   }
+  for (const std::string& why : e.loss.out_of_range) line("  - " + why);
   for (const std::string& note : e.notes) line(Tr("not counted: {0}", note));
 }
 
 }  // namespace
 
-Result<int> Estimate(const EstimateOptions& options) {
+Result<int> Estimate(const EstimateOptions& given) {
+  EstimateOptions options = given;
   TATARA_TRY(learn::Recipe recipe, learn::ReadRecipe(options.recipe, options.overrides));
   if (options.watts > 0) recipe.estimate.watts = options.watts;
   if (options.price_kwh > 0) recipe.estimate.price_kwh = options.price_kwh;
+  if (!options.currency.empty()) recipe.estimate.currency = options.currency;
+  if (options.n_threads == 0) options.n_threads = ThreadPool::HardwareThreads();
   TATARA_TRY(const learn::Estimate estimate,
-             learn::EstimateRun(recipe,
-                                {.n_threads = options.n_threads == 0 ? ThreadPool::HardwareThreads()
-                                                                     : options.n_threads,
-                                 .by_kernels = options.by_kernels}));
+             learn::EstimateRun(recipe, {.n_threads = options.n_threads,
+                                         .n_workers = options.n_workers,
+                                         .by_kernels = options.by_kernels}));
   if (options.json) {
-    PrintJson(recipe, estimate);
+    PrintJson(recipe, options, estimate);
   } else {
-    PrintText(recipe, estimate);
+    PrintText(recipe, options, estimate);
   }
   return 0;
 }

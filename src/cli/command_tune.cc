@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "command_train.h"
@@ -30,20 +29,6 @@ struct Scores {
   learn::HeldOutScore before, after;
 };
 
-// Beside the recipe, else under TATARA_TEST_DATA.
-Result<fs::path> FindBeside(const learn::Recipe& recipe, const std::string& name) {
-  std::error_code ignored;
-  const fs::path beside = recipe.folder / name;
-  if (fs::exists(beside, ignored)) return beside;
-  const char* const data = std::getenv("TATARA_TEST_DATA");
-  if (data != nullptr && *data != '\0' && fs::exists(fs::path(data) / name, ignored)) {
-    return fs::path(data) / name;
-  }
-  return MakeError(ErrorKind::kNotFound,
-                   "recipe '{0}': '{1}' is neither beside the recipe nor under TATARA_TEST_DATA",
-                   recipe.name, name);
-}
-
 // What is only needed after the training, missed before it.
 Result<std::vector<learn::HeldOutQuestion>> CheckAhead(const learn::Recipe& recipe,
                                                        const TuneOptions& options) {
@@ -57,7 +42,7 @@ Result<std::vector<learn::HeldOutQuestion>> CheckAhead(const learn::Recipe& reci
   if (recipe.tune.held_out.empty() || options.no_questions) {
     return std::vector<learn::HeldOutQuestion>{};
   }
-  TATARA_TRY(const fs::path path, FindBeside(recipe, recipe.tune.held_out));
+  TATARA_TRY(const fs::path path, learn::FindHeldOut(recipe));
   return learn::ReadHeldOut(path);
 }
 
@@ -66,8 +51,9 @@ Result<Scores> Ask(const learn::Recipe& recipe, std::vector<learn::HeldOutQuesti
                    const fs::path& out, int n_threads) {
   Scores scores{.questions = std::move(questions)};
   const int tokens = recipe.tune.answer_tokens;
-  generate::EngineOptions options{.n_threads = n_threads,
-                                  .context_tokens = std::min(2048, recipe.model.n_ctx)};
+  generate::EngineOptions options{
+      .n_threads = n_threads,
+      .context_tokens = std::min(learn::kHeldOutContext, recipe.model.n_ctx)};
   Remark(Tr("asking {0} questions that were not trained on, before and after",
             scores.questions.size()));
   TATARA_TRY(auto engine, generate::Engine::Open(recipe.base.path.string(), options));

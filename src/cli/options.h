@@ -244,7 +244,9 @@ struct EstimateOptions {
   std::string recipe;
   std::vector<std::string> overrides;
   int n_threads = 0;
+  int n_workers = 1;
   double watts = 0, price_kwh = 0;  // stronger than the recipe's
+  std::string currency;             // likewise
   bool by_kernels = false;
   bool json = false;
 };

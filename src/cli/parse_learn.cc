@@ -89,6 +89,11 @@ void AddEstimate(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(0.0, 1e9));
   command->add_option("--price", options->price_kwh, Tr("price of a kilowatt hour"))
       ->check(CLI::Range(0.0, 1e12));
+  command->add_option("--currency", options->currency, Tr("the price's currency, such as JPY"));
+  command
+      ->add_option("--workers", options->n_workers,
+                   Tr("processes that divide each step by Open MPI: 1, 2, 4, ...; same digest"))
+      ->check(CLI::IsMember({1, 2, 4, 8, 16, 32, 64}));
   command->add_flag("--kernels", options->by_kernels,
                     Tr("count up from single kernels even where a whole pass could be measured"));
   AddJson(command, options->json);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "tatara/base/files.h"
@@ -65,6 +66,21 @@ bool TakeQuestion(const std::string& line, HeldOutQuestion& q) {
 }
 
 }  // namespace
+
+Result<std::filesystem::path> FindHeldOut(const Recipe& recipe) {
+  const std::string& name = recipe.tune.held_out;
+  std::error_code ignored;
+  const std::filesystem::path beside = recipe.folder / name;
+  if (std::filesystem::exists(beside, ignored)) return beside;
+  const char* const data = std::getenv("TATARA_TEST_DATA");
+  if (data != nullptr && *data != '\0') {
+    const std::filesystem::path there = std::filesystem::path(data) / name;
+    if (std::filesystem::exists(there, ignored)) return there;
+  }
+  return MakeError(ErrorKind::kNotFound,
+                   "recipe '{0}': '{1}' is neither beside the recipe nor under TATARA_TEST_DATA",
+                   recipe.name, name);
+}
 
 Result<std::vector<HeldOutQuestion>> ReadHeldOut(const std::filesystem::path& path) {
   TATARA_TRY(const std::string text, ReadWholeFile(path, kFileBytesMax));

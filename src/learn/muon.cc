@@ -25,6 +25,12 @@ void ForPieces(std::span<const float> like, ThreadPool& pool, F body) {
 
 }  // namespace
 
+double MuonFlops(std::int64_t n_rows, std::int64_t n_columns) {
+  const auto side = static_cast<double>(std::min(n_rows, n_columns));
+  const auto other = static_cast<double>(std::max(n_rows, n_columns));
+  return kIterations * 2 * side * side * (2 * other + side);
+}
+
 void Muon::Orthogonalise(std::int64_t n_rows, std::int64_t n_columns, ThreadPool& pool) {
   const bool wide = n_rows <= n_columns;
   const std::int64_t side = std::min(n_rows, n_columns), other = std::max(n_rows, n_columns);

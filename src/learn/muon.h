@@ -28,6 +28,9 @@ struct MuonStep {
   float gradient_scale = 1;
 };
 
+// Of one update, as numerics/flops.h counts them.
+double MuonFlops(std::int64_t n_rows, std::int64_t n_columns);
+
 class Muon {
  public:
   void Update(const MuonStep& step, std::span<const float> gradient, std::span<float> weight,

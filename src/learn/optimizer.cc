@@ -54,6 +54,20 @@ bool TakesMuon(const model::Parameter& p) {
   return p.decays && p.n_rows > 1 && p.n_cols > 1 && p.name.starts_with("blk.");
 }
 
+int MuonParts(const model::Parameter& p) {
+  return p.name.ends_with("attn_qkv.weight") ? 3 : 1;
+}
+
+double OptimizerFlops(const OptimizerRecipe& recipe, const model::Trainable& trainable) {
+  if (recipe.kind != OptimizerKind::kMuon) return 0;
+  double flops = 0;
+  for (const model::Parameter& p : trainable.parameters()) {
+    const int n_parts = MuonParts(p);
+    if (TakesMuon(p)) flops += n_parts * MuonFlops(p.n_rows / n_parts, p.n_cols);
+  }
+  return flops;
+}
+
 void MakeMoments(const OptimizerRecipe& o, const model::Trainable& trainable, TrainerState& state) {
   const std::vector<model::Parameter>& parameters = trainable.parameters();
   state.first_moment = Moments(o.moments, parameters, [](const auto&) { return true; });
@@ -91,15 +105,14 @@ void Optimizer::Update(const OptimizerRecipe& o, const model::Trainable& trainab
   }
 }
 
-// Muon's rate follows the same schedule from its own height. q, k and v are orthogonalised each by
-// itself where they lie in one matrix.
+// Muon's rate follows the same schedule from its own height.
 void Optimizer::UpdateByMuon(const OptimizerRecipe& o, const model::Trainable& trainable,
                              std::size_t parameter, const OptimizerStep& step,
                              std::span<const float> gradient, TrainerState& state,
                              ThreadPool& pool) {
   const model::Parameter& p = trainable.parameters()[parameter];
   Moments& m = state.first_moment;
-  const std::int64_t n_parts = p.name.ends_with("attn_qkv.weight") ? 3 : 1;
+  const std::int64_t n_parts = MuonParts(p);
   const std::int64_t size = p.size() / n_parts;
   const MuonStep muon{.n_rows = p.n_rows / n_parts,
                       .n_columns = p.n_cols,

@@ -14,6 +14,10 @@ namespace tatara::learn {
 
 // Matrices inside layers; embeddings, positions and the head take AdamW, as vectors do.
 bool TakesMuon(const model::Parameter& parameter);
+// q, k and v are orthogonalised each by itself where they lie in one matrix.
+int MuonParts(const model::Parameter& parameter);
+// Of one update, as numerics/flops.h counts them: products alone, so none of AdamW's.
+double OptimizerFlops(const OptimizerRecipe& recipe, const model::Trainable& trainable);
 
 // `step` counts from 1; `rate` is that of the schedule.
 struct OptimizerStep {

@@ -12,6 +12,7 @@
 
 #include "tatara/base/error.h"
 #include "tatara/generate/engine.h"
+#include "tatara/learn/recipe.h"
 
 namespace tatara::learn {
 
@@ -20,6 +21,12 @@ struct HeldOutQuestion {
   std::string answer;             // the fact, for people
   std::vector<std::string> keys;  // an answer is right where it has all of them
 };
+
+// Tokens that question and answer may have together.
+constexpr int kHeldOutContext = 2048;
+
+// The recipe's tune.held_out, beside the recipe or under TATARA_TEST_DATA.
+Result<std::filesystem::path> FindHeldOut(const Recipe& recipe);
 
 // JSON Lines of {"question", "answer", "keys"}; refused by line.
 Result<std::vector<HeldOutQuestion>> ReadHeldOut(const std::filesystem::path& path);
