@@ -199,8 +199,8 @@ TEST_F(EstimateCount, PhasesWorkersAndAveragesAreInIt) {
   const auto four = EstimateRun(recipe, {.n_workers = 4, .out = dir_.path()}).value();
   MeterInstead() = nullptr;
   EXPECT_GT(four.memory_of_all, 3 * four.memory.all());
-  // One gradient of its own and one that comes, for three in a tree.
-  EXPECT_LT(four.memory.gradients, one.memory.gradients);
+  // The one that comes beside its own.
+  EXPECT_DOUBLE_EQ(four.memory.gradients, 2 * one.memory.gradients);
   const auto n = static_cast<double>(one.n_parameters);
   EXPECT_GE(one.memory.weights, (12 + 6 * 4) * n);  // LAWA's mean and five copies
   EXPECT_FALSE(EstimateRun(recipe, {.n_workers = 8}).ok());
