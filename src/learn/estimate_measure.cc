@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -145,15 +147,18 @@ double MeasureMuon(const model::Trainable& trainable, ThreadPool& pool) {
   return seconds;
 }
 
-// Division and norm as in a step, in one way through memory.
-void FinishGradient(Floats& gradient, std::int64_t n, ThreadPool& pool) {
+// Division and norm as in a step, in one way through memory; the mean is written for Muon alone.
+void MeasuredNorm(bool writes, Floats& gradient, std::int64_t n, ThreadPool& pool) {
   std::vector<double> squares(static_cast<std::size_t>(n / kPiece + 1));
   ForPieces(n, pool, [&](std::size_t first, std::size_t size) {
     for (std::size_t i = 0; i < size; i += numerics::kSquaresPiece) {
       const std::span<float> piece =
           std::span(gradient).subspan(first + i, std::min(numerics::kSquaresPiece, size - i));
-      numerics::Divide(1.5F, piece);
-      squares[first / static_cast<std::size_t>(kPiece)] += numerics::SumOfSquaresF64(piece);
+      std::array<float, numerics::kSquaresPiece> mean;
+      const std::span<float> to = writes ? piece : std::span(mean).first(piece.size());
+      if (!writes) std::ranges::copy(piece, to.begin());
+      numerics::Divide(1.5F, to);
+      squares[first / static_cast<std::size_t>(kPiece)] += numerics::SumOfSquaresF64(to);
     }
   });
 }
@@ -168,7 +173,7 @@ double MeasureWholeUpdate(const OptimizerRecipe& o, const model::Trainable& trai
   if (o.average != Average::kNone) state.average = state.weights;
   Optimizer optimizer;
   double seconds = Median(pool.n_threads(), 4 * kSecondsOfOne, [&] {
-    FinishGradient(gradient, n, pool);
+    MeasuredNorm(o.kind == OptimizerKind::kMuon, gradient, n, pool);
     optimizer.Update(o, trainable, {.step = 10, .rate = o.learning_rate * 1e-9}, gradient, state,
                      pool);
     if (o.average == Average::kEma) UpdateAverage(o, 1, state, pool);
@@ -204,7 +209,7 @@ double CountUpUpdate(const OptimizerRecipe& o, const model::Trainable& trainable
   };
   const double a_value = Median(pool.n_threads(), 2 * kSecondsOfOne,
                                 [&] {
-                                  FinishGradient(gradient, n, pool);
+                                  MeasuredNorm(o.kind == OptimizerKind::kMuon, gradient, n, pool);
                                   ForPieces(n, pool, update);
                                 }) /
                          static_cast<double>(n);

@@ -1,5 +1,8 @@
 #include "optimizer.h"
 
+#include <algorithm>
+#include <array>
+
 #include "pieces.h"
 #include "tatara/numerics/bf16_storage.h"
 #include "tatara/numerics/ops.h"
@@ -25,17 +28,29 @@ void AdamWParameter(const numerics::AdamWStep& adamw, const OptimizerStep& step,
   Moments& v = state.second_moment;
   const auto at_m = static_cast<std::size_t>(m.offsets[parameter]);
   const auto at_v = static_cast<std::size_t>(v.offsets[parameter]);
-  ForPieces(p.size(), pool, [&](std::size_t first, std::size_t size) {
+  const auto update = [&](std::size_t first, std::span<const float> g) {
     const std::size_t at = static_cast<std::size_t>(p.offset) + first;
-    const std::span<const float> g = gradient.subspan(at, size);
-    const std::span<float> w = std::span(state.weights).subspan(at, size);
+    const std::span<float> w = std::span(state.weights).subspan(at, g.size());
     if (m.narrow.empty()) {
-      numerics::AdamW(adamw, g, w, std::span(m.wide).subspan(at_m + first, size),
-                      std::span(v.wide).subspan(at_v + first, size));
+      numerics::AdamW(adamw, g, w, std::span(m.wide).subspan(at_m + first, g.size()),
+                      std::span(v.wide).subspan(at_v + first, g.size()));
     } else {
       numerics::AdamW(adamw, RoundingAt(step, at), g, w,
-                      std::span(m.narrow).subspan(at_m + first, size),
-                      std::span(v.narrow).subspan(at_v + first, size));
+                      std::span(m.narrow).subspan(at_m + first, g.size()),
+                      std::span(v.narrow).subspan(at_v + first, g.size()));
+    }
+  };
+  ForPieces(p.size(), pool, [&](std::size_t first, std::size_t size) {
+    const std::span<const float> sums =
+        gradient.subspan(static_cast<std::size_t>(p.offset) + first, size);
+    constexpr std::size_t kInCache = 1 << 14;
+    std::array<float, kInCache> mean;
+    for (std::size_t i = 0; i < size; i += kInCache) {
+      const std::span<const float> piece = sums.subspan(i, std::min(kInCache, size - i));
+      const std::span<float> to = std::span(mean).first(piece.size());
+      std::ranges::copy(piece, to.begin());
+      numerics::Divide(step.gradient_divisor, to);
+      update(first + i, to);
     }
   });
 }

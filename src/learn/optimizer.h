@@ -23,6 +23,8 @@ double OptimizerFlops(const OptimizerRecipe& recipe, const model::Trainable& tra
 struct OptimizerStep {
   std::int64_t step = 1;
   double rate = 0;
+  // Each gradient is divided and rounded first, then scaled. For AdamW; Muon takes means.
+  float gradient_divisor = 1;
   double gradient_scale = 1;
   // By which moments are rounded where they are stored as bf16: the run's seed and the steps done.
   std::uint64_t seed = 0;

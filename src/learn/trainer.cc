@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -314,11 +315,12 @@ Result<> Trainer::AddOthers(double& loss, ThreadPool& pool) {
   return Ok{};
 }
 
-// The summed gradient becomes the mean; returns its norm. One way through memory for both: a norm's
-// squares are added by pieces (numerics/training.h).
-double Trainer::FinishGradient(ThreadPool& pool) {
+// The norm of the mean gradient. AdamW divides the sum itself, where it has it in a cache; for Muon
+// the mean is written. A norm's squares are added by pieces (numerics/training.h).
+double Trainer::GradientNorm(ThreadPool& pool) {
   const std::vector<model::Parameter>& parameters = trainable_->parameters();
   const auto divisor = static_cast<float>(n_targets_);
+  const bool writes = recipe().optimizer.kind == OptimizerKind::kMuon;
   struct Stretch {
     std::size_t first, size, sums;
   };
@@ -338,8 +340,11 @@ double Trainer::FinishGradient(ThreadPool& pool) {
       const std::span<float> piece =
           std::span(gradients_[0])
               .subspan(s.first + i, std::min(numerics::kSquaresPiece, s.size - i));
-      numerics::Divide(divisor, piece);
-      sums[s.sums + i / numerics::kSquaresPiece] = numerics::SumOfSquaresF64(piece);
+      std::array<float, numerics::kSquaresPiece> mean;
+      const std::span<float> to = writes ? piece : std::span(mean).first(piece.size());
+      if (!writes) std::ranges::copy(piece, to.begin());
+      numerics::Divide(divisor, to);
+      sums[s.sums + i / numerics::kSquaresPiece] = numerics::SumOfSquaresF64(to);
     }
   });
   norms_.assign(parameters.size(), 0.0);
@@ -404,7 +409,7 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
   TATARA_TRY(const double loss_sum, Gradient(pool));
   StepReport report{.step = state_.step + 1,
                     .loss = loss_sum / static_cast<double>(n_targets_),
-                    .gradient_norm = FinishGradient(pool),
+                    .gradient_norm = GradientNorm(pool),
                     .learning_rate = LearningRate(recipe().optimizer, recipe().training.steps,
                                                   state_.step - first_step_)};
   const TrainingRecipe& t = recipe().training;
@@ -418,13 +423,16 @@ Result<StepReport> Trainer::Step(ThreadPool& pool) {
   Remember(spikes, report.loss, report.gradient_norm, state_.spikes);
   const double clip = recipe().optimizer.clip;
   const double scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
-  optimizer_->Update(recipe().optimizer, *trainable_,
-                     {.step = state_.step - first_step_ + 1,
-                      .rate = report.learning_rate,
-                      .gradient_scale = scale,
-                      .seed = recipe().training.seed,
-                      .run_step = static_cast<std::uint32_t>(state_.step)},
-                     gradients_[0], state_, pool);
+  optimizer_->Update(
+      recipe().optimizer, *trainable_,
+      {.step = state_.step - first_step_ + 1,
+       .rate = report.learning_rate,
+       .gradient_divisor =
+           recipe().optimizer.kind == OptimizerKind::kAdamW ? static_cast<float>(n_targets_) : 1.0F,
+       .gradient_scale = scale,
+       .seed = recipe().training.seed,
+       .run_step = static_cast<std::uint32_t>(state_.step)},
+      gradients_[0], state_, pool);
   ++state_.step;
   state_.n_sequences += recipe().training.batch;
   UpdateAverage(recipe().optimizer, state_.step - first_step_, state_, pool);

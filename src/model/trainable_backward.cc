@@ -66,7 +66,7 @@ void TrainableDecoder::LinearBackward(const Call& call, const LinearPart& part, 
 
 void TrainableDecoder::BlockGradient(const Call& call, std::uint32_t site, const NormPart& norm,
                                      const Floats& block, const std::vector<NormStatistics>& at) {
-  std::copy(dx_.begin(), dx_.end(), block_.begin());
+  CopyRows(call, dx_, block_);
   Drop(call, site, block_);
   if (norm.weight == kNone) return;
   std::fill(dblock_.begin(), dblock_.end(), 0.0F);

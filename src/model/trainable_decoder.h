@@ -225,6 +225,7 @@ class TrainableDecoder final : public Trainable {
   void Rotate(const Call& call, int layer, Floats& qkv, bool back);
   numerics::TrainingAttention AttentionOf(const Call& call, int layer, const LayerState& s) const;
   void Drop(const Call& call, std::uint32_t site, Floats& x);
+  void CopyRows(const Call& call, const Floats& x, Floats& y);  // of n_embd
   void AddRows(const Call& call, const Floats& x, Floats& y);
   void ScaleRows(const Call& call, float factor, Floats& x);
   // The block's output in block_ is normed where the family does so, dropped and added onto

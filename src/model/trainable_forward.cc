@@ -209,6 +209,14 @@ void TrainableDecoder::Drop(const Call& call, std::uint32_t site, Floats& x) {
   });
 }
 
+void TrainableDecoder::CopyRows(const Call& call, const Floats& x, Floats& y) {
+  const std::int64_t n = shape_.n_embd;
+  ForRows(call, [&](std::int64_t row) {
+    const std::span<const float> from = Row(x, row, n);
+    std::copy(from.begin(), from.end(), Row(y, row, n).begin());
+  });
+}
+
 void TrainableDecoder::AddRows(const Call& call, const Floats& x, Floats& y) {
   const std::int64_t n = shape_.n_embd;
   ForRows(call, [&](std::int64_t row) { numerics::Add(Row(x, row, n), Row(y, row, n)); });
@@ -263,7 +271,7 @@ void TrainableDecoder::AttentionForward(const Call& call, int layer, const Float
   Floats& block = BlockOf(w.attn_post_norm, s.attn_block);
   LinearForward(call, w.output, s.attended, layout_.n_q(), block, n);
   if (layout_.post_norms) Keep(call, layer, &LayerState::attn_block, s);
-  std::copy(in.begin(), in.end(), s.middle.begin());
+  CopyRows(call, in, s.middle);
   AddBlock(call, static_cast<std::uint32_t>(2 * layer + 1), w.attn_post_norm, block, s.attn_post_at,
            s.middle);
 }
@@ -294,7 +302,7 @@ void TrainableDecoder::LayerForward(const Call& call, int layer, const Floats& i
   AttentionForward(call, layer, in, s);
   NormForward(call, w.ffn_norm, s.middle, s.ffn_at, s.ffn_normed);
   Keep(call, layer, &LayerState::ffn_normed, s);
-  if (out != nullptr) std::copy(s.middle.begin(), s.middle.end(), out->begin());
+  if (out != nullptr) CopyRows(call, s.middle, *out);
   Keep(call, layer, &LayerState::middle, s);
   for (const LinearPart& part : w.inner)
     LinearForward(call, part, s.ffn_normed, n, s.inner, layout_.n_inner());

@@ -131,7 +131,7 @@ class Trainer {
   Result<> AddOthers(double& loss, ThreadPool& pool);
   void Locate(Spike& spike, ThreadPool& pool);
   Result<StepReport> HandleSpike(StepReport report);
-  double FinishGradient(ThreadPool& pool);
+  double GradientNorm(ThreadPool& pool);
 
   Recipe recipe_;
   std::size_t phase_ = 0;
