@@ -1,5 +1,8 @@
 #include "base_model.h"
 
+#include <vector>
+
+#include "grow.h"
 #include "tatara/weights/model_store.h"
 #include "training_data.h"
 
@@ -17,6 +20,27 @@ Result<weights::ResolvedModel> FindBase(const weights::ModelStore& store, const 
     return store.Resolve(beside.string());
   }
   return store.Resolve(from);
+}
+
+void Apply(const BaseRecipe::Changes& changes, model::TrainableShape& shape) {
+  shape.n_layers = changes.n_layers.value_or(shape.n_layers);
+  shape.n_ctx = changes.n_ctx.value_or(shape.n_ctx);
+  shape.window = changes.window.value_or(shape.window);
+  shape.window_period = changes.window_period.value_or(shape.window_period);
+  shape.rope_base = changes.rope_base.value_or(shape.rope_base);
+  shape.rope_base_window = changes.rope_base_window.value_or(shape.rope_base_window);
+}
+
+// The recipe's or a phase's shape: the base's, with what it changes.
+Result<> TakeShape(const model::TrainableShape& shape, Recipe& recipe) {
+  recipe.model = shape;
+  Apply(recipe.base.changes, recipe.model);
+  if (recipe.training.context == 0) recipe.training.context = recipe.model.n_ctx;
+  if (recipe.training.context > recipe.model.n_ctx) {
+    return Refuse("recipe '{0}': training.context {1} is longer than the model's {2}", recipe.name,
+                  recipe.training.context, recipe.model.n_ctx);
+  }
+  return Ok{};
 }
 
 }  // namespace
@@ -37,13 +61,14 @@ Result<> ResolveBase(Recipe& recipe) {
   base.name = model.local ? model.name : whole.lexically_normal().string();
   TATARA_TRY(base.sha256, store.DigestOf(model));
   TATARA_TRY(const auto tensors, weights::OpenTensorStore(base.path));
-  TATARA_TRY(recipe.model, model::ShapeOf(*tensors));
-  if (recipe.training.context == 0) recipe.training.context = recipe.model.n_ctx;
-  if (recipe.training.context > recipe.model.n_ctx) {
-    return Refuse("recipe '{0}': training.context {1} is longer than the model's {2}", recipe.name,
-                  recipe.training.context, recipe.model.n_ctx);
+  TATARA_TRY(const model::TrainableShape shape, model::ShapeOf(*tensors));
+  for (Recipe& phase : recipe.phases) {
+    phase.base.name = base.name;
+    phase.base.path = base.path;
+    phase.base.sha256 = base.sha256;
+    TATARA_RETURN_IF_ERROR(TakeShape(shape, phase));
   }
-  return Ok{};
+  return TakeShape(shape, recipe);
 }
 
 Result<std::unique_ptr<corpus::TrainingSet>> OpenData(Recipe& recipe, int n_threads) {
@@ -84,7 +109,16 @@ Result<> StartWeights(const Recipe& recipe, const model::Trainable& trainable,
   trainable.Initialise(recipe.training.seed, weights, pool);
   if (recipe.base.from.empty() || recipe.adapter.kind != AdapterKind::kNone) return Ok{};
   TATARA_TRY(const auto store, weights::OpenTensorStore(recipe.base.path));
-  return model::TakeWeights(*store, trainable, weights, pool);
+  TATARA_TRY(const model::TrainableShape shape, model::ShapeOf(*store));
+  if (shape.n_layers == trainable.shape().n_layers) {
+    return model::TakeWeights(*store, trainable, weights, pool);
+  }
+  TATARA_TRY(const auto whole, model::Trainable::Make(shape));
+  TATARA_RETURN_IF_ERROR(CheckGrowth(*whole, trainable, recipe.name));
+  std::vector<float> values(static_cast<std::size_t>(whole->n_values()));
+  TATARA_RETURN_IF_ERROR(model::TakeWeights(*store, *whole, values, pool));
+  Grow(*whole, values, trainable, recipe.training.new_blocks, weights);
+  return Ok{};
 }
 
 Metadata AdapterKeys(const Recipe& recipe) {

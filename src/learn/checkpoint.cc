@@ -9,6 +9,7 @@
 
 #include "tatara/base/files.h"
 #include "tatara/base/sha256.h"
+#include "tatara/weights/gguf_file.h"
 
 namespace tatara::learn {
 namespace {
@@ -205,7 +206,8 @@ fs::path CheckpointPath(const fs::path& out, std::int64_t step) {
   return out / "checkpoints" / fmt::format("{}{:08}", kPrefix, step);
 }
 
-Result<> SaveCheckpoint(const fs::path& out, const CheckpointInfo& info, const Trainer& trainer) {
+Result<> SaveCheckpoint(const fs::path& out, const CheckpointInfo& info, const Trainer& trainer,
+                        const Metadata* keys) {
   const fs::path final = CheckpointPath(out, info.step);
   const fs::path partial =
       final.parent_path() / (std::string(kPartial) + final.filename().string());
@@ -223,6 +225,7 @@ Result<> SaveCheckpoint(const fs::path& out, const CheckpointInfo& info, const T
     digests[i++] = Sha256Hex(file);
     TATARA_RETURN_IF_ERROR(WriteFileAtomically(partial / name, file));
   }
+  if (keys != nullptr) TATARA_RETURN_IF_ERROR(weights::WriteGgufKeys(partial / "keys.gguf", *keys));
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(
       partial / "checkpoint.json", InfoText(info, trainer.state(), digests[0], digests[1])));
   fs::rename(partial, final, code);

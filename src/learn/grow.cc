@@ -49,8 +49,8 @@ Result<> CheckGrowth(const model::Trainable& from, const model::Trainable& to,
     const Source source = SourceOf(p.name, from.shape().n_layers, to.shape().n_layers);
     const auto it = by_name.find(source.name);
     if (it == by_name.end() || it->second->n_rows != p.n_rows || it->second->n_cols != p.n_cols) {
-      return Refuse("phase '{0}': '{1}' of {2} x {3} does not follow from the phase before", phase,
-                    p.name, p.n_rows, p.n_cols);
+      return Refuse("phase '{0}': '{1}' of {2} x {3} does not follow from the weights before",
+                    phase, p.name, p.n_rows, p.n_cols);
     }
   }
   return Ok{};

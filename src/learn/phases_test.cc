@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "grow.h"
@@ -9,7 +10,9 @@
 #include "tatara/learn/checkpoint.h"
 #include "tatara/learn/replay.h"
 #include "tatara/learn/run.h"
+#include "tatara/learn/run_folder.h"
 #include "tatara/numerics/isa.h"
+#include "tatara/weights/tensor_store.h"
 #include "test_support.h"
 
 namespace tatara::learn {
@@ -198,6 +201,175 @@ TEST(Grow, NewBlocksAreCopiesOrAddNothing) {
   for (int i = 0; i < 6; ++i) {
     EXPECT_EQ(first(*to, grown, i), first(*from, weights, sources[i])) << i;
   }
+}
+
+// Each checkpoint is the model that its phase trained: its layers, context and rotary positions.
+TEST_F(PhasesTest, EveryCheckpointHasTheKeysOfItsPhase) {
+  ASSERT_TRUE(Train("run", 1, false, 0, {"run.checkpoints_kept=9"}).ok());
+  const auto shape_at = [&](std::int64_t step) {
+    const auto store = weights::OpenTensorStore(CheckpointPath(dir_.path() / "run", step));
+    EXPECT_TRUE(store.ok()) << step;
+    const auto shape = model::ShapeOf(**store);
+    EXPECT_TRUE(shape.ok()) << shape.error().text();
+    return *shape;
+  };
+  EXPECT_EQ(shape_at(12).n_ctx, 8);
+  EXPECT_EQ(shape_at(12).rope_base, 10000);
+  EXPECT_EQ(shape_at(15).n_ctx, 16);
+  EXPECT_EQ(shape_at(15).rope_base, 1e6);
+  EXPECT_EQ(shape_at(15).n_layers, 2);
+  EXPECT_EQ(shape_at(27).n_layers, 3);
+  const auto store = weights::OpenTensorStore(dir_.path() / "run");
+  ASSERT_TRUE(store.ok());
+  EXPECT_EQ(model::ShapeOf(**store)->n_layers, 3);
+}
+
+constexpr std::string_view kContinued = R"(
+name = "continued"
+[data]
+text = "text.txt"
+validation = 0.2
+[model]
+from = "./base"
+[training]
+seed = 6
+batch = 4
+[optimizer]
+learning_rate = 2e-3
+[run]
+checkpoint_every = 5
+sample_every = 100
+[[phases]]
+name = "same"
+steps = 6
+[[phases]]
+name = "long"
+steps = 6
+model = { n_ctx = 16, rope_base = 1e6, window = 12 }
+[[phases]]
+name = "deep"
+steps = 5
+model = { n_ctx = 16, rope_base = 1e6, window = 12, n_layers = 3 }
+)";
+
+class FromABase : public PhasesTest {
+ protected:
+  FromABase() {
+    setenv("TATARA_HOME", (dir_.path() / "home").c_str(), 1);
+    const auto base = Run(R"(
+name = "base"
+[data]
+text = "text.txt"
+validation = 0.2
+[model]
+architecture = "llama"
+n_layers = 2
+n_embd = 16
+n_heads = 2
+n_ctx = 8
+[training]
+steps = 30
+batch = 4
+[optimizer]
+learning_rate = 2e-2
+)",
+                          "base");
+    EXPECT_TRUE(base.ok()) << base.error().text();
+  }
+  ~FromABase() override { unsetenv("TATARA_HOME"); }
+  Result<RunResult> Run(std::string_view toml, const std::string& out,
+                        const std::vector<std::string>& changes = {}, int n_threads = 1,
+                        bool resume = false, int stop_after = 0) {
+    Quiet sink(stop_after);
+    TATARA_TRY(Recipe recipe, ParseRecipe(toml, "recipe.toml", changes));
+    recipe.folder = dir_.path();
+    return RunTraining(
+        recipe,
+        {.out = dir_.path() / out, .n_threads = n_threads, .resume = resume, .stop = &sink.stop},
+        sink);
+  }
+};
+
+TEST_F(FromABase, ContextAndDepthGrowFromTheBasesWeights) {
+  const auto want = Run(kContinued, "whole");
+  ASSERT_TRUE(want.ok()) << want.error().text();
+  EXPECT_EQ(want->steps, 17);
+  const auto metrics = ReadMetrics(dir_.path() / "whole").value();
+  const auto base = ReadMetrics(dir_.path() / "base").value();
+  // It goes on from where the base ended, not from a random start.
+  EXPECT_NEAR(*metrics.at(1).loss, *base.at(30).loss, 0.5);
+  EXPECT_LT(*metrics.at(1).loss, *base.at(1).loss - 0.5);
+  const auto store = weights::OpenTensorStore(dir_.path() / "whole").value();
+  const auto shape = model::ShapeOf(*store).value();
+  EXPECT_EQ(shape.n_ctx, 16);
+  EXPECT_EQ(shape.n_layers, 3);
+  EXPECT_EQ(shape.window, 12);
+  for (const int piece : {4, 6, 7, 14}) {
+    const std::string out = "cut" + std::to_string(piece);
+    ASSERT_FALSE(Run(kContinued, out, {}, 2, false, piece)->finished);
+    const auto got = Run(kContinued, out, {}, 2, true);
+    ASSERT_TRUE(got.ok()) << got.error().text();
+    EXPECT_EQ(got->digest, want->digest) << piece;
+  }
+  const auto replay = ReplayRun(dir_.path() / "whole", {.first_step = 8});
+  ASSERT_TRUE(replay.ok()) << replay.error().text();
+  EXPECT_TRUE(replay->ok) << replay->first_difference;
+}
+
+constexpr std::string_view kOnce = R"(
+name = "once"
+[data]
+text = "text.txt"
+[model]
+from = "./base"
+n_ctx = 16
+rope_base = 1e6
+[training]
+steps = 4
+batch = 4
+)";
+
+TEST_F(FromABase, WithoutPhasesTooAndWhatCanNotChangeIsRefused) {
+  ASSERT_TRUE(Run(kOnce, "once").ok());
+  const auto store = weights::OpenTensorStore(dir_.path() / "once").value();
+  EXPECT_EQ(model::ShapeOf(*store)->n_ctx, 16);
+  EXPECT_EQ(model::ShapeOf(*store)->rope_base, 1e6);
+  ASSERT_TRUE(Run(kOnce, "deeper", {"model.n_layers=3"}).ok());
+  EXPECT_THAT(Run(kOnce, "a", {"model.n_embd=32"}).error().text(), HasSubstr("n_embd"));
+  EXPECT_THAT(Run(kOnce, "b", {"model.n_layers=1"}).error().text(), HasSubstr("no fewer layers"));
+  EXPECT_THAT(Run(kOnce, "c", {"adapter.rank=2"}).error().text(), HasSubstr("adapter"));
+  EXPECT_THAT(Run(kOnce, "d", {"training.context=32"}).error().text(), HasSubstr("32"));
+  EXPECT_THAT(Run(kContinued, "e", {"training.steps=9"}).error().text(), HasSubstr("phases"));
+}
+
+TEST_F(FromABase, AnAdaptersPhasesChangeItsRatesAndLengths) {
+  constexpr std::string_view kAdapter = R"(
+name = "phased-adapter"
+[data]
+text = "text.txt"
+validation = 0.2
+[model]
+from = "./base"
+[adapter]
+rank = 2
+[training]
+batch = 4
+[run]
+checkpoint_every = 3
+[[phases]]
+name = "short"
+steps = 5
+training = { context = 4 }
+[[phases]]
+name = "long"
+steps = 5
+training = { context = 8 }
+optimizer = { learning_rate = 1e-4 }
+)";
+  const auto want = Run(kAdapter, "whole");
+  ASSERT_TRUE(want.ok()) << want.error().text();
+  ASSERT_FALSE(Run(kAdapter, "cut", {}, 2, false, 6)->finished);
+  EXPECT_EQ(Run(kAdapter, "cut", {}, 2, true)->digest, want->digest);
 }
 
 }  // namespace

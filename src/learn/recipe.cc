@@ -95,7 +95,13 @@ Result<Recipe> ParseSections(const toml::table& root, std::string_view path) {
   TATARA_RETURN_IF_ERROR(TakeTraining(root, path, recipe.training));
   TATARA_RETURN_IF_ERROR(TakeRun(root, path, recipe.run));
   TATARA_RETURN_IF_ERROR(TakeEstimate(root, path, recipe.estimate));
-  if (!recipe.base.from.empty()) return recipe;
+  if (!recipe.base.from.empty()) {
+    if (recipe.adapter.kind != AdapterKind::kNone && recipe.base.changes != BaseRecipe::Changes{}) {
+      return Refuse("{0}: an adapter stands on its model as that is; [model] changes nothing of it",
+                    path);
+    }
+    return recipe;
+  }
   if (recipe.adapter.kind != AdapterKind::kNone) {
     return Refuse("{0}: [adapter] needs a model to stand on: [model] from", path);
   }

@@ -1,15 +1,48 @@
+#include <algorithm>
+#include <type_traits>
+
 #include "recipe_sections.h"
 
 namespace tatara::learn {
 
+namespace {
+
+constexpr std::int64_t kMax = 1 << 24;
+
+// Of a model that is there, only what another phase of its training may change.
+Result<> TakeChanges(Section& s, std::string_view path, const toml::table& section,
+                     BaseRecipe& base) {
+  constexpr std::string_view kKnown[] = {"from",          "n_layers",  "n_ctx",           "window",
+                                         "window_period", "rope_base", "rope_base_window"};
+  for (const auto& [key, node] : section) {
+    if (std::ranges::find(kKnown, key.str()) != std::end(kKnown)) continue;
+    return Refuse(
+        "{0}: [model] has 'from' and '{1}'; the shape is that of '{2}', but for n_layers, n_ctx, "
+        "window, window_period, rope_base and rope_base_window",
+        path, key.str(), base.from);
+  }
+  const auto take = [&](const char* key, auto& change, auto... range) {
+    typename std::remove_reference_t<decltype(change)>::value_type value{};
+    s.Take(key, value, range...);
+    if (section.contains(key)) change = value;
+  };
+  take("n_layers", base.changes.n_layers, 1, kMax);
+  take("n_ctx", base.changes.n_ctx, 1, kMax);
+  take("window", base.changes.window, 0, kMax);
+  take("window_period", base.changes.window_period, 0, kMax);
+  take("rope_base", base.changes.rope_base, 2.0, 1e9);
+  take("rope_base_window", base.changes.rope_base_window, 2.0, 1e9);
+  return s.Finish();
+}
+
+}  // namespace
+
 Result<> TakeModel(const toml::table& root, std::string_view path, Recipe& recipe) {
-  constexpr std::int64_t kMax = 1 << 24;
   model::TrainableShape& m = recipe.model;
   Section s(root, path, "model");
   s.Take("from", recipe.base.from);
-  if (!recipe.base.from.empty() && root.get("model")->as_table()->size() > 1) {
-    return Refuse("{0}: [model] has 'from' and a shape; the shape is that of '{1}'", path,
-                  recipe.base.from);
+  if (!recipe.base.from.empty()) {
+    return TakeChanges(s, path, *root.get("model")->as_table(), recipe.base);
   }
   s.Take("architecture", m.architecture);
   s.Take("n_vocab", m.n_vocab, 1, kMax);

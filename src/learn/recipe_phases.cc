@@ -29,9 +29,6 @@ Result<> TakePhases(const toml::table& root, std::string_view path, const PhaseP
       !phases->is_homogeneous<toml::table>()) {
     return Refuse("{0}: [[phases]] must be 1 to {1} tables", path, kPhasesMax);
   }
-  if (!recipe.base.from.empty()) {
-    return Refuse("{0}: [[phases]] do not start from a model ([model] from)", path);
-  }
   if (root["training"]["steps"]) {
     return Refuse("{0}: with [[phases]] their own steps count, not training.steps", path);
   }

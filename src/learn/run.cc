@@ -121,6 +121,11 @@ class Run {
   Result<> Witness();
   Result<> Checkpoint();
   KeptCheckpoints Kept() const;
+  // What makes weights of that shape a model, or an adapter.
+  Metadata KeysOf(const model::Trainable& trainable) const {
+    const bool adapter = recipe_.adapter.kind != AdapterKind::kNone;
+    return adapter ? AdapterKeys(recipe_) : ModelKeys(recipe_.name, trainable, *data_);
+  }
   Result<> CheckBytes() const;
   Result<RunResult> Finish();
   double Seconds() const {
@@ -168,10 +173,8 @@ Result<> Run::Prepare() {
   TATARA_RETURN_IF_ERROR(
       WriteFileAtomically(options_.out / "recipe.json", CanonicalRecipe(recipe_) + "\n"));
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(options_.out / "data.json", data_->manifest() + "\n"));
-  const bool adapter = recipe_.adapter.kind != AdapterKind::kNone;
-  TATARA_RETURN_IF_ERROR(weights::WriteGgufKeys(
-      options_.out / "keys.gguf",
-      adapter ? AdapterKeys(recipe_) : ModelKeys(recipe_.name, trainer_->trainable(), *data_)));
+  TATARA_RETURN_IF_ERROR(
+      weights::WriteGgufKeys(options_.out / "keys.gguf", KeysOf(trainer_->last_trainable())));
   TATARA_TRY(Metrics metrics, Metrics::Open(options_.out / "metrics.jsonl", info_.metrics_lines));
   metrics_.emplace(std::move(metrics));
   return Ok{};
@@ -315,7 +318,9 @@ Result<> Run::Checkpoint() {
   KeptCheckpoints kept = Kept();
   kept.bytes_next = CheckpointBytes(*trainer_);
   if (kept.bytes_max > 0) TATARA_RETURN_IF_ERROR(RemoveOldCheckpoints(options_.out, kept));
-  TATARA_RETURN_IF_ERROR(SaveCheckpoint(options_.out, info_, *trainer_));
+  const Metadata keys = KeysOf(trainer_->trainable());
+  TATARA_RETURN_IF_ERROR(
+      SaveCheckpoint(options_.out, info_, *trainer_, recipe_.phases.empty() ? nullptr : &keys));
   kept.bytes_next = 0;
   return RemoveOldCheckpoints(options_.out, kept);
 }

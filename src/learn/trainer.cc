@@ -73,7 +73,12 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
   const std::size_t n_phases = std::max<std::size_t>(1, own.phases.size());
   for (std::size_t i = 0; i < n_phases; ++i) {
     const Recipe& phase = own.phases.empty() ? own : own.phases[i];
-    TATARA_TRY(auto made, MakeTrainable(phase, pool));
+    std::shared_ptr<model::Trainable> made;
+    if (i > 0 && own.adapter.kind != AdapterKind::kNone) {
+      made = trainer->trainables_.back();
+    } else {
+      TATARA_TRY(made, MakeTrainable(phase, pool));
+    }
     TATARA_RETURN_IF_ERROR(trainer->CheckPhase(phase, *made));
     if (i > 0) TATARA_RETURN_IF_ERROR(CheckGrowth(*trainer->trainables_.back(), *made, phase.name));
     trainer->n_parameters_max_ = std::max(trainer->n_parameters_max_, made->n_parameters());

@@ -4,6 +4,7 @@
 //   optimizer.safetensors   the same names, "first." and "second." before them, F32 or BF16 as they
 //                           are stored; with an average "weights." (those that training goes on
 //                           from) and "copy.N."
+//   keys.gguf               of a run in phases: what this checkpoint's model has for keys
 //   checkpoint.json         step, digests of the two files, of recipe and data, the best so far
 // Written beside its place, synced, then renamed: a checkpoint is whole or not there, whenever the
 // process or the machine stops. Reading one compares the digests first.
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "tatara/base/error.h"
+#include "tatara/base/metadata.h"
 #include "tatara/learn/trainer.h"
 
 namespace tatara::learn {
@@ -30,8 +32,9 @@ struct CheckpointInfo {
 
 std::filesystem::path CheckpointPath(const std::filesystem::path& out, std::int64_t step);
 
+// `keys`: of the model as it is now, where those in the run's folder are not; may be null.
 Result<> SaveCheckpoint(const std::filesystem::path& out, const CheckpointInfo& info,
-                        const Trainer& trainer);
+                        const Trainer& trainer, const Metadata* keys = nullptr);
 // Into the trainer's state. Refuses another recipe or other data, and files that are not what
 // checkpoint.json says.
 Result<CheckpointInfo> LoadCheckpoint(const std::filesystem::path& path,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -133,7 +134,15 @@ struct EstimateRecipe {
 // Weights to start from, or under an adapter: [model] from, a model of this machine, a file, a
 // folder, a run or a checkpoint; paths beside the recipe come first.
 struct BaseRecipe {
+  // What is not as the model has it: a longer context, other rotary positions, more layers
+  // (grow.h). Only where all weights train.
+  struct Changes {
+    std::optional<int> n_layers, n_ctx, window, window_period;
+    std::optional<double> rope_base, rope_base_window;
+    bool operator==(const Changes&) const = default;
+  };
   std::string from;  // empty: none
+  Changes changes;
   // By ResolveBase. `name`: a name of the store, or an absolute path.
   std::string name, sha256;
   std::filesystem::path path;

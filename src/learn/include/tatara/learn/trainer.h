@@ -79,6 +79,7 @@ class Trainer {
   // still in it: the next step goes over to the next one.
   const Recipe& recipe() const;
   bool IsPhaseEnd() const;
+  const model::Trainable& last_trainable() const { return *trainables_.back(); }
   // The steps before this phase.
   std::int64_t first_step() const { return first_step_; }
   // Where a rollback goes to: the last multiple of run.checkpoint_every, or where the phase began.
@@ -137,7 +138,8 @@ class Trainer {
   std::size_t phase_ = 0;
   std::int64_t first_step_ = 0, tokens_before_ = 0;  // of the phases before
   std::int64_t n_parameters_max_ = 0;
-  std::vector<std::unique_ptr<model::Trainable>> trainables_;  // a phase each, or one
+  // A phase each, or one; phases of an adapter share theirs.
+  std::vector<std::shared_ptr<model::Trainable>> trainables_;
   const corpus::TrainingSet& data_;
   Workers* workers_ = nullptr;
   std::vector<float> received_;
