@@ -96,6 +96,29 @@ TEST_F(TrainCommand, OneTwoAndFourProcessesGiveOneDigest) {
   EXPECT_THAT(refused.err, HasSubstr("virtual shards"));
 }
 
+// Layers with a window stand in the exported configuration as they were trained.
+TEST_F(TrainCommand, AnExportedGemmaHasItsWindowsInTheSameLayers) {
+  for (const auto& [family, period] : {std::pair{"gemma3", "2"}, {"gemma2", "3"}}) {
+    const std::string run = Path(family), folder = run + "-hf";
+    std::vector<std::string> arguments = Arguments(family);
+    for (const std::string& set :
+         {std::string("model.architecture=") + family, std::string("model.window_period=") + period,
+          std::string("model.window=4"), std::string("model.n_layers=3"),
+          std::string("training.steps=3")}) {
+      arguments.insert(arguments.end(), {"--set", set});
+    }
+    ASSERT_EQ(tatara_(arguments).status, 0);
+    const Outcome exported = tatara_({"export", run, "--to", "hf", folder});
+    ASSERT_EQ(exported.status, 0) << exported.err;
+    const auto digest = [&](const std::string& model) {
+      return tatara_({"logits", model, "--tokens", "1,2,3,4,5,6,7,8,9,3,2,1", "--activations",
+                      "f32", "--json"})
+          .json()["sha256"];
+    };
+    EXPECT_EQ(digest(run), digest(folder)) << family;
+  }
+}
+
 TEST_F(TrainCommand, EndsWithOneLineOfJson) {
   const Outcome outcome = tatara_(Arguments("run"));
   ASSERT_EQ(outcome.status, 0) << outcome.err;

@@ -135,17 +135,25 @@ Result<> AddGemma(ExportKeys& keys, std::int64_t layers_of_27b) {
   return Ok{};
 }
 
+// Of every so many layers the last sees all keys.
+constexpr std::string_view kWindowPeriod = "attention.sliding_window_pattern";
+
 Result<> AddGemma2(ExportKeys& keys) {
   CopyAll(keys, {{"attn_logit_softcapping", "attn_logit_softcapping"},
                  {"final_logit_softcapping", "final_logit_softcapping"}});
+  if (const std::int64_t period = keys.Int(kWindowPeriod, 2); period > 0 && period != 2) {
+    keys.config["sliding_window_pattern"] = period;
+    AddLayerTypes(keys, period);
+  }
   return AddGemma(keys, 46);
 }
 
 Result<> AddGemma3(ExportKeys& keys) {
   keys.config["rope_local_base_freq"] = 10000.0;
   keys.Copy("rope.freq_base_swa", "rope_local_base_freq");
-  keys.config["sliding_window_pattern"] = 6;
-  AddLayerTypes(keys, 6);
+  const std::int64_t period = std::max<std::int64_t>(1, keys.Int(kWindowPeriod, 6));
+  keys.config["sliding_window_pattern"] = period;
+  AddLayerTypes(keys, period);
   return AddGemma(keys, 62);
 }
 

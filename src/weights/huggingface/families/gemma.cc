@@ -1,4 +1,6 @@
 // Gemma 2 and 3 (text). Norms are published as their difference from 1.
+#include <algorithm>
+
 #include "huggingface/families/list.h"
 
 namespace tatara::weights {
@@ -29,12 +31,28 @@ Result<> CheckQueryScale(const KeyWriter& keys, std::int64_t layers_of_27b) {
                 keys.config.origin(), "query_pre_attn_scalar", scalar);
 }
 
+// Of every so many layers the last sees all keys: as "layer_types" lists them, else by number.
+Result<> TakeWindowPeriod(KeyWriter& keys, std::int64_t usual) {
+  const Config& c = keys.config;
+  TATARA_TRY(std::int64_t period, c.IntOr("sliding_window_pattern", usual));
+  TATARA_TRY(const auto kinds, c.StringsOrNone("layer_types"));
+  const auto full = std::ranges::find(kinds, "full_attention");
+  if (full != kinds.end()) period = full - kinds.begin() + 1;
+  if (period < 1) {
+    return Refuse("{0}: the key '{1}' is {2}, which asks for something that is not computed here",
+                  c.origin(), "sliding_window_pattern", period);
+  }
+  if (period != usual) keys.Set("attention.sliding_window_pattern", period);
+  return OnlyFullEvery(c, period);
+}
+
 Result<> Gemma2(KeyWriter& keys) {
   TATARA_RETURN_IF_ERROR(WriteUsualKeys(keys));
   TATARA_RETURN_IF_ERROR(CheckQueryScale(keys, 46));
   TATARA_RETURN_IF_ERROR(keys.NeedInt("sliding_window", "attention.sliding_window"));
   TATARA_RETURN_IF_ERROR(keys.CopyFloat("attn_logit_softcapping", "attn_logit_softcapping"));
-  return keys.CopyFloat("final_logit_softcapping", "final_logit_softcapping");
+  TATARA_RETURN_IF_ERROR(keys.CopyFloat("final_logit_softcapping", "final_logit_softcapping"));
+  return TakeWindowPeriod(keys, 2);
 }
 
 Result<> Gemma3(KeyWriter& keys) {
@@ -48,7 +66,7 @@ Result<> Gemma3(KeyWriter& keys) {
                                     ? window.Float("rope_theta")
                                     : c.FloatOr("rope_local_base_freq", 10000));
   keys.Set("rope.freq_base_swa", base);
-  return OnlyFullEvery(c, 6);
+  return TakeWindowPeriod(keys, 6);
 }
 
 constexpr std::string_view kGemma2Names[] = {"Gemma2ForCausalLM"};
