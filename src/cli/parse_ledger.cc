@@ -19,7 +19,7 @@ void AddLineage(CLI::App& app, Action& chosen) {
        {"tatara lineage merged-model --page lineage.html", MarkText("a page to hand on")}});
   command->add_option("what", options->what, Tr("name, SHA-256 digest or file"))->required();
   auto* mermaid = command->add_flag("--mermaid", options->mermaid, Tr("as a Mermaid graph"));
-  command->add_option("--page", options->page, Tr("write an HTML page to this file"));
+  command->add_option("--page,--html", options->page, Tr("write an HTML page to this file"));
   AddJson(command, options->json);
   command->get_option("--json")->excludes(mermaid);
   command->callback([options, &chosen] { chosen = [options] { return Lineage(*options); }; });

@@ -74,7 +74,8 @@ Result<std::unique_ptr<Trainer>> Trainer::Make(const Recipe& recipe,
   for (std::size_t i = 0; i < n_phases; ++i) {
     const Recipe& phase = own.phases.empty() ? own : own.phases[i];
     std::shared_ptr<model::Trainable> made;
-    if (i > 0 && own.adapter.kind != AdapterKind::kNone) {
+    const bool same = i > 0 && phase.training.storage == own.phases[i - 1].training.storage;
+    if (same && own.adapter.kind != AdapterKind::kNone) {
       made = trainer->trainables_.back();
     } else {
       TATARA_TRY(made, MakeTrainable(phase, pool));

@@ -137,9 +137,9 @@ void TrainableDecoder::CapLogits(const Call& call, std::int64_t n_rows, std::spa
 // into it and that of the head onto its array.
 void TrainableDecoder::HeadForwardAndBackward(const Call& call, std::span<double> losses,
                                               Floats* dx) {
+  if (call.gradient == nullptr) return HeadOfTargets(call, losses, dx);
   const std::int64_t n = shape_.n_embd, n_vocab = shape_.n_vocab;
   const std::int64_t n_rows_max = call.shard_ends.empty() ? HeadRows(n_vocab) : call.n_rows;
-  const auto cap = static_cast<float>(shape_.logit_cap);
   for (std::int64_t first = 0; first < call.n_rows; first += n_rows_max) {
     const std::int64_t n_rows = std::min(n_rows_max, call.n_rows - first);
     const float* const x = final_normed_.data() + first * n;
@@ -148,30 +148,19 @@ void TrainableDecoder::HeadForwardAndBackward(const Call& call, std::span<double
     const LinearSize size{n_rows, n, n_vocab};
     MatrixForward(call, layout_.head, size, x, logits_.data(), n_vocab);
     CapLogits(call, n_rows, logits_);
-    if (cap != 0) capped_ = logits_;
+    if (shape_.logit_cap != 0) capped_ = logits_;
     call.pool.For(n_rows, [&](std::int64_t row, int) {
       const std::int32_t target = call.batch.targets[static_cast<std::size_t>(first + row)];
-      const std::span<float> logits = Row(logits_, row, n_vocab);
-      double& here = losses_[static_cast<std::size_t>(row)];
       if (target < 0) {
-        std::fill(logits.begin(), logits.end(), 0.0F);
+        std::ranges::fill(Row(logits_, row, n_vocab), 0.0F);
       } else {
-        TATARA_CHECK(target < n_vocab);
-        here = dx == nullptr ? numerics::CrossEntropyLoss(logits, target)
-                             : numerics::CrossEntropy(logits, target);
-        if (cap == 0) return;
-        const std::span<const float> capped = Row(std::as_const(capped_), row, n_vocab);
-        for (std::size_t i = 0; i < logits.size(); ++i) {
-          const float t = capped[i] / cap;
-          logits[i] *= 1.0F - t * t;
-        }
+        losses_[static_cast<std::size_t>(row)] = LossOfRow(row, target, /*backward=*/true);
       }
     });
     AddLosses(call, first, losses);
-    if (dx == nullptr) continue;
     MatrixBackward(call, layout_.head, size, {logits_.data(), n_vocab, 1}, ChainStart::kFromZero,
                    dx->data() + first * n);
-    if (call.gradient != nullptr) HeadGradient(call, size, x);
+    HeadGradient(call, size, x);
   }
 }
 

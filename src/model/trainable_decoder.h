@@ -168,6 +168,10 @@ class TrainableDecoder final : public Trainable {
   void CapLogits(const Call& call, std::int64_t n_rows, std::span<float> logits);
   void HeadForwardAndBackward(const Call& call, std::span<double> losses, Floats* dx);
   void HeadGradient(const Call& call, const LinearSize& size, const float* x);
+  double LossOfRow(std::int64_t row, std::int32_t target, bool backward);
+  // trainable_head.cc: where the head does not train.
+  void FindTargets(const Call& call);
+  void HeadOfTargets(const Call& call, std::span<double> losses, Floats* dx);
   void AddLosses(const Call& call, std::int64_t first, std::span<double> losses) const;
   void SumRows(const Call& call, const numerics::MatrixView& dy, std::int64_t n, float* out);
   void GradientsOf(const Call& call, std::span<double> losses);
@@ -320,6 +324,9 @@ class TrainableDecoder final : public Trainable {
   Floats dx_, dnormed_, dqkv_, dattended_, dinner_, dactivated_, dblock_, dqk_raw_;
   std::vector<NormStatistics> final_at_;
   std::vector<double> losses_;
+  std::vector<std::int64_t> target_rows_;
+  std::vector<std::size_t> target_shards_;
+  Floats gathered_;                       // rows that have targets
   std::vector<std::int64_t> shard_ends_;  // of a call, in rows
   Occurrences tokens_at_, positions_at_;
   std::vector<std::int32_t> places_, positions_;

@@ -156,6 +156,23 @@ TEST(Trainable, LossesAndGradientsAreThoseOfAnIndependentAutodiff) {
   }
 }
 
+// Two ways through the head: over all rows where it trains, over those with targets where not.
+TEST(Trainable, ALossByItselfIsThatOfTheGradient) {
+  for (const char* architecture : kArchitectures) {
+    Case c(architecture);
+    c.targets[0] = c.targets[9] = c.targets[29] = -1;
+    c.Gradient({0, 3}, 2);
+    ThreadPool pool(2);
+    double loss = 0;
+    c.trainable->Loss(c.Batch(0, 3), c.weights, loss, pool);
+    EXPECT_EQ(loss, c.loss) << architecture;
+    std::ranges::fill(c.targets, -1);
+    loss = 0;
+    c.trainable->Loss(c.Batch(0, 3), c.weights, loss, pool);
+    EXPECT_EQ(loss, 0) << architecture;
+  }
+}
+
 TEST(Trainable, CutsThreadsSetsAndRecomputationChangeNoBit) {
   const numerics::Isa before = numerics::ActiveIsa();
   for (const char* architecture : kArchitectures) {

@@ -84,6 +84,32 @@ std::shared_ptr<test::MemoryStore> StoreOf(const TrainableShape& shape) {
   return store;
 }
 
+// A frozen head is multiplied, forward and back, for tokens that count only.
+TEST(TrainingFlops, OfAnAdapterAreFewerByTheHeadsOfTokensThatDoNotCount) {
+  ThreadPool pool(2);
+  for (const TrainableShape& shape : Shapes()) {
+    auto trainable = MakeAdapterTrainable(StoreOf(shape), {.rank = 2}, {}, pool).value();
+    std::vector<float> weights(static_cast<std::size_t>(trainable->n_values()));
+    trainable->Initialise(1, weights, pool);
+    std::vector<float> gradient(static_cast<std::size_t>(trainable->n_gradient_values()));
+    const std::vector<std::int32_t> tokens(kSequences * kTokens, 7);
+    const auto flops = [&](const std::vector<std::int32_t>& targets) {
+      const std::uint64_t before = numerics::FlopsDone();
+      double loss = 0;
+      trainable->LossAndGradient(
+          {.n_sequences = kSequences, .n_tokens = kTokens, .tokens = tokens, .targets = targets},
+          weights, {}, gradient, loss, pool);
+      return numerics::FlopsDone() - before;
+    };
+    std::vector<std::int32_t> some = tokens;
+    std::fill_n(some.begin() + 5, 200, -1);
+    EXPECT_EQ(flops(tokens) - flops(some), std::uint64_t{2 * 2 * 200} *
+                                               static_cast<std::uint64_t>(shape.n_embd) *
+                                               static_cast<std::uint64_t>(shape.n_vocab))
+        << shape.architecture;
+  }
+}
+
 TEST(TrainingFlops, OfAdaptersAreThoseThatTheKernelsCount) {
   ThreadPool pool(2);
   for (const TrainableShape& shape : Shapes()) {
