@@ -77,6 +77,48 @@ TEST(LedgerProgram, APullIsRecordedAndAChangedByteIsNamedByTheVerifier) {
   EXPECT_EQ(Verify({}, said), 2);
 }
 
+// A ledger as a training leaves it: entries, objects, and the checkpoint with its signature.
+TEST(LedgerProgram, TheVerifierNamesEveryChangedByteOfALedger) {
+  namespace fs = std::filesystem;
+  Program tatara;
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "iron sand " + std::to_string(i) + "\n";
+  std::ofstream(tatara.folder() / "text.txt") << text;
+  const std::string recipe = (tatara.folder() / "r.toml").string();
+  std::ofstream(recipe) << "name = \"r\"\n[data]\ntext = \"text.txt\"\n[model]\nn_layers = 1\n"
+                           "n_embd = 8\nn_heads = 2\nn_ctx = 4\n[training]\nsteps = 1\n";
+  const Outcome trained =
+      tatara({"train", recipe, "--out", (tatara.folder() / "run").string(), "--json"});
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  const std::string key = OneLine(tatara({"ledger", "key"}).out);
+  const fs::path ledger = tatara.home() / "ledger";
+  std::string said;
+  ASSERT_EQ(Verify({key, ledger.string()}, said), 0) << said;
+  EXPECT_THAT(said, HasSubstr("objects, as they were written"));
+  int n_objects = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(ledger)) {
+    if (!entry.is_regular_file() || entry.path().filename() == "lock") continue;
+    const bool is_object = entry.path().string().find("/objects/") != std::string::npos;
+    n_objects += is_object ? 1 : 0;
+    fs::permissions(entry.path(), fs::perms::owner_all);
+    const std::string bytes = ReadFile(entry.path());
+    // A program started for each: all bytes only where all tests run; log_test.cc changes each.
+    const std::size_t stride = RunAll() ? 1 : 1 + bytes.size() / 20;
+    for (std::size_t i = 0; i < bytes.size(); i += stride) {
+      std::string changed = bytes;
+      changed[i] = static_cast<char>(changed[i] ^ (1 << i % 8));
+      std::ofstream(entry.path(), std::ios::binary | std::ios::trunc) << changed;
+      ASSERT_EQ(Verify({key, ledger.string()}, said), 1) << entry.path() << " byte " << i;
+      ASSERT_THAT(said, HasSubstr(is_object ? entry.path().string()
+                                            : (ledger / entry.path().filename()).string()))
+          << i;
+    }
+    std::ofstream(entry.path(), std::ios::binary | std::ios::trunc) << bytes;
+  }
+  EXPECT_GE(n_objects, 3);
+  EXPECT_EQ(Verify({key, ledger.string()}, said), 0) << said;
+}
+
 TEST(LedgerProgram, TheVerifierChecksReceiptsAlone) {
   TATARA_REQUIRE_MODEL(model, "smollm2-135m");
   Program tatara;

@@ -164,25 +164,78 @@ TEST_F(TrainCommand, RefusesInTheUsersLanguage) {
   EXPECT_THAT(outcome.err, HasSubstr("入手先"));
 }
 
-TEST(ShakespeareChar, IsTheSameOnEverySetAndWithAnyThreads) {
-  TATARA_REQUIRE_DATA(text, "train/tinyshakespeare.txt");
-  Program tatara;
-  tatara.environment()["TATARA_TEST_DATA"] = test::DataDir().string();
+// The real recipe, its first twenty steps; a step takes a quarter of a second under scalar.
+class ShakespeareChar : public testing::Test {
+ protected:
+  void SetUp() override {
+    TATARA_REQUIRE_DATA(text, "train/tinyshakespeare.txt");
+    tatara_.environment()["TATARA_TEST_DATA"] = test::DataDir().string();
+  }
+  std::string Out(const std::string& name) { return (tatara_.folder() / name).string(); }
+  std::vector<std::string> Arguments(const std::string& name, numerics::Isa isa, int n_threads) {
+    tatara_.environment()["TATARA_ISA"] = numerics::IsaName(isa);
+    return {"train",     TATARA_SOURCE_DIR "/recipes/shakespeare-char.toml",
+            "--out",     Out(name),
+            "--threads", std::to_string(n_threads),
+            "--json"};
+  }
+  std::int64_t NewestCheckpoint(const std::string& name) {
+    std::int64_t newest = 0;
+    std::error_code ignored;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(Out(name) + "/checkpoints", ignored)) {
+      const std::string file = entry.path().filename().string();
+      if (file.starts_with("step-"))
+        newest = std::max<std::int64_t>(newest, std::stol(file.substr(5)));
+    }
+    return newest;
+  }
+  Program tatara_;
+};
+
+TEST_F(ShakespeareChar, IsTheSameOnEverySetAndWithAnyThreads) {
   std::string digest;
-  const std::string steps = test::RunAll() ? "20" : "3";
   int n_threads = 1;
   for (const numerics::Isa isa : numerics::AvailableIsas()) {
-    tatara.environment()["TATARA_ISA"] = numerics::IsaName(isa);
-    const std::string out = (tatara.folder() / std::string(numerics::IsaName(isa))).string();
-    const Outcome outcome =
-        tatara({"train", TATARA_SOURCE_DIR "/recipes/shakespeare-char.toml", "--out", out,
-                "--threads", std::to_string(n_threads++), "--set", "training.steps=" + steps,
-                "--set", "data.validation=0", "--json"});
+    std::vector<std::string> arguments =
+        Arguments(std::string(numerics::IsaName(isa)), isa, n_threads++);
+    for (const char* more : {"--set", "training.steps=20", "--set", "data.validation=0"}) {
+      arguments.push_back(more);
+    }
+    const Outcome outcome = tatara_(arguments);
     ASSERT_EQ(outcome.status, 0) << outcome.err;
     const std::string got = outcome.json()["digest"];
     if (digest.empty()) digest = got;
     EXPECT_EQ(got, digest) << numerics::IsaName(isa);
   }
+}
+
+// All of it twice: on the widest set with two threads; and on the next one, killed three times and
+// gone on with by other numbers of threads.
+TEST_F(ShakespeareChar, KilledThreeTimesOnAnotherSetItIsTheSameRun) {
+  if (!test::RunAll()) GTEST_SKIP() << "takes minutes; TATARA_TEST_ALL=1 runs it";
+  const std::vector<numerics::Isa> isas = numerics::AvailableIsas();
+  const numerics::Isa wide = isas.back(), other = isas.size() > 1 ? isas[isas.size() - 2] : wide;
+  const Outcome whole = tatara_(Arguments("whole", wide, 2));
+  ASSERT_EQ(whole.status, 0) << whole.err;
+  EXPECT_EQ(whole.json()["steps"], 2000);
+  EXPECT_LE(whole.json()["validation_loss"].get<double>(), 1.88);
+  int n_threads = 1;
+  for (const std::int64_t reached : {250, 750, 1500}) {
+    std::vector<std::string> arguments = Arguments("killed", other, n_threads++);
+    if (reached > 250) arguments.push_back("--resume");
+    const pid_t child = tatara_.Start(arguments);
+    for (int i = 0; i < 100'000 && NewestCheckpoint("killed") < reached; ++i) usleep(20'000);
+    usleep(300'000);  // some steps on
+    kill(child, SIGKILL);
+    EXPECT_EQ(tatara_.Finish(child).status, 128 + SIGKILL);
+  }
+  std::vector<std::string> arguments = Arguments("killed", other, 1);
+  arguments.push_back("--resume");
+  const Outcome last = tatara_(arguments);
+  ASSERT_EQ(last.status, 0) << last.err;
+  EXPECT_EQ(last.json()["digest"], whole.json()["digest"]);
+  EXPECT_EQ(last.json()["validation_loss"], whole.json()["validation_loss"]);
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include "tatara/base/html.h"
 
+#include "tatara/base/utf8.h"
+
 namespace tatara {
 
 std::string EscapeHtml(std::string_view text) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : ReplaceInvalidUtf8(text)) {
     switch (c) {
       case '&':
         out += "&amp;";

@@ -1,16 +1,22 @@
 // checkpoints RUN: how a run went, from its metrics and its checkpoints, for people and programs.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "commands.h"
 #include "json_output.h"
 #include "run_registry.h"
 #include "svg_chart.h"
 #include "tatara/base/files.h"
 #include "tatara/base/html.h"
+#include "tatara/base/json_nesting.h"
 #include "tatara/base/localise.h"
 #include "tatara/base/thread_pool.h"
+#include "tatara/base/utf8.h"
 #include "tatara/learn/probe.h"
 #include "tatara/learn/run_folder.h"
+#include "terminal.h"
 
 namespace tatara::cli {
 namespace {
@@ -19,7 +25,8 @@ namespace fs = std::filesystem;
 using Metrics = std::map<std::int64_t, learn::StepMetrics>;
 
 constexpr std::uint64_t kSampleBytesMax = 1 << 20;
-constexpr std::size_t kPartsMax = 8;  // lines of a chart that can still be told apart
+constexpr std::size_t kPartsMax = 8;      // lines of a chart that can still be told apart
+constexpr std::size_t kDigitsShown = 12;  // of a digest that stands elsewhere whole
 
 struct View {
   learn::RunFolder run;
@@ -125,6 +132,7 @@ class Page {
       "max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}"
       "h1{line-height:1.3}h2{margin:2rem 0 .4rem;font-size:1.2rem}"
       "code,pre{font:13px/1.5 ui-monospace,monospace;overflow-wrap:anywhere}"
+      "summary{cursor:pointer;color:#57606a}"
       "pre{white-space:pre-wrap;background:#f3f5f7;padding:.6rem "
       ".8rem;border-radius:6px;margin:.3rem 0}"
       ".scroll{overflow-x:auto}table{border-collapse:collapse;font-size:14px}"
@@ -134,16 +142,62 @@ class Page {
       "@media(prefers-color-scheme:dark){body{background:#14171a;color:#e6e8ea}"
       "pre{background:#1e2327}th,td{border-color:#3a4048}dt{color:#9aa4af}}";
 
+  void Row(const std::string& name, const std::string& value) {
+    html_ +=
+        fmt::format("<dt>{}</dt><dd><code>{}</code></dd>", EscapeHtml(name), EscapeHtml(value));
+  }
+
   void Heading() {
+    const learn::Recipe& recipe = view_.run.recipe;
     html_ += "<dl>";
-    const auto row = [&](const std::string& name, const std::string& value) {
-      html_ +=
-          fmt::format("<dt>{}</dt><dd><code>{}</code></dd>", EscapeHtml(name), EscapeHtml(value));
+    Row(Tr("Folder"), view_.run.path.string());
+    Row(Tr("Recipe"), view_.run.recipe_digest);
+    for (const std::string& change : recipe.overrides) Row("--set", change);
+    const std::int64_t done = view_.metrics.empty() ? 0 : view_.metrics.rbegin()->first;
+    Row(Tr("Steps"), Tr("{0} of {1}", done, recipe.training.steps));
+    const auto better = [](const auto& a, const auto& b) {
+      constexpr double kNone = std::numeric_limits<double>::infinity();
+      return a.second.validation_loss.value_or(kNone) < b.second.validation_loss.value_or(kNone);
     };
-    row(Tr("Recipe"), view_.run.recipe_digest);
-    row(Tr("Data"), view_.run.data_manifest);
-    row(Tr("Checkpoints kept"), std::to_string(view_.checkpoints.size()));
+    const auto best = std::ranges::min_element(view_.metrics, better);
+    if (best != view_.metrics.end() && best->second.validation_loss) {
+      Row(Tr("Best validation loss"),
+          Tr("{0} at step {1}", fmt::format("{:.4f}", *best->second.validation_loss), best->first));
+    }
+    Row(Tr("Checkpoints kept"), std::to_string(view_.checkpoints.size()));
+    const Json manifest =
+        JsonNestsTooDeeply(view_.run.data_manifest)
+            ? Json()
+            : Json::parse(view_.run.data_manifest, nullptr, /*allow_exceptions=*/false);
+    if (manifest.contains("digest") && manifest["digest"].is_string()) {
+      Row(Tr("Data"), manifest["digest"].get<std::string>());
+    }
+    DataFiles(manifest);
     html_ += "</dl>";
+    html_ +=
+        fmt::format("<details><summary>{}</summary><pre>{}</pre></details>",
+                    EscapeHtml(Tr("The data's manifest")),
+                    EscapeHtml(manifest.is_object()
+                                   ? manifest.dump(1, ' ', false, Json::error_handler_t::replace)
+                                   : view_.run.data_manifest));
+  }
+
+  // Wherever the manifest names a file by its digest.
+  void DataFiles(const Json& json) {
+    if (json.is_array() || json.is_object()) {
+      for (const Json& one : json) DataFiles(one);
+    }
+    if (!json.is_object() || !json.contains("sha256") || !json["sha256"].is_string()) return;
+    std::string name;
+    for (const char* key : {"path", "file", "text", "name"}) {
+      if (name.empty() && json.contains(key) && json[key].is_string()) name = json[key];
+    }
+    if (name.empty()) return;
+    std::string text = name;
+    if (json.contains("bytes") && json["bytes"].is_number()) {
+      text += ", " + FormatBytes(json["bytes"].get<double>());
+    }
+    Row("", text + ", " + json["sha256"].get<std::string>().substr(0, kDigitsShown));
   }
 
   void AddChart(const Chart& chart) {
@@ -235,7 +289,7 @@ void PrintText(const View& view) {
            fmt::format("{:.4f}", checkpoint.weight_norm), checkpoint.weights_sha256.substr(0, 12)) +
         "\n");
     for (std::size_t i = 0; i < checkpoint.texts.size(); ++i) {
-      Out("  " + view.probes[i] + checkpoint.texts[i] + "\n");
+      Out("  " + ReplaceInvalidUtf8(view.probes[i] + checkpoint.texts[i]) + "\n");
     }
   }
 }

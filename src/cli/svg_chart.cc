@@ -145,7 +145,8 @@ std::string SvgChart(const Chart& chart) {
   svg += fmt::format(
       "<text class=\"axis\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text></svg>",
       (kLeft + kWidth - kRight) / 2, kHeight - 8, EscapeHtml(chart.x_label));
-  return svg + "<ul class=\"legend\">" + legend + "</ul>";
+  // One line is what the heading says.
+  return lines.size() < 2 ? svg : svg + "<ul class=\"legend\">" + legend + "</ul>";
 }
 
 }  // namespace tatara::cli

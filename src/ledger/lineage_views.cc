@@ -105,6 +105,38 @@ std::string EscapedMermaid(std::string_view text) {
   return out;
 }
 
+// What records say of kinds, roles and facts in words of their own; others are shown as they are.
+constexpr const char* kKnownWords[] = {
+    MarkText("train"),        MarkText("tune"),
+    MarkText("prepare"),      MarkText("export"),
+    MarkText("pull"),         MarkText("index"),
+    MarkText("recipe"),       MarkText("recipe text"),
+    MarkText("data"),         MarkText("text"),
+    MarkText("weights"),      MarkText("model"),
+    MarkText("base"),         MarkText("run"),
+    MarkText("adapter"),      MarkText("held-out"),
+    MarkText("document"),     MarkText("tokenizer"),
+    MarkText("folder"),       MarkText("finished"),
+    MarkText("steps"),        MarkText("training_loss"),
+    MarkText("best_step"),    MarkText("best_validation_loss"),
+    MarkText("parameters"),   MarkText("flops_per_step"),
+    MarkText("seconds"),      MarkText("isa"),
+    MarkText("threads"),      MarkText("workers"),
+    MarkText("resumed_from"), MarkText("validation_loss"),
+};
+std::string InWords(const std::string& name) {
+  const bool known = std::ranges::find(kKnownWords, name, [](const char* word) {
+                       return std::string_view(word);
+                     }) != std::end(kKnownWords);
+  return known ? Tr(name) : name;
+}
+
+// A fact is JSON; a text is shown without its quotes.
+std::string FactText(const std::string& value) {
+  const Json json = Json::parse(value, nullptr, /*allow_exceptions=*/false);
+  return json.is_string() ? json.get<std::string>() : value;
+}
+
 struct PageText {
   const LineageGraph& graph;
   std::set<std::string> shown;
@@ -117,7 +149,7 @@ struct PageText {
     html += "<dl>";
     Row(Tr("SHA-256"), "<code>" + part.sha256 + "</code>");
     if (part.bytes > 0) Row(Tr("Size"), Tr("{0} bytes", part.bytes));
-    Row(Tr("Made by"), EscapedHtml(record.event.kind));
+    Row(Tr("Made by"), EscapedHtml(InWords(record.event.kind)));
     Row(Tr("When"), EscapedHtml(record.created_utc));
     Row(Tr("Program"), EscapedHtml(Tr("Tatara {0}, numerics contract {1}", record.program_version,
                                       record.numerics_contract)));
@@ -127,7 +159,7 @@ struct PageText {
       Row(Tr("Command"), "<code>" + EscapedHtml(CommandOf(record)) + "</code>");
     }
     for (const auto& [name, value] : record.event.facts) {
-      Row(name, "<code>" + EscapedHtml(value) + "</code>");
+      Row(InWords(name), "<code>" + EscapedHtml(FactText(value)) + "</code>");
     }
     html += "</dl>";
   }
@@ -135,8 +167,10 @@ struct PageText {
     const LineageRecord* maker = graph.MakerOf(sha256);
     const LineagePart part = PartOf(graph, sha256);
     const std::string heading =
-        (role.empty() ? "" : "<span class=role>" + EscapedHtml(role) + "</span> ") + "<b>" +
-        EscapedHtml(NameOf(part, maker)) + "</b> <code>" + ShortDigest(sha256) + "</code>";
+        (role.empty()
+             ? ""
+             : "<span class=role>" + EscapedHtml(InWords(std::string(role))) + "</span> ") +
+        "<b>" + EscapedHtml(NameOf(part, maker)) + "</b> <code>" + ShortDigest(sha256) + "</code>";
     if (maker == nullptr) {
       html +=
           fmt::format("<li>{} <i>{}</i></li>", heading, Tr("(where it came from is not recorded)"));

@@ -149,6 +149,39 @@ TEST_F(LogTest, AFullDiskRefusesTheEntryAndKeepsTheRest) {
   EXPECT_TRUE(Verify().ok);
 }
 
+// Three processes on one folder: every entry once, each process's in its order.
+TEST_F(LogTest, ProcessesThatAppendAtOnceLoseNothing) {
+  constexpr int kProcesses = 3, kEntries = 25;
+  ASSERT_NE(MustOpen(), nullptr);
+  std::vector<pid_t> children;
+  for (int p = 0; p < kProcesses; ++p) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      auto log = Log::Open(folder(), kName, key_);
+      for (int i = 0; log.ok() && i < kEntries; ++i) {
+        if (!(*log)->Append(std::to_string(p) + " " + std::to_string(i)).ok()) _exit(1);
+      }
+      _exit(log.ok() ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  auto log = MustOpen();
+  ASSERT_EQ(log->size(), static_cast<std::uint64_t>(kProcesses * kEntries));
+  std::vector<int> next(kProcesses);
+  for (std::uint64_t i = 0; i < log->size(); ++i) {
+    const std::string entry = log->Entry(i).value();
+    const auto p = static_cast<std::size_t>(entry[0] - '0');
+    EXPECT_EQ(entry, std::to_string(p) + " " + std::to_string(next[p]++));
+  }
+  EXPECT_TRUE(Verify().ok) << Verify().first_difference;
+}
+
 // A child appends and says so after each; it is killed at some moment, a hundred times.
 TEST_F(LogTest, KilledAHundredTimesItLosesNothingAcknowledged) {
   std::uint64_t acknowledged = 0;

@@ -21,6 +21,21 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kAside = "aside";  // the folder of what is being written
 constexpr std::size_t kCopyBytes = 1U << 20;
+constexpr int kLockWaitMs = 60'000;  // collecting holds it for one object at a time
+
+// Whoever lands or takes up an object, and whoever removes one, does it alone: what was found old
+// and unreached is not taken up by another before it is gone.
+Result<FileLock> Lock(const fs::path& objects) {
+  std::error_code error;
+  fs::create_directories(objects, error);
+  return FileLock::Acquire(objects / "lock", kLockWaitMs);
+}
+
+// As if it were written now, so that it is not collected before its record is in the log.
+Result<> MakeYoung(const fs::path& path) {
+  if (::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0) return Ok{};
+  return ErrnoError("{0}: cannot write: {1}", path.string());
+}
 
 // Written here first; removed where it did not land.
 class AsideFile {
@@ -100,6 +115,7 @@ bool ObjectStore::Has(std::string_view digest) const {
 
 Result<> ObjectStore::Land(const fs::path& aside, const std::string& digest) const {
   TATARA_TRY(const fs::path path, PathOf(digest));
+  TATARA_TRY([[maybe_unused]] const FileLock lock, Lock(folder_ / "objects"));
   std::error_code error;
   const bool is_new = fs::create_directory(path.parent_path(), error);
   if (::rename(aside.c_str(), path.c_str()) != 0) {
@@ -111,7 +127,14 @@ Result<> ObjectStore::Land(const fs::path& aside, const std::string& digest) con
 
 Result<std::string> ObjectStore::Put(std::string_view bytes) const {
   std::string digest = Sha256Hex(bytes);
-  if (Verify(digest).ok()) return digest;
+  if (Has(digest)) {
+    TATARA_TRY([[maybe_unused]] const FileLock lock, Lock(folder_ / "objects"));
+    if (Verify(digest).ok()) {
+      TATARA_TRY(const fs::path path, PathOf(digest));
+      TATARA_RETURN_IF_ERROR(MakeYoung(path));
+      return digest;
+    }
+  }
   TATARA_TRY(AsideFile aside, AsideFile::Make(folder_ / "objects" / kAside));
   TATARA_RETURN_IF_ERROR(aside.Write(bytes));
   TATARA_RETURN_IF_ERROR(aside.Close());
@@ -194,6 +217,8 @@ Result<ObjectStore::Collected> ObjectStore::Collect(
   for (const std::string& digest : digests) {
     TATARA_TRY(const fs::path path, PathOf(digest));
     if (reached.contains(digest) || !IsOlderThan(path, options.age_min)) continue;
+    TATARA_TRY([[maybe_unused]] const FileLock lock, Lock(folder_ / "objects"));
+    if (!IsOlderThan(path, options.age_min)) continue;  // taken up meanwhile, or removed
     std::error_code error;
     const std::uintmax_t bytes = fs::file_size(path, error);
     if (!options.dry_run && ::unlink(path.c_str()) != 0) {

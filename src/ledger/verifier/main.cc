@@ -4,6 +4,8 @@
 //   tatara-verify KEY LEDGER_FOLDER [--earlier CHECKPOINT] [--objects FOLDER]
 //   tatara-verify --receipt FILE
 //
+// Objects are those of LEDGER_FOLDER where --objects names no other folder.
+//
 // Exit status: 0 all is as it was written, 1 something is not, 2 the call was wrong.
 
 #include <fmt/format.h>
@@ -92,15 +94,15 @@ int CheckLedger(const Call& call) {
   if (!report.ok) return Fail(report.first_difference);
   fmt::print("{}\n",
              Tr("{0}: {1} entries, as they were written and signed", call.folder, report.size));
-  if (call.objects.empty()) return 0;
-  const ObjectStore store(call.objects);
+  const std::string& folder = call.objects.empty() ? call.folder : call.objects;
+  const ObjectStore store(folder);
   const auto digests = store.All();
   if (!digests.ok()) return Fail(digests.error().text(CurrentLanguage()));
   for (const std::string& digest : *digests) {
     const auto checked = store.Verify(digest);
     if (!checked.ok()) return Fail(checked.error().text(CurrentLanguage()));
   }
-  fmt::print("{}\n", Tr("{0}: {1} objects, as they were written", call.objects, digests->size()));
+  fmt::print("{}\n", Tr("{0}: {1} objects, as they were written", folder, digests->size()));
   return 0;
 }
 

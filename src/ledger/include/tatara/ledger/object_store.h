@@ -25,7 +25,8 @@ class ObjectStore {
   // `folder` is made with the first object.
   explicit ObjectStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  // The digest, once the object is on disk. One that is there already is not written again.
+  // The digest, once the object is on disk. One that is there already is not written again, but
+  // counts as young from now on.
   Result<std::string> Put(std::string_view bytes) const;
   // A copy of a file of any size.
   Result<std::string> PutFile(const std::filesystem::path& file) const;
@@ -49,7 +50,8 @@ class ObjectStore {
     std::chrono::seconds age_min{3600};
     bool dry_run = false;  // counts what would go
   };
-  // Removes what is not in `reached`, and leftovers of writers that were stopped.
+  // Removes what is not in `reached`, and leftovers of writers that were stopped. Others may put
+  // objects meanwhile: what was put after `reached` was read is young.
   Result<Collected> Collect(const std::set<std::string, std::less<>>& reached,
                             const CollectOptions& options) const;
 
