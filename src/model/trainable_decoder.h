@@ -164,7 +164,7 @@ class TrainableDecoder final : public Trainable {
   void Embed(const Call& call, Floats& x);
   void LayerForward(const Call& call, int layer, const Floats& in, LayerState& s, Floats* out);
   void AttentionForward(const Call& call, int layer, const Floats& in, LayerState& s);
-  void Activate(const Call& call, int layer, LayerState& s);
+  void Activate(const Call& call, LayerState& s);
   void CapLogits(const Call& call, std::int64_t n_rows, std::span<float> logits);
   void HeadForwardAndBackward(const Call& call, std::span<double> losses, Floats* dx);
   void HeadGradient(const Call& call, const LinearSize& size, const float* x);

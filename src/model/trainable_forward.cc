@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tatara/base/check.h"
+#include "tatara/numerics/bf16_storage.h"
 #include "trainable_decoder.h"
 
 namespace tatara::model {
@@ -276,9 +277,8 @@ void TrainableDecoder::AttentionForward(const Call& call, int layer, const Float
            s.middle);
 }
 
-void TrainableDecoder::Activate(const Call& call, int layer, LayerState& s) {
+void TrainableDecoder::Activate(const Call& call, LayerState& s) {
   ForRows(call, [&](std::int64_t row) {
-    KeepRow(call, layer, &LayerState::inner, s, row);
     const std::span<const float> inner = Row(std::as_const(s.inner), row, layout_.n_inner());
     const std::span<float> y = Row(s.activated, row, shape_.n_ff);
     const bool gelu = layout_.activation == numerics::Activation::kGeluTanh;
@@ -289,7 +289,7 @@ void TrainableDecoder::Activate(const Call& call, int layer, LayerState& s) {
       (gelu ? numerics::GeluTanhMul : numerics::SiluMul)(inner.first(y.size()),
                                                          inner.last(y.size()), y);
     }
-    KeepRow(call, layer, &LayerState::activated, s, row);
+    if (Rounds(call)) numerics::RoundToBF16(y);
   });
 }
 
@@ -306,7 +306,8 @@ void TrainableDecoder::LayerForward(const Call& call, int layer, const Floats& i
   Keep(call, layer, &LayerState::middle, s);
   for (const LinearPart& part : w.inner)
     LinearForward(call, part, s.ffn_normed, n, s.inner, layout_.n_inner());
-  Activate(call, layer, s);
+  Keep(call, layer, &LayerState::inner, s);
+  Activate(call, s);
   if (out == nullptr && !layout_.post_norms) return;
   Floats& block = BlockOf(w.ffn_post_norm, s.ffn_block);
   LinearForward(call, w.down, s.activated, shape_.n_ff, block, n);

@@ -375,10 +375,11 @@ double Trainable::ActivationBytes(double n_positions, const TrainableOptions& op
   // One layer's own state and, once more, its gradients; the stream before each layer; the ends.
   const double layer =
       (gemma ? 5 : 3) * n_embd + head_dim * s.n_heads + n_qkv + n_inner + normed_heads;
-  // As bf16: all layers with the streams before them, beside one that is in work.
+  // As bf16: all layers with the streams before them, but not what is activated, beside one that is
+  // in work.
   const bool stored = options.storage == Storage::kBF16 && !options.recompute;
   const double n_whole = options.recompute || stored ? 1 : n_layers;
-  const double halves = stored ? n_layers * (layer + n_embd) : 0;
+  const double halves = stored ? n_layers * (layer + n_embd - n_ff) : 0;
   const double floats = layer * (n_whole + 1) + ((stored ? 1 : n_layers) + 5) * n_embd + halves / 2;
   const double n_logits = std::min(n_positions, static_cast<double>(HeadRows(s.n_vocab))) *
                           s.n_vocab * (s.logit_cap == 0 ? 1 : 2);

@@ -5,6 +5,8 @@
 
 namespace tatara::model {
 
+// What is activated follows from the inner array: it is computed again, which costs little more
+// than loading it.
 void TrainableDecoder::LayOutKept() {
   kept_width_ = shape_.n_embd;  // of the stream before the layer
   const auto add = [&](Floats LayerState::* array, std::int64_t width) {
@@ -18,7 +20,6 @@ void TrainableDecoder::LayOutKept() {
   add(&LayerState::middle, shape_.n_embd);
   add(&LayerState::ffn_normed, shape_.n_embd);
   add(&LayerState::inner, layout_.n_inner());
-  add(&LayerState::activated, shape_.n_ff);
   if (!layout_.post_norms) return;
   add(&LayerState::attn_block, shape_.n_embd);
   add(&LayerState::ffn_block, shape_.n_embd);
@@ -96,6 +97,7 @@ void TrainableDecoder::LoadLayer(const Call& call, int layer, LayerState& s) {
                          Row(s.*kept.array, row, kept.width));
     }
   });
+  Activate(call, s);
 }
 
 }  // namespace tatara::model
