@@ -28,6 +28,7 @@ constexpr std::int64_t kRegionFloats = 2048 * 768;
 constexpr std::int64_t kRowBlockMax = 72;
 constexpr std::int64_t kColumnBlockMax = 1024;
 constexpr std::int64_t kItemsOfThread = 16;  // what one is late by at the end is small then
+constexpr std::int64_t kGroup = 6;           // tiles side by side that are run one after the other
 constexpr std::int64_t kBlockMin = 48;
 constexpr std::int64_t kCopied = 96;  // rows or columns of an item of copying
 constexpr std::int64_t kTileFloatsMax = 16 * 64;
@@ -140,39 +141,68 @@ void RunTile(const Call& call, const float* a, const float* b, std::int64_t n_k,
     std::copy_n(spare + i * width, n_columns, c + i * call.c_stride);
 }
 
-// A tile starts with these values; they may be far away.
-void PrefetchTile(const Call& call, std::int64_t row, std::int64_t column, const Block& block) {
-  constexpr std::int64_t kLineFloats = 16;
-  if (row >= block.end_row) {  // the next tile is the first of the next columns
-    row = block.first_row;
-    column += call.kernels.tile_columns;
-    if (column >= block.end_column) return;
-  }
-  const std::int64_t end = std::min(row + call.kernels.tile_rows, block.end_row);
-  for (std::int64_t i = row; i < end; ++i) {
-    for (std::int64_t j = 0; j < call.kernels.tile_columns; j += kLineFloats) {
-      __builtin_prefetch(call.c + i * call.c_stride + column + j, 1);
+// The tiles of a block, some columns wide, in an order in which no tile lies below the one before:
+// where rows of c are pages apart, its values would have the addresses of those that are just being
+// stored, but for their page, and the processor would wait.
+class TileOrder {
+ public:
+  TileOrder(const Block& block, const TrainingKernels& kernels)
+      : block_(block),
+        rows_(kernels.tile_rows),
+        columns_(kernels.tile_columns),
+        group_(block.first_column),
+        row_(block.first_row),
+        column_(block.first_column) {}
+
+  std::int64_t row() const { return row_; }
+  std::int64_t column() const { return column_; }
+  bool IsEnd() const { return column_ >= block_.end_column; }
+  void Next() {
+    column_ += columns_;
+    if (column_ < std::min(group_ + kGroup * columns_, block_.end_column)) return;
+    row_ += rows_;
+    if (row_ >= block_.end_row) {
+      row_ = block_.first_row;
+      group_ += kGroup * columns_;
     }
-    __builtin_prefetch(call.c + i * call.c_stride + column + call.kernels.tile_columns - 1, 1);
+    column_ = group_;
+  }
+
+ private:
+  const Block& block_;
+  std::int64_t rows_, columns_;
+  std::int64_t group_;  // its first column
+  std::int64_t row_, column_;
+};
+
+// A tile starts with these values; they may be far away.
+void PrefetchTile(const Call& call, const TileOrder& tile, const Block& block) {
+  constexpr std::int64_t kLineFloats = 16;
+  if (tile.IsEnd()) return;
+  const std::int64_t end = std::min(tile.row() + call.kernels.tile_rows, block.end_row);
+  for (std::int64_t i = tile.row(); i < end; ++i) {
+    const float* const c = call.c + i * call.c_stride + tile.column();
+    for (std::int64_t j = 0; j < call.kernels.tile_columns; j += kLineFloats) {
+      __builtin_prefetch(c + j, 1);
+    }
   }
 }
 
 void RunBlock(const Call& call, const Region& region, const Block& block, const Buffers& buffers,
               float* spare) {
-  const std::int64_t tile_rows = call.kernels.tile_rows, tile_columns = call.kernels.tile_columns;
   const bool from_zero = region.k == 0 && call.start == ChainStart::kFromZero;
   const float* a = buffers.a.as<float>();
   const float* b = buffers.b.as<float>();
-  for (std::int64_t column = block.first_column; column < block.end_column;
-       column += tile_columns) {
-    const float* b_panel = b + (column - region.first_column) * region.n_k;
-    for (std::int64_t row = block.first_row; row < block.end_row; row += tile_rows) {
-      PrefetchTile(call, row + tile_rows, column, block);
-      const float* const a_panel = a + (row - region.first_row) * region.n_k;
-      if (!call.shards.ends.empty()) {
-        RunTileOfShards(call, a_panel, b_panel, row, column, block, spare);
-        continue;
-      }
+  TileOrder next(block, call.kernels);
+  while (!next.IsEnd()) {
+    const std::int64_t row = next.row(), column = next.column();
+    next.Next();
+    PrefetchTile(call, next, block);
+    const float* const a_panel = a + (row - region.first_row) * region.n_k;
+    const float* const b_panel = b + (column - region.first_column) * region.n_k;
+    if (!call.shards.ends.empty()) {
+      RunTileOfShards(call, a_panel, b_panel, row, column, block, spare);
+    } else {
       RunTile(call, a_panel, b_panel, region.n_k, from_zero, row, column, block, spare);
     }
   }
