@@ -50,6 +50,7 @@ Result<CharText> CharText::Read(const CharTextOptions& options) {
   if (!options.sha256.empty() && options.sha256 != found) {
     return Refuse("{0}: SHA-256 is {1}, the recipe states {2}", name, found, options.sha256);
   }
+  if (bytes.empty()) return Refuse("{0}: the text is empty", name);
   TATARA_TRY(const std::vector<char32_t> codes, CodePoints(bytes, name));
   if (!(options.validation_fraction >= 0 && options.validation_fraction < 1)) {
     return Refuse("{0}: {1} of the text can not validate; 0 to below 1 is accepted", name,
@@ -58,6 +59,7 @@ Result<CharText> CharText::Read(const CharTextOptions& options) {
   const std::set<char32_t> distinct(codes.begin(), codes.end());
   const std::vector<char32_t> sorted(distinct.begin(), distinct.end());
   CharText text;
+  text.name_ = name;
   for (const char32_t code : sorted) AppendUtf8(text.vocabulary_.emplace_back(), code);
   const auto n_validation = static_cast<std::size_t>(
       std::floor(static_cast<double>(codes.size()) * options.validation_fraction));
@@ -78,7 +80,7 @@ Result<CharText> CharText::Read(const CharTextOptions& options) {
 
 Result<> CharText::CheckContext(std::int64_t context) const {
   if (std::cmp_greater(training_.size(), context)) return Ok{};
-  return Refuse("the training text has {0} tokens, less than one window of {1}", training_.size(),
+  return Refuse("{0}: {1} tokens to train on, less than one window of {2}", name_, training_.size(),
                 context + 1);
 }
 

@@ -72,7 +72,8 @@ TEST(CharText, WhatIsNotUtf8IsRefusedByItsOffset) {
 TEST(CharText, AnotherDigestOrFractionIsRefused) {
   EXPECT_THAT(Read("a", 0, "00").error().text(), HasSubstr("SHA-256"));
   EXPECT_THAT(Read("a", 1).error().text(), HasSubstr("validate"));
-  EXPECT_TRUE(Read("").ok());
+  EXPECT_THAT(Read("").error().text(), HasSubstr("text.txt: the text is empty"));
+  EXPECT_THAT(Read("abc").value().CheckContext(3).error().text(), HasSubstr("text.txt: 3 tokens"));
 }
 
 }  // namespace

@@ -181,7 +181,10 @@ std::int64_t PackedSet::n_training(std::int64_t context) const {
 }
 
 Result<> PackedSet::CheckContext(std::int64_t context) const {
-  if (training_.documents.empty()) return Refuse("there is no document to train on");
+  if (training_.documents.empty()) {
+    return Refuse("there is no document to train on; {0} are kept for validation",
+                  validation_.documents.size());
+  }
   if (Sequences(training_, context) > 0) return Ok{};
   return Refuse("no document has anything to learn in its first {0} tokens", context);
 }
@@ -189,7 +192,7 @@ Result<> PackedSet::CheckContext(std::int64_t context) const {
 Result<> PackedSet::Training(std::uint64_t seed, std::uint64_t number, SequenceView into) const {
   const auto context = static_cast<std::int64_t>(into.tokens.size());
   const std::uint64_t n = Sequences(training_, context);
-  if (n == 0) return Refuse("there is no document to train on");
+  if (n == 0) return CheckContext(context);
   const std::uint64_t epoch = number / n;
   const std::uint64_t i = PermutedPlace(seed, epoch, n, number % n);
   if (options_.packing == Packing::kWhole) {

@@ -9,6 +9,7 @@
 #include "tatara/base/json_nesting.h"
 #include "tatara/base/sha256.h"
 #include "tatara/base/utf8.h"
+#include "tatara/corpus/reading.h"
 
 namespace tatara::corpus {
 namespace {
@@ -88,6 +89,7 @@ class TextFiles final : public TextStream {
   Result<> Check() {
     File file;
     for (const std::filesystem::path& path : options_.files) {
+      if (IsParquetName(path)) return RefuseParquet(path);
       TATARA_RETURN_IF_ERROR(file.Open(path));
       std::error_code error;
       const std::uintmax_t size = std::filesystem::file_size(path, error);

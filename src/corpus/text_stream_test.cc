@@ -126,6 +126,8 @@ TEST_F(TextFiles, WhatIsNotThereIsRefusedBeforeAnythingIsRead) {
   EXPECT_THAT(Read({.files = {Write("a.txt", "x"), dir_.path() / "missing.txt"}}),
               ElementsAre(HasSubstr("missing.txt")));
   EXPECT_THAT(Read({.files = {dir_.path()}}).back(), HasSubstr("directory"));
+  EXPECT_THAT(Read({.files = {Write("a.parquet", "PAR1")}}),
+              ElementsAre(HasSubstr("read_parquet")));
 }
 
 }  // namespace

@@ -23,15 +23,14 @@ double Unscaled(double value, int power) {
 PieceSet::PieceSet(std::span<const std::uint32_t> text, std::span<const UnigramPiece> pieces,
                    std::uint32_t n_characters)
     : first_size_(n_characters + 1), first_(n_characters + 1) {
-  bool any = false;
+  double lowest = pieces.size() > 1 ? pieces[1].score : 0;
   score_.resize(pieces.size());
   for (std::size_t id = 1; id < pieces.size(); ++id) {
     score_[id] = pieces[id].score;
     longest_ = std::max(longest_, pieces[id].length);
-    lowest_ = any ? std::min(lowest_, score_[id]) : score_[id];
-    any = true;
+    lowest = std::min(lowest, score_[id]);
   }
-  score_[0] = lowest_ - kUnknownPenalty;
+  score_[0] = lowest - kUnknownPenalty;
   probability_.resize(pieces.size());
   for (std::size_t id = 0; id < pieces.size(); ++id) {
     probability_[id] = numerics::ExpF64(score_[id]);

@@ -32,7 +32,6 @@ class PieceSet {
   std::size_t size() const { return score_.size(); }
   double score(std::size_t id) const { return score_[id]; }  // of 0: of an unknown character
   double probability(std::size_t id) const { return probability_[id]; }
-  double lowest_score() const { return lowest_; }
   std::uint32_t longest() const { return longest_; }  // characters
   // The piece of one character, or -1.
   std::int32_t Single(std::uint32_t character) const { return first_[character].piece; }
@@ -75,7 +74,6 @@ class PieceSet {
   bool Fill(std::span<const std::uint32_t> text, std::span<const UnigramPiece> pieces);
 
   std::vector<double> score_, probability_;
-  double lowest_ = 0;
   std::uint32_t longest_ = 1;
   std::uint32_t first_size_;
   std::vector<Node> first_;  // by character

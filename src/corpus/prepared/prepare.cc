@@ -146,6 +146,7 @@ class Preparation {
   void Encode(Item& item) const;
   Result<> Write(const Item& item);
   Result<> Dropped(const std::string& file, std::uint64_t row, const Drop& drop);
+  Error NoDocument() const;
   Result<PrepareReport> Finish();
   Json Manifest(const TokenStore& store) const;
   bool IsStopped() const { return options_.stop != nullptr && options_.stop->IsSet(); }
@@ -311,12 +312,14 @@ Result<> Preparation::Write(const Item& item) {
 }
 
 Result<> Preparation::Dropped(const std::string& file, std::uint64_t row, const Drop& drop) {
-  ++report_.drops[static_cast<std::size_t>(drop.reason)];
+  const auto reason = static_cast<std::size_t>(drop.reason);
+  ++report_.drops[reason];
   std::vector<std::string>& examples = examples_[drop.reason];
   if (examples.size() < kExamplesMax) {
     examples.push_back(
         fmt::format("{}:{}{}{}", file, row, drop.detail.empty() ? "" : " ", drop.detail));
   }
+  if (report_.first_drops[reason].empty()) report_.first_drops[reason] = examples.front();
   Json line = {{"file", file}, {"row", row}, {"reason", DropReasonName(drop.reason)}};
   if (!drop.detail.empty()) line["detail"] = drop.detail;
   return dropped_->Append(AsBytes(DumpJson(line) + "\n"));
@@ -362,7 +365,18 @@ Json Preparation::Manifest(const TokenStore& store) const {
           {"examples", std::move(examples)}};
 }
 
+// Why there is no document: by the reason that most rows were left out for.
+Error Preparation::NoDocument() const {
+  const auto most = std::ranges::max_element(report_.drops);
+  const auto reason = static_cast<std::size_t>(most - report_.drops.begin());
+  if (*most == 0) return Refuse("nothing to prepare: no file has a row");
+  return Refuse(
+      "nothing to prepare: no row is a document; the first of {0} rows left out: {1} ({2})", *most,
+      report_.first_drops[reason], Tr(DropReasonText(static_cast<DropReason>(reason))));
+}
+
 Result<PrepareReport> Preparation::Finish() {
+  if (report_.n_documents == 0) return NoDocument();
   for (auto* writer : {&tokens_, &offsets_, &counts_, &keys_, &sources_, &places_, &dropped_}) {
     TATARA_RETURN_IF_ERROR((*writer)->Finish());
   }
@@ -416,7 +430,7 @@ Result<FoundFiles> FindFiles(const PrepareOptions& options) {
       const bool folder = fs::is_directory(asked, code);
       for (const fs::path& path : paths) {
         PreparedFile file{.source = source, .path = path, .shown = Shown(asked, path)};
-        const bool other = folder && !IsReadableName(path) && path.extension() != ".parquet";
+        const bool other = folder && !IsReadableName(path) && !IsParquetName(path);
         (other ? found.others : found.files).push_back(std::move(file));
       }
     }

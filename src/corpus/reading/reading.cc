@@ -61,6 +61,16 @@ FileKind KindOf(const fs::path& path) {
   return inside == FileKind::kXlsx ? FileKind::kNone : inside;
 }
 
+// As a shell takes it for one word.
+std::string ShellWord(const std::string& text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
+  if (text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 }  // namespace
 
 const char* DropReasonName(DropReason reason) {
@@ -87,6 +97,19 @@ Result<TextUnit> TextUnitOf(const std::string& name) {
   return Refuse("the unit '{0}' is unknown; there are file, paragraph, line", name);
 }
 
+bool IsParquetName(const fs::path& path) {
+  return KindOf(path) == FileKind::kParquet;
+}
+
+Error RefuseParquet(const fs::path& path) {
+  return Refuse(
+      "{0}: Parquet is not read here; as JSON Lines it is: python3 -c \"import sys, "
+      "pandas; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient='records', "
+      "lines=True, force_ascii=False)\" {1} {2}",
+      path.string(), ShellWord(path.string()),
+      ShellWord(fs::path(path).replace_extension(".jsonl").string()));
+}
+
 bool IsReadableName(const fs::path& path) {
   const FileKind kind = KindOf(path);
   return kind != FileKind::kNone && kind != FileKind::kParquet;
@@ -105,11 +128,7 @@ Result<std::unique_ptr<RowReader>> OpenRows(const fs::path& path, const ReadingO
     case FileKind::kXlsx:
       return OpenXlsx(path, options.sheet);
     case FileKind::kParquet:
-      return Refuse(
-          "{0}: Parquet is not read here; as JSON Lines it is: python3 -c \"import sys, "
-          "pandas; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient='records', "
-          "lines=True, force_ascii=False)\" {0} {1}",
-          path.string(), fs::path(path).replace_extension(".jsonl").string());
+      return RefuseParquet(path);
     case FileKind::kNone:
       break;
   }

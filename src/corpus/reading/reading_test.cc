@@ -241,6 +241,7 @@ TEST_F(ReadingTest, AFolderIsReadInTheOrderOfItsPathsBytes) {
 TEST_F(ReadingTest, WhatIsNotReadIsRefusedInOneLine) {
   EXPECT_THAT(Rows("a.parquet", "PAR1"),
               ElementsAre(AllOf(HasSubstr("read_parquet"), HasSubstr("a.jsonl"))));
+  EXPECT_THAT(Rows("it's.parquet", "PAR1"), ElementsAre(HasSubstr("it'\\''s.jsonl'")));
   EXPECT_THAT(Rows("a.pdf", "x"), ElementsAre(HasSubstr("not a kind of file")));
   EXPECT_THAT(Rows("a.xlsx.gz", "x"), ElementsAre(HasSubstr("not a kind of file")));
   ASSERT_EQ(mkfifo((dir_.path() / "pipe.txt").c_str(), 0600), 0);

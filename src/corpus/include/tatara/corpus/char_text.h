@@ -23,7 +23,8 @@ struct CharTextOptions {
 
 class CharText final : public TrainingSet {
  public:
-  // Refuses, naming the offset, what is not UTF-8; files above 1 GiB; another digest than stated.
+  // Refuses, naming the offset, what is not UTF-8; empty files and those above 1 GiB; another
+  // digest than stated.
   static Result<CharText> Read(const CharTextOptions& options);
 
   const std::vector<std::string>& vocabulary() const { return vocabulary_; }  // in UTF-8
@@ -45,6 +46,7 @@ class CharText final : public TrainingSet {
  private:
   std::vector<std::string> vocabulary_;
   std::vector<std::int32_t> training_, validation_;
+  std::string name_;  // in errors
   std::string manifest_, digest_;
 };
 

@@ -63,6 +63,7 @@ struct PrepareReport {
   std::string digest, manifest;
   std::uint64_t n_rows = 0, n_documents = 0, n_tokens = 0, n_counted = 0;
   std::array<std::uint64_t, kDropReasons> drops{};
+  std::array<std::string, kDropReasons> first_drops;  // "FILE:ROW what was found"; empty: none
   std::vector<PreparedFile> files;
   std::uint64_t n_dropped() const;
 };
@@ -77,6 +78,7 @@ Result<FoundFiles> FindFiles(const PrepareOptions& options);
 // SHA-256 of everything that decides the set: for who keeps prepared sets.
 std::string PreparationKey(const PrepareOptions& options, const FoundFiles& found);
 
+// Refused where no row is a document: nothing is written.
 Result<PrepareReport> Prepare(const PrepareOptions& options, FoundFiles found);
 Result<PrepareReport> Prepare(const PrepareOptions& options);
 

@@ -96,6 +96,9 @@ class RowReader {
 };
 
 bool IsReadableName(const std::filesystem::path& path);
+bool IsParquetName(const std::filesystem::path& path);
+// With the command that converts it.
+Error RefuseParquet(const std::filesystem::path& path);
 // Refuses names of no kind that is read; a Parquet file with the command that converts it.
 Result<std::unique_ptr<RowReader>> OpenRows(const std::filesystem::path& path,
                                             const ReadingOptions& options);
