@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "tatara/base/files.h"
 #include "tatara/base/json_nesting.h"
+#include "tatara/base/utf8.h"
+#include "tatara/learn/data.h"
 
 namespace tatara::learn {
 namespace {
@@ -26,16 +27,32 @@ std::string Lowered(std::string_view text) {
   return out;
 }
 
-bool IsDigit(char c) {
+bool IsDigit(char32_t c) {
   return c >= '0' && c <= '9';
 }
-bool IsWord(char c) {
-  return IsDigit(c) || (c >= 'a' && c <= 'z') || (static_cast<unsigned char>(c) & 0x80) != 0;
+
+// A letter that makes one word with its neighbours. Kanji, kana, Hangul with its particles, Thai
+// and its neighbours are written without spaces; signs (degrees, quotes, dashes) belong to no word.
+bool IsWord(char32_t c) {
+  if (c < 0x80) return IsDigit(c) || (c >= 'a' && c <= 'z');
+  const bool has_spaces =
+      !(c >= 0xE00 && c < 0xF00) && !(c >= 0x1000 && c < 0x10A0) && !(c >= 0x1780 && c < 0x1800);
+  return c >= 0xC0 && c < 0x2000 && c != 0xD7 && c != 0xF7 && has_spaces;
+}
+
+std::u32string CodePoints(std::string_view text) {
+  std::u32string codes;
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Sequence next = ReadUtf8(text.substr(at));
+    codes += next.valid ? next.code_point : U'\uFFFD';
+    at += next.length;
+  }
+  return codes;
 }
 
 // Whether what stands at [at, at + size) goes on before or after: as a word, or as a number with a
 // point or comma.
-bool IsPartOfMore(std::string_view text, std::size_t at, std::size_t size) {
+bool IsPartOfMore(std::u32string_view text, std::size_t at, std::size_t size) {
   const auto joins = [&](std::size_t a, std::size_t b) {  // neighbours, a before b
     return IsWord(text[a]) && IsWord(text[b]);
   };
@@ -68,18 +85,7 @@ bool TakeQuestion(const std::string& line, HeldOutQuestion& q) {
 }  // namespace
 
 Result<std::filesystem::path> FindHeldOut(const Recipe& recipe) {
-  const std::string& name = recipe.tune.held_out;
-  std::error_code ignored;
-  const std::filesystem::path beside = recipe.folder / name;
-  if (std::filesystem::exists(beside, ignored)) return beside;
-  const char* const data = std::getenv("TATARA_TEST_DATA");
-  if (data != nullptr && *data != '\0') {
-    const std::filesystem::path there = std::filesystem::path(data) / name;
-    if (std::filesystem::exists(there, ignored)) return there;
-  }
-  return MakeError(ErrorKind::kNotFound,
-                   "recipe '{0}': '{1}' is neither beside the recipe nor under TATARA_TEST_DATA",
-                   recipe.name, name);
+  return FindNamed(recipe, recipe.tune.held_out);
 }
 
 Result<std::vector<HeldOutQuestion>> ReadHeldOut(const std::filesystem::path& path) {
@@ -107,8 +113,8 @@ Result<std::vector<HeldOutQuestion>> ReadHeldOut(const std::filesystem::path& pa
 }
 
 bool HasKey(std::string_view answer, std::string_view key) {
-  const std::string text = Lowered(answer), wanted = Lowered(key);
-  for (std::size_t at = text.find(wanted); at != std::string::npos;
+  const std::u32string text = CodePoints(Lowered(answer)), wanted = CodePoints(Lowered(key));
+  for (std::size_t at = text.find(wanted); at != std::u32string::npos;
        at = text.find(wanted, at + 1)) {
     if (!IsPartOfMore(text, at, wanted.size())) return true;
   }

@@ -24,6 +24,17 @@ TEST(HeldOut, AKeyIsFoundWholeAndInAnyCase) {
   EXPECT_TRUE(HasKey("not 18 but 8", "8"));
 }
 
+TEST(HeldOut, WhatIsWrittenWithoutSpacesHasNoLongerWords) {
+  EXPECT_TRUE(HasKey("主軸の温度は60℃以下です。", "60℃"));
+  EXPECT_TRUE(HasKey("締付けトルクは8 N·mです", "8 n·m"));
+  EXPECT_TRUE(HasKey("非常停止ボタンを押します", "停止ボタン"));
+  EXPECT_TRUE(HasKey("turn it by 20° or “30”", "20"));
+  EXPECT_TRUE(HasKey("turn it by 20° or “30”", "30"));
+  EXPECT_FALSE(HasKey("温度は160℃です", "60℃"));
+  EXPECT_FALSE(HasKey("une fenêtre", "fen"));
+  EXPECT_TRUE(HasKey("broken \xFF 8 \xE3", "8"));
+}
+
 // Values of Wilson's formula, worked out by hand with z = 1.96.
 TEST(HeldOut, TheIntervalIsWilsons) {
   const Proportion none = WilsonInterval(0, 48), half = WilsonInterval(24, 48);

@@ -63,7 +63,7 @@ Result<DataPhase> TakePhase(const toml::table& holder, std::string_view path,
     valid = weight && weights->get(i)->is_number() && *weight >= 0 && *weight <= 1e9;
     if (valid) phase.weights.push_back(*weight);
   }
-  if (!valid) return Refuse("{0}: {1}.weights must be {2}", path, name, "numbers, one a source");
+  if (!valid) return Refuse("{0}: {1}.weights must be numbers from 0 on, one a source", path, name);
   rest.erase("weights");
   toml::table inner;
   inner.insert(name, std::move(rest));

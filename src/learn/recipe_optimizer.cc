@@ -6,14 +6,10 @@
 namespace tatara::learn {
 namespace {
 
-struct NamedSchedule {
-  std::string_view name;
-  Schedule schedule;
-};
-constexpr NamedSchedule kSchedules[] = {{"constant", Schedule::kConstant},
-                                        {"linear", Schedule::kLinear},
-                                        {"cosine", Schedule::kCosine},
-                                        {"wsd", Schedule::kWarmupStableDecay}};
+constexpr Choice<Schedule> kSchedules[] = {{"constant", Schedule::kConstant},
+                                           {"linear", Schedule::kLinear},
+                                           {"cosine", Schedule::kCosine},
+                                           {"wsd", Schedule::kWarmupStableDecay}};
 
 constexpr Choice<OptimizerKind> kKinds[] = {{"adamw", OptimizerKind::kAdamW},
                                             {"muon", OptimizerKind::kMuon}};
@@ -72,13 +68,8 @@ Result<> TakeOptimizer(const toml::table& root, std::string_view path, Optimizer
   TATARA_TRY(o.kind, Choose(path, "optimizer.kind", kind, kKinds));
   TATARA_TRY(o.moments, Choose(path, "optimizer.moments", moments, kStorages));
   TATARA_TRY(o.average, Choose(path, "optimizer.average", average, kAverages));
-  for (const NamedSchedule& known : kSchedules) {
-    if (known.name != schedule) continue;
-    o.schedule = known.schedule;
-    return Ok{};
-  }
-  return Refuse("{0}: optimizer.schedule '{1}' is unknown; there are constant, linear, cosine, wsd",
-                path, schedule);
+  TATARA_TRY(o.schedule, Choose(path, "optimizer.schedule", schedule, kSchedules));
+  return Ok{};
 }
 
 double LearningRate(const OptimizerRecipe& o, std::int64_t steps, std::int64_t step) {

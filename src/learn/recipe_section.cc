@@ -1,8 +1,11 @@
 #include "recipe_sections.h"
 
 #include <algorithm>
+#include <sstream>
 
+#include "tatara/base/localise.h"
 #include "tatara/base/nearest.h"
+#include "tatara/base/utf8.h"
 
 namespace tatara::learn {
 
@@ -10,20 +13,20 @@ Section::Section(const toml::table& root, std::string_view path, std::string_vie
     : path_(path), name_(name) {
   if (const toml::node* node = root.get(name)) {
     table_ = node->as_table();
-    if (table_ == nullptr) Wrong("", "a table");
+    if (table_ == nullptr) error_ = Refuse("{0}: [{1}] is no table", path_, name_);
   }
 }
 
 void Section::Take(std::string_view key, std::string& value) {
   if (const toml::node* node = Find(key)) {
-    if (!node->is_string()) return Wrong(key, "a text");
+    if (!node->is_string()) return Wrong(key, Tr("a text"));
     value = node->as_string()->get();
   }
 }
 
 void Section::Take(std::string_view key, bool& value) {
   if (const toml::node* node = Find(key)) {
-    if (!node->is_boolean()) return Wrong(key, "true or false");
+    if (!node->is_boolean()) return Wrong(key, Tr("true or false"));
     value = node->as_boolean()->get();
   }
 }
@@ -70,7 +73,11 @@ const toml::node* Section::Find(std::string_view key) {
 }
 
 void Section::Wrong(std::string_view key, std::string_view expected) {
-  if (!error_) error_ = Refuse("{0}: {1}.{2} must be {3}", path_, name_, key, expected);
+  if (error_) return;
+  std::ostringstream found;
+  table_->get(key)->visit([&](const auto& value) { found << value; });
+  error_ = Refuse("{0}: {1}.{2} is {3}; expected: {4}", path_, name_, key, Printable(found.str()),
+                  expected);
 }
 
 }  // namespace tatara::learn

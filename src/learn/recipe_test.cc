@@ -45,7 +45,9 @@ TEST(Recipe, WhatItDoesNotKnowIsRefusedByName) {
   EXPECT_THAT(Refusal({"training.step=7"}), HasSubstr("did you mean 'steps'"));
   EXPECT_THAT(Refusal({"trainin.steps=7"}), HasSubstr("'trainin'"));
   EXPECT_THAT(Refusal({"training.steps=0"}), HasSubstr("training.steps"));
-  EXPECT_THAT(Refusal({"training.steps='many'"}), HasSubstr("training.steps"));
+  EXPECT_THAT(Refusal({"training.steps='many'"}), HasSubstr("training.steps is 'many'"));
+  EXPECT_THAT(Refusal({"data.kind=3"}), HasSubstr("data.kind is 3; expected: a text"));
+  EXPECT_THAT(Refusal({"run=3"}), HasSubstr("[run] is no table"));
   EXPECT_THAT(Refusal({"training.virtual_shards=3"}), HasSubstr("power of two"));
   EXPECT_THAT(Refusal({"training.context=17"}), HasSubstr("longer"));
   EXPECT_THAT(Refusal({"optimizer.schedule=steep"}), HasSubstr("'steep'"));

@@ -32,21 +32,6 @@ std::optional<fs::path> Find(const Recipe& recipe, const std::string& name) {
   return std::nullopt;
 }
 
-Result<fs::path> FindText(const Recipe& recipe, const std::string& name,
-                          const std::string& source) {
-  if (const auto found = Find(recipe, name)) return *found;
-  if (source.empty()) {
-    return MakeError(ErrorKind::kNotFound,
-                     "recipe '{0}': the text '{1}' is neither beside the recipe nor under "
-                     "TATARA_TEST_DATA; the recipe does not say where to get it",
-                     recipe.name, name);
-  }
-  return MakeError(ErrorKind::kNotFound,
-                   "recipe '{0}': the text '{1}' is neither beside the recipe nor under "
-                   "TATARA_TEST_DATA; where to get it: {2}",
-                   recipe.name, name, source);
-}
-
 // A file, or a model on this machine.
 Result<Metadata> ReadTokenizer(const Recipe& recipe, const DataOptions& options) {
   const std::string& name = recipe.data.tokenizer;
@@ -126,6 +111,21 @@ Result<std::unique_ptr<corpus::TrainingSet>> Mix(const Recipe& recipe, const Sto
 
 }  // namespace
 
+Result<fs::path> FindNamed(const Recipe& recipe, const std::string& name,
+                           const std::string& source) {
+  if (const auto found = Find(recipe, name)) return *found;
+  if (source.empty()) {
+    return MakeError(ErrorKind::kNotFound,
+                     "recipe '{0}': '{1}' is neither beside the recipe nor under "
+                     "TATARA_TEST_DATA; the recipe does not say where to get it",
+                     recipe.name, name);
+  }
+  return MakeError(ErrorKind::kNotFound,
+                   "recipe '{0}': '{1}' is neither beside the recipe nor under "
+                   "TATARA_TEST_DATA; where to get it: {2}",
+                   recipe.name, name, source);
+}
+
 Result<corpus::PrepareOptions> PreparationOf(const Recipe& recipe, const DataOptions& options) {
   const DataRecipe& data = recipe.data;
   if (data.kind != "text" && data.kind != "chat") {
@@ -134,7 +134,7 @@ Result<corpus::PrepareOptions> PreparationOf(const Recipe& recipe, const DataOpt
   }
   corpus::PrepareOptions preparation{.n_threads = options.n_threads};
   for (const DataSource& source : data.sources) {
-    TATARA_TRY(const fs::path path, FindText(recipe, source.path, source.source));
+    TATARA_TRY(const fs::path path, FindNamed(recipe, source.path, source.source));
     TATARA_TRY(const corpus::RowForm form, corpus::RowFormOf(source.format));
     TATARA_TRY(const corpus::TextUnit unit, corpus::TextUnitOf(source.unit));
     preparation.sources.push_back({.name = source.name,
@@ -156,7 +156,7 @@ Result<corpus::PrepareOptions> PreparationOf(const Recipe& recipe, const DataOpt
   TATARA_TRY(const Metadata metadata, ReadTokenizer(recipe, options));
   TATARA_TRY(preparation.model, corpus::ChatModelOf(metadata));
   if (!data.chat_template.empty()) {
-    TATARA_TRY(const fs::path path, FindText(recipe, data.chat_template, ""));
+    TATARA_TRY(const fs::path path, FindNamed(recipe, data.chat_template, ""));
     TATARA_TRY(preparation.model.chat_template, ReadWholeFile(path, kTemplateBytesMax));
     preparation.model.tokenizer_keys.Set("tokenizer.chat_template",
                                          preparation.model.chat_template);
@@ -192,7 +192,7 @@ Result<std::unique_ptr<corpus::TrainingSet>> OpenTrainingSet(const Recipe& recip
                      recipe.name, data.source);
   }
   if (data.kind == "char") {
-    TATARA_TRY(const fs::path path, FindText(recipe, data.text, data.source));
+    TATARA_TRY(const fs::path path, FindNamed(recipe, data.text, data.source));
     TATARA_TRY(corpus::CharText text,
                corpus::CharText::Read(
                    {.path = path, .sha256 = data.sha256, .validation_fraction = data.validation}));
@@ -200,7 +200,7 @@ Result<std::unique_ptr<corpus::TrainingSet>> OpenTrainingSet(const Recipe& recip
   }
   Store store;
   if (data.kind == "prepared") {
-    TATARA_TRY(const fs::path path, FindText(recipe, data.set, data.source));
+    TATARA_TRY(const fs::path path, FindNamed(recipe, data.set, data.source));
     TATARA_TRY(store, corpus::OpenPrepared(path));
   } else {
     TATARA_TRY(store, OpenCached(recipe, options));

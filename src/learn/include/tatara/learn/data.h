@@ -1,7 +1,9 @@
-// What a recipe's section [data] asks to be prepared. Thread safety: free functions.
+// What a recipe names, and what its section [data] asks to be prepared. Thread safety: free
+// functions.
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "tatara/base/error.h"
 #include "tatara/base/metadata.h"
@@ -16,6 +18,11 @@ struct DataOptions {
   std::filesystem::path cache;  // of prepared sets; empty: HOME/prepared
   int n_threads = 1;
 };
+
+// A file or folder that the recipe names: beside it, else under TATARA_TEST_DATA. kNotFound says
+// where to get it, where `source` does.
+Result<std::filesystem::path> FindNamed(const Recipe& recipe, const std::string& name,
+                                        const std::string& source = {});
 
 // Learns the vocabulary that a recipe asks for, from the very files; else does nothing.
 Result<> LearnVocabulary(const Recipe& recipe, const corpus::FoundFiles& found,

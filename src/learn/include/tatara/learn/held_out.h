@@ -32,7 +32,8 @@ Result<std::filesystem::path> FindHeldOut(const Recipe& recipe);
 Result<std::vector<HeldOutQuestion>> ReadHeldOut(const std::filesystem::path& path);
 
 // In any case of ASCII letters, not inside a longer word or number: "8" is not in "8.8", "red" not
-// in "hundred".
+// in "hundred". What is written without spaces, as Japanese is, has no longer words: "8 mm" is in
+// "8 mmです".
 bool HasKey(std::string_view answer, std::string_view key);
 
 // Wilson's interval of 95 % for a proportion (E. B. Wilson, JASA 22, 1927).
