@@ -77,16 +77,20 @@ class Watcher final : public learn::RunSink {
 
 void Tell(const learn::RunResult& result) {
   const auto shown = [](double loss) { return fmt::format("{:.4f}", loss); };
-  if (result.best_step > 0) {
-    Out(Tr("{0}: {1} steps, validation loss {2} (best {3} at step {4}), {5}", result.name,
-           result.steps, shown(result.validation_loss), shown(result.best_validation_loss),
-           result.best_step, FormatDuration(result.seconds)) +
-        "\n");
+  const std::string seconds = FormatDuration(result.seconds);
+  std::string line;
+  if (!result.validation_loss) {  // stopped, or nothing validates
+    line = Tr("{0}: {1} steps, training loss {2}, {3}", result.name, result.steps,
+              result.training_loss ? shown(*result.training_loss) : "-", seconds);
+  } else if (result.best_step == 0) {
+    line = Tr("{0}: {1} steps, validation loss {2}, {3}", result.name, result.steps,
+              shown(*result.validation_loss), seconds);
   } else {
-    Out(Tr("{0}: {1} steps, validation loss {2}, {3}", result.name, result.steps,
-           shown(result.validation_loss), FormatDuration(result.seconds)) +
-        "\n");
+    line = Tr("{0}: {1} steps, validation loss {2} (best {3} at step {4}), {5}", result.name,
+              result.steps, shown(*result.validation_loss), shown(result.best_validation_loss),
+              result.best_step, seconds);
   }
+  Out(line + "\n");
   Out(Tr("weights {0}", result.digest) + "\n");
 }
 

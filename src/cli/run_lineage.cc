@@ -92,8 +92,8 @@ Result<LineageEvent> TrainingEvent(const RunCall& call, const learn::RunResult& 
   fact("finished", result.finished);
   fact("steps", result.steps);
   fact("weights", result.digest);
-  fact("training_loss", result.training_loss);
-  if (result.finished) fact("validation_loss", result.validation_loss);
+  if (result.training_loss) fact("training_loss", *result.training_loss);
+  if (result.validation_loss) fact("validation_loss", *result.validation_loss);
   if (result.best_step > 0) {
     fact("best_step", result.best_step);
     fact("best_validation_loss", result.best_validation_loss);

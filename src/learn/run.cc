@@ -9,9 +9,11 @@
 
 #include "base_model.h"
 #include "model_keys.h"
+#include "optimizer.h"
 #include "tatara/base/files.h"
 #include "tatara/learn/checkpoint.h"
 #include "tatara/learn/run_folder.h"
+#include "tatara/model/training_flops.h"
 #include "tatara/weights/gguf_file.h"
 
 namespace tatara::learn {
@@ -127,6 +129,7 @@ class Run {
     return adapter ? AdapterKeys(recipe_) : ModelKeys(recipe_.name, trainable, *data_);
   }
   Result<> CheckBytes() const;
+  Result<std::optional<double>> TrainingLoss() const;
   Result<RunResult> Finish();
   double Seconds() const {
     return static_cast<double>(clock_.MonotonicNanoseconds() - started_) * 1e-9;
@@ -143,7 +146,7 @@ class Run {
   std::unique_ptr<Trainer> trainer_;
   std::optional<Metrics> metrics_;
   CheckpointInfo info_;
-  double training_loss_ = 0;
+  std::optional<double> training_loss_;
 };
 
 Result<> Run::Prepare() {
@@ -325,29 +328,44 @@ Result<> Run::Checkpoint() {
   return RemoveOldCheckpoints(options_.out, kept);
 }
 
+// Of the last step, which an earlier call may have made.
+Result<std::optional<double>> Run::TrainingLoss() const {
+  if (training_loss_ || !IsFirst()) return training_loss_;
+  TATARA_TRY(const auto metrics, ReadMetrics(options_.out));
+  const auto last = metrics.find(trainer_->state().step);
+  return last == metrics.end() ? std::nullopt : last->second.loss;
+}
+
 Result<RunResult> Run::Finish() {
   TATARA_RETURN_IF_ERROR(Checkpoint());
-  const TrainingRecipe& last = trainer_->recipe().training;
-  const auto n_tokens = static_cast<double>(last.batch) * last.context;
+  const Recipe& last = trainer_->recipe();
   RunResult result{.name = recipe_.name,
                    .digest = trainer_->Digest(),
                    .steps = trainer_->state().step,
                    .finished = trainer_->state().step >= recipe_.training.steps,
-                   .training_loss = training_loss_,
                    .best_step = info_.best_step,
                    .best_validation_loss = info_.best_loss,
                    .recipe_digest = info_.recipe_digest,
                    .data_digest = info_.data_digest,
                    .n_parameters = trainer_->trainable().n_parameters()};
-  result.flops_per_step = n_tokens * trainer_->trainable().FlopsPerToken((last.context + 1) / 2.0);
-  if (result.finished && IsFirst()) {
+  TATARA_TRY(result.training_loss, TrainingLoss());
+  result.flops_per_step =
+      model::TrainingFlops(trainer_->trainable(),
+                           {.n_sequences = last.training.batch,
+                            .n_tokens = last.training.context,
+                            .recompute = recipe_.run.recompute,
+                            .attention_drops = last.training.attention_dropout > 0}) +
+      OptimizerFlops(last.optimizer, trainer_->trainable());
+  if (result.finished && IsFirst() && data_->n_validation(last.training.context) > 0) {
     TATARA_TRY(result.validation_loss,
                trainer_->Validate(std::numeric_limits<std::int64_t>::max(), pool_));
   }
   result.seconds = Seconds();
-  if (result.finished && IsFirst()) {
-    TATARA_RETURN_IF_ERROR(
-        WriteFileAtomically(options_.out / "result.json", ResultJson(result) + "\n"));
+  const fs::path path = options_.out / "result.json";
+  std::error_code ignored;
+  const bool stays = !training_loss_ && fs::exists(path, ignored);
+  if (result.finished && IsFirst() && !stays) {
+    TATARA_RETURN_IF_ERROR(WriteFileAtomically(path, ResultJson(result) + "\n"));
   }
   return result;
 }
@@ -360,16 +378,18 @@ Result<RunResult> RunTraining(Recipe recipe, const RunOptions& options, RunSink&
 }
 
 std::string ResultJson(const RunResult& r) {
-  const auto loss = [](bool known, double value) {
-    return known ? fmt::format("{}", value) : std::string("null");
+  const auto loss = [](const std::optional<double>& value) {
+    return value ? fmt::format("{}", *value) : std::string("null");
   };
+  const std::optional<double> best =
+      r.best_step > 0 ? std::optional(r.best_validation_loss) : std::nullopt;
   return fmt::format(
       "{{\"run\":\"{}\",\"digest\":\"{}\",\"steps\":{},\"validation_loss\":{},\"finished\":{},"
       "\"training_loss\":{},\"best_step\":{},\"best_validation_loss\":{},\"recipe\":\"{}\","
       "\"data\":\"{}\",\"parameters\":{},\"flops_per_step\":{},\"seconds\":{:.3f}}}",
-      Escaped(r.name), r.digest, r.steps, loss(r.finished, r.validation_loss), r.finished,
-      r.training_loss, r.best_step, loss(r.best_step > 0, r.best_validation_loss), r.recipe_digest,
-      r.data_digest, r.n_parameters, r.flops_per_step, r.seconds);
+      Escaped(r.name), r.digest, r.steps, loss(r.validation_loss), r.finished,
+      loss(r.training_loss), r.best_step, loss(best), r.recipe_digest, r.data_digest,
+      r.n_parameters, r.flops_per_step, r.seconds);
 }
 
 }  // namespace tatara::learn

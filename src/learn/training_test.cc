@@ -10,6 +10,7 @@
 
 #include "tatara/base/files.h"
 #include "tatara/learn/checkpoint.h"
+#include "tatara/learn/estimate.h"
 #include "tatara/learn/run.h"
 #include "tatara/numerics/isa.h"
 #include "test_support.h"
@@ -169,6 +170,38 @@ TEST_F(TrainingTest, GivesOneDigestOnEverySetWithAnyThreadsAndMicroBatches) {
   numerics::SetActiveIsa(before);
 }
 
+TEST_F(TrainingTest, AFinishedRunThatIsResumedStaysAsItIs) {
+  const auto first = Train("base");
+  ASSERT_TRUE(first.ok()) << first.error().text();
+  const auto path = dir_.path() / "base" / "result.json";
+  const std::string result = ReadWholeFile(path, 1 << 16).value();
+  const auto again = Train("base", {}, 1, true);
+  ASSERT_TRUE(again.ok()) << again.error().text();
+  EXPECT_EQ(again->digest, first->digest);
+  EXPECT_TRUE(watcher_->losses.empty());
+  EXPECT_EQ(again->training_loss, first->training_loss);
+  EXPECT_EQ(again->validation_loss, first->validation_loss);
+  EXPECT_EQ(ReadWholeFile(path, 1 << 16).value(), result);
+}
+
+TEST_F(TrainingTest, WhatIsNotKnownIsNotStatedAsANumber) {
+  const auto blind = Train("blind", {"data.validation=0", "training.steps=2"});
+  ASSERT_TRUE(blind.ok()) << blind.error().text();
+  EXPECT_FALSE(blind->validation_loss);
+  EXPECT_THAT(ResultJson(*blind), HasSubstr("\"validation_loss\":null"));
+}
+
+TEST_F(TrainingTest, OperationsOfAStepAreThoseOfTheEstimate) {
+  const std::vector<std::string> changes = {"training.steps=2", "optimizer.kind=muon"};
+  const auto run = Train("base", changes);
+  ASSERT_TRUE(run.ok()) << run.error().text();
+  Recipe recipe = ParseRecipe(kTwin, "twin.toml", changes).value();
+  recipe.folder = dir_.path();
+  const auto estimate = EstimateRun(recipe, {.n_threads = 1, .out = dir_.path()});
+  ASSERT_TRUE(estimate.ok()) << estimate.error().text();
+  EXPECT_DOUBLE_EQ(run->flops_per_step, estimate->kernel_flops_per_step);
+}
+
 TEST_F(TrainingTest, StoppedAnywhereItGoesOnToTheSameBits) {
   const auto want = Train("base");
   ASSERT_TRUE(want.ok());
@@ -195,7 +228,7 @@ TEST_F(TrainingTest, StorageAsBF16GivesOneDigestHoweverItIsComputed) {
     ASSERT_TRUE(want.ok()) << want.error().text();
     EXPECT_LT(watcher_->losses.back(), watcher_->losses.front() - 0.3);
     EXPECT_NE(want->digest, wide->digest);
-    EXPECT_NEAR(want->validation_loss, wide->validation_loss, 0.05);
+    EXPECT_NEAR(*want->validation_loss, *wide->validation_loss, 0.05);
     const numerics::Isa before = numerics::ActiveIsa();
     for (const numerics::Isa isa : numerics::AvailableIsas()) {
       numerics::SetActiveIsa(isa);
@@ -300,8 +333,8 @@ TEST_F(TrainingTest, VirtualShardsArePartOfTheRun) {
   const auto eight = Train("eight", {"training.virtual_shards=8"});  // some are empty
   ASSERT_TRUE(four.ok() && one.ok() && eight.ok());
   EXPECT_NE(four->recipe_digest, one->recipe_digest);
-  EXPECT_NEAR(four->validation_loss, one->validation_loss, 1e-3);
-  EXPECT_NEAR(four->validation_loss, eight->validation_loss, 1e-3);
+  EXPECT_NEAR(*four->validation_loss, *one->validation_loss, 1e-3);
+  EXPECT_NEAR(*four->validation_loss, *eight->validation_loss, 1e-3);
 }
 
 // In one pass, two at a time, one by one and in parts.

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "tatara/base/clock.h"
@@ -48,16 +49,18 @@ struct RunResult {
   std::string digest;  // of the weights (Trainer::Digest)
   std::int64_t steps = 0;
   bool finished = false;
-  double training_loss = 0;    // of the last step of this call
-  double validation_loss = 0;  // over the whole validation text, where finished
+  std::optional<double> training_loss;  // of the last step; nothing before the first
+  // Over the whole validation text, where the run is finished and something validates.
+  std::optional<double> validation_loss;
   std::int64_t best_step = 0;
   double best_validation_loss = 0;
   std::string recipe_digest, data_digest;
   std::int64_t n_parameters = 0;
-  double seconds = 0;  // of this call
-  double flops_per_step = 0;
+  double seconds = 0;         // of this call
+  double flops_per_step = 0;  // of the last phase, as the kernels count (numerics/flops.h)
 };
 
+// A finished run that is resumed stays as it is.
 Result<RunResult> RunTraining(Recipe recipe, const RunOptions& options, RunSink& sink);
 std::string ResultJson(const RunResult& result);
 
