@@ -56,6 +56,9 @@ TEST(LedgerProgram, APullIsRecordedAndAChangedByteIsNamedByTheVerifier) {
   EXPECT_THAT(unknown.err, HasSubstr("'smollm2-135m'"));
 
   const std::string key = OneLine(tatara({"ledger", "key"}).out);
+  EXPECT_EQ(tatara({"ledger", "key", "--json"}).json()["key"], key);
+  EXPECT_EQ(tatara({"ledger", "checkpoint", "--json"}).json()["checkpoint"],
+            tatara({"ledger", "checkpoint"}).out);
   const std::string folder = (tatara.home() / "ledger").string();
   const auto kept = tatara.folder() / "kept";
   std::ofstream(kept, std::ios::binary) << tatara({"ledger", "checkpoint"}).out;

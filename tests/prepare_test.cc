@@ -116,7 +116,8 @@ TEST_F(PrepareCommand, SpeaksTheUsersLanguage) {
   tatara_.environment()["LC_ALL"] = "ja_JP.UTF-8";
   const Outcome outcome = tatara_(Arguments("set", {}));
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("除外: 999 件（前にあるものと同じ）"));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("除外: 999 件（前にあるものと同じ）。最初のもの: texts/a.jsonl:"));
   EXPECT_THAT(outcome.out, HasSubstr("文書 3002 件"));
   Put("texts/c.parquet", "PAR1");
   const Outcome refused = tatara_(Arguments("other", {}));
@@ -124,6 +125,18 @@ TEST_F(PrepareCommand, SpeaksTheUsersLanguage) {
   EXPECT_THAT(refused.err, HasSubstr("read_parquet"));
   EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1);
   EXPECT_EQ(tatara_({"prepare", Path("texts"), "--out", Path("x")}).status, 2);
+}
+
+TEST_F(PrepareCommand, WhereNoRowIsADocumentItSaysWhyAndWritesNothing) {
+  Put("table.csv", "part,price\nbolt,3\nnut,2\n");
+  const Outcome outcome = tatara_(
+      {"prepare", Path("table.csv"), "--tokenizer", Path("tokenizer.json"), "--out", Path("set")});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("first of 2 rows"));
+  EXPECT_THAT(outcome.err, HasSubstr("table.csv:2 "));
+  EXPECT_THAT(outcome.err, HasSubstr("part, price"));
+  EXPECT_FALSE(fs::exists(Path("set")));
+  EXPECT_FALSE(fs::exists(Path(".set.partial")));
 }
 
 TEST_F(PrepareCommand, KilledOrOnAFullDiskItLeavesNoHalfSet) {

@@ -7,6 +7,7 @@
 
 #include "program.h"
 #include "tatara/numerics/isa.h"
+#include "training_runs.h"
 
 namespace tatara {
 namespace {
@@ -42,9 +43,7 @@ sample_tokens = 8
 class RunLedger : public testing::Test {
  protected:
   RunLedger() {
-    std::string text;
-    for (int i = 0; i < 200; ++i) text += "iron sand " + std::to_string(i * i) + "\n";
-    std::ofstream(Path("text.txt")) << text;
+    std::ofstream(Path("text.txt")) << test::TrainingText();
     std::ofstream(Path("twin.toml")) << kTwin;
   }
   std::string Path(const std::string& name) { return (tatara_.folder() / name).string(); }
@@ -121,6 +120,22 @@ TEST_F(RunLedger, EveryChangedFileOfARunIsNamed) {
   EXPECT_NE(tatara_({"verify", "twin"}).status, 0);
 }
 
+TEST_F(RunLedger, AFileThatIsNotRecordedIsToldFromAReceipt) {
+  Train("run");
+  const auto text = tatara_({"verify", Path("text.txt"), "--json"}).json();
+  EXPECT_EQ(text["ok"], true);
+  EXPECT_TRUE(text["entry"].is_number()) << "what the run was made from is named by its record";
+  std::ofstream(Path("note.txt")) << "nothing that was recorded";
+  for (const char* command : {"verify", "lineage"}) {
+    const Outcome unknown = tatara_({command, Path("note.txt")});
+    EXPECT_NE(unknown.status, 0);
+    EXPECT_THAT(unknown.out + unknown.err, HasSubstr("no record of a file")) << command;
+  }
+  std::ofstream(Path("receipt.json")) << "{}";
+  EXPECT_THAT(tatara_({"verify", Path("receipt.json")}).out,
+              HasSubstr("receipt.json: no receipt that can be read"));
+}
+
 TEST_F(RunLedger, NamesLeadToFoldersAndRunsAreListed) {
   Train("first");
   Train("second", {"--set", "training.steps=10"});
@@ -159,6 +174,14 @@ TEST_F(RunLedger, DiffSaysWhatDiffersAndHowMuch) {
           .status,
       1);
   EXPECT_EQ(tatara_({"diff", Path("twin.toml"), Path("twin.toml")}).status, 0);
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string recipe = ReadFile(Path("twin.toml"));
+    recipe.replace(recipe.find(from), from.size(), to);
+    std::ofstream(Path("other.toml")) << recipe;
+    return tatara_({"diff", Path("twin.toml"), Path("other.toml")}).out;
+  };
+  EXPECT_THAT(changed("sample_tokens = 8", "sample_tokens = 9"), HasSubstr("change no weight"));
+  EXPECT_THAT(changed("text.txt", "book.txt"), testing::Not(HasSubstr("change no weight")));
   EXPECT_EQ(tatara_({"diff", Path("twin.toml"),
                      Path("a/checkpoints/step-00000030/"
                           "weights.safetensors")})

@@ -8,6 +8,7 @@
 
 #include "program.h"
 #include "tatara/numerics/isa.h"
+#include "training_runs.h"
 
 namespace tatara {
 namespace {
@@ -42,9 +43,7 @@ sample_tokens = 8
 class TrainCommand : public testing::Test {
  protected:
   TrainCommand() {
-    std::string text;
-    for (int i = 0; i < 200; ++i) text += "iron sand " + std::to_string(i * i) + "\n";
-    std::ofstream(Path("text.txt")) << text;
+    std::ofstream(Path("text.txt")) << test::TrainingText();
     std::ofstream(Path("twin.toml")) << kTwin;
   }
   std::string Path(const std::string& name) { return (tatara_.folder() / name).string(); }
@@ -54,16 +53,7 @@ class TrainCommand : public testing::Test {
     if (resume) arguments.push_back("--resume");
     return arguments;
   }
-  std::int64_t LastStep(const std::string& out) {
-    std::ifstream file(Path(out) + "/metrics.jsonl");
-    std::string line;
-    std::int64_t step = 0;
-    while (std::getline(file, line)) {
-      const auto json = nlohmann::json::parse(line, nullptr, false);
-      if (json.is_object()) step = json["step"].get<std::int64_t>();
-    }
-    return step;
-  }
+  std::int64_t LastStep(const std::string& out) { return test::LastStep(Path(out)); }
 
   Program tatara_;
 };
@@ -157,6 +147,9 @@ TEST_F(TrainCommand, RefusesInTheUsersLanguage) {
   EXPECT_EQ(outcome.status, 2);
   EXPECT_THAT(outcome.err, HasSubstr("did you mean 'steps'"));
   EXPECT_EQ(tatara_({"train", Path("none.toml")}).status, 2);
+  // An option takes one value: the recipe may follow it.
+  outcome = tatara_({"train", "--set", "training.step=3", Path("twin.toml")});
+  EXPECT_THAT(outcome.err, HasSubstr("did you mean 'steps'"));
   tatara_.environment()["LC_ALL"] = "ja_JP.UTF-8";
   outcome =
       tatara_({"train", Path("twin.toml"), "--set", "data.text=none.txt", "--out", Path("o")});

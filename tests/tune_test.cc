@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "program.h"
+#include "training_runs.h"
 
 namespace tatara {
 namespace {
@@ -59,9 +60,7 @@ answer_tokens = 4
 class TuneCommand : public testing::Test {
  protected:
   TuneCommand() {
-    std::string text;
-    for (int i = 0; i < 200; ++i) text += "iron sand " + std::to_string(i * i) + "\n";
-    std::ofstream(Path("text.txt")) << text;
+    std::ofstream(Path("text.txt")) << test::TrainingText();
     std::ofstream(Path("base.toml")) << kBase;
     std::ofstream(Path("shop.toml")) << kTuned;
     std::ofstream(Path("questions.jsonl"))
@@ -88,16 +87,7 @@ class TuneCommand : public testing::Test {
     bytes[at] ^= 4;
     std::ofstream(path, std::ios::binary) << bytes;
   }
-  std::int64_t LastStep(const std::string& out) {
-    std::ifstream file(Path(out) + "/metrics.jsonl");
-    std::string line;
-    std::int64_t step = 0;
-    while (std::getline(file, line)) {
-      const auto json = nlohmann::json::parse(line, nullptr, false);
-      if (json.is_object()) step = json["step"].get<std::int64_t>();
-    }
-    return step;
-  }
+  std::int64_t LastStep(const std::string& out) { return test::LastStep(Path(out)); }
   Program tatara_;
 };
 

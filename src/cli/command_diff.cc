@@ -231,7 +231,10 @@ void PrintText(const Difference& d, const std::string& first) {
     Out(fmt::format("{}: {} -> {}\n", key.key, key.first.empty() ? "-" : key.first,
                     key.second.empty() ? "-" : key.second));
   }
-  if (!d.recipe.empty() && !d.canonical_recipe) {
+  // The recipe's digest says nothing of data: what they are is the manifest's.
+  const bool has_data_keys = std::ranges::any_of(
+      d.recipe, [](const KeyDifference& key) { return key.key.starts_with("data."); });
+  if (!d.recipe.empty() && !d.canonical_recipe && !has_data_keys) {
     Out(Tr("these keys change no weight") + "\n");
   }
   if (!d.data.empty()) Out(d.data + "\n");

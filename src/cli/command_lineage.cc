@@ -8,6 +8,7 @@
 #include "receipt_lineage.h"
 #include "tatara/base/files.h"
 #include "tatara/base/localise.h"
+#include "tatara/base/utf8.h"
 #include "tatara/learn/checkpoint.h"
 #include "tatara/learn/run_folder.h"
 #include "tatara/ledger/lineage.h"
@@ -31,8 +32,11 @@ Result<std::string> DigestNamed(const ledger::LineageGraph& graph, const std::st
       return digests.weights;
     }
   }
-  if (std::filesystem::is_regular_file(what, error)) return Sha256OfFile(what);
-  return graph.Find(what);
+  if (!std::filesystem::is_regular_file(what, error)) return graph.Find(what);
+  TATARA_TRY(std::string digest, Sha256OfFile(what));
+  if (graph.Reached().contains(digest)) return digest;
+  return MakeError(ErrorKind::kNotFound, "{0}: the ledger has no record of a file of SHA-256 {1}",
+                   what, digest);
 }
 
 Result<ledger::NoteKey> KeyToCheckWith(const std::string& given) {
@@ -63,10 +67,25 @@ Result<int> VerifyLedger(const LedgerOptions& options) {
   return report.ok ? 0 : 1;
 }
 
-Result<int> PrintCheckpoint() {
+// The note as it is signed: a text, a blank line, signatures.
+Result<int> PrintCheckpoint(const LedgerOptions& options) {
   const auto path = ledger::LedgerFolder(TataraHome()) / "checkpoint";
   TATARA_TRY(const std::string note, ReadWholeFile(path, ledger::kNoteBytesMax));
-  Out(note);
+  if (options.json) {
+    OutJson({{"checkpoint", note}});
+  } else {
+    Out(note);
+  }
+  return 0;
+}
+
+Result<int> PrintKey(const LedgerOptions& options) {
+  TATARA_TRY(const ledger::NoteKey key, KeyToCheckWith({}));
+  if (options.json) {
+    OutJson({{"key", ledger::NoteKeyText(key)}});
+  } else {
+    Out(ledger::NoteKeyText(key) + "\n");
+  }
   return 0;
 }
 
@@ -92,7 +111,13 @@ Result<int> Collect(const LedgerOptions& options) {
 Result<int> PrintObject(const LedgerOptions& options) {
   const ledger::ObjectStore objects(ledger::LedgerFolder(TataraHome()));
   TATARA_TRY(const std::string bytes, objects.Get(options.object, kObjectBytesMax));
-  Out(bytes);
+  if (options.json) {
+    OutJson({{"sha256", options.object},
+             {"bytes", bytes.size()},
+             {"text", IsValidUtf8(bytes) ? Json(bytes) : Json()}});
+  } else {
+    Out(bytes);
+  }
   return 0;
 }
 
@@ -155,16 +180,13 @@ Result<int> Ledger(const LedgerOptions& options) {
     case LedgerOptions::Action::kVerify:
       return VerifyLedger(options);
     case LedgerOptions::Action::kCheckpoint:
-      return PrintCheckpoint();
+      return PrintCheckpoint(options);
     case LedgerOptions::Action::kCollect:
       return Collect(options);
     case LedgerOptions::Action::kObject:
       return PrintObject(options);
-    case LedgerOptions::Action::kKey: {
-      TATARA_TRY(const ledger::NoteKey key, KeyToCheckWith({}));
-      Out(ledger::NoteKeyText(key) + "\n");
-      return 0;
-    }
+    case LedgerOptions::Action::kKey:
+      return PrintKey(options);
   }
   return 0;
 }

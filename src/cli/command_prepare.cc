@@ -109,7 +109,10 @@ void Tell(const corpus::PrepareReport& report, const std::string& out) {
   for (int i = 0; i < corpus::kDropReasons; ++i) {
     const std::uint64_t n = report.drops[static_cast<std::size_t>(i)];
     if (n == 0) continue;
-    Out(Tr("left out: {0}, {1}", n, Tr(DropReasonText(static_cast<corpus::DropReason>(i)))) + "\n");
+    Out(Tr("left out: {0}, {1}; the first: {2}", n,
+           Tr(DropReasonText(static_cast<corpus::DropReason>(i))),
+           report.first_drops[static_cast<std::size_t>(i)]) +
+        "\n");
   }
   if (report.n_dropped() > 0) {
     Out(Tr("each with its place: {0}", (fs::path(out) / "dropped.jsonl").string()) + "\n");

@@ -25,10 +25,10 @@ std::string KeyText(const ledger::VerifyReport& report) {
             (TataraHome() / "keys" / "trusted").string());
 }
 
-void PrintVerdict(const ledger::VerifyReport& report) {
+void PrintVerdict(const ledger::VerifyReport& report, const std::string& file) {
   for (const std::string& problem : report.problems) {
     Out((report.receipt ? Tr("not as it was signed: {0}", problem)
-                        : Tr("no receipt that can be read: {0}", problem)) +
+                        : Tr("{0}: no receipt that can be read: {1}", file, problem)) +
         "\n");
   }
   if (!report.ok) return;
@@ -197,7 +197,7 @@ Result<int> VerifyReceiptFile(const VerifyOptions& options) {
     }
     OutJson(out);
   } else {
-    PrintVerdict(report);
+    PrintVerdict(report, options.file);
   }
   return report.ok ? 0 : 1;
 }
@@ -209,7 +209,7 @@ Result<int> ReplayReceiptFile(const ReplayOptions& options) {
       OutJson(
           {{"ok", false}, {"verified", false}, {"first_difference", verified.first_difference}});
     } else {
-      PrintVerdict(verified);
+      PrintVerdict(verified, options.file);
     }
     return 1;
   }

@@ -31,13 +31,34 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Verdict {
-  std::string kind;  // "run", "checkpoint", "file", "object", "model", "record"
+  std::string kind;  // one of KindText's, or a record's own
   std::string name;
   std::optional<std::uint64_t> entry;  // of the log
   ledger::FilesReport files;
 
   void Say(std::string problem) { files.problems.push_back(std::move(problem)); }
 };
+
+// As people are told; programs get the kind itself.
+std::string KindText(const std::string& kind) {
+  constexpr const char* kKinds[] = {MarkText("run"),    MarkText("checkpoint"), MarkText("file"),
+                                    MarkText("object"), MarkText("model"),      MarkText("record"),
+                                    MarkText("data"),   MarkText("adapter"),    MarkText("folder")};
+  const auto* known = std::ranges::find(kKinds, kind);
+  return known == std::end(kKinds) ? kind : Tr(*known);
+}
+
+// The newest record that names these bytes: what made them, else what was made of them.
+const ledger::LineageRecord* RecordNaming(const ledger::LineageGraph& graph,
+                                          const std::string& digest) {
+  if (const ledger::LineageRecord* maker = graph.MakerOf(digest)) return maker;
+  const auto& records = graph.records();
+  const auto found = std::find_if(records.rbegin(), records.rend(), [&](const auto& record) {
+    return std::ranges::find(record.event.inputs, digest, &LineagePart::sha256) !=
+           record.event.inputs.end();
+  });
+  return found == records.rend() ? nullptr : &*found;
+}
 
 // The log that everything else rests on: this machine's, or one that was handed over.
 struct Trusted {
@@ -256,6 +277,8 @@ Result<Verdict> VerifyNamed(const ledger::LineageGraph& graph, const std::string
     verdict.entry = maker->index;
     verdict.kind = maker->event.kind;
     verdict.name = maker->event.name;
+  } else if (const ledger::LineageRecord* record = RecordNaming(graph, digest)) {
+    verdict.entry = record->index;
   }
   const ledger::ObjectStore objects(ledger::LedgerFolder(TataraHome()));
   if (objects.Has(digest)) {
@@ -277,7 +300,7 @@ Result<Verdict> VerifyNamed(const ledger::LineageGraph& graph, const std::string
   return verdict;
 }
 
-// Receipts are JSON; what begins otherwise may be a receipt that was changed, but no large file.
+// Receipts are JSON; one that was changed still has its payload, or its file's ending.
 bool MayBeReceipt(const fs::path& path) {
   std::error_code error;
   if (fs::file_size(path, error) > ledger::kReceiptBytesMax || error) return false;
@@ -285,8 +308,7 @@ bool MayBeReceipt(const fs::path& path) {
   std::string start(1024, '\0');
   file.read(start.data(), static_cast<std::streamsize>(start.size()));
   return start.find("payload") != std::string::npos ||
-         start.find("application/vnd.tatara") != std::string::npos ||
-         (!start.starts_with("GGUF") && path.extension() != ".safetensors");
+         start.find("application/vnd.tatara") != std::string::npos || path.extension() == ".json";
 }
 
 // Nothing: it is to be checked as a receipt.
@@ -303,13 +325,13 @@ Result<std::optional<Verdict>> VerifyFileNamed(const ledger::LineageGraph& graph
   }
   TATARA_TRY(const std::string digest, Sha256OfFile(what));
   Verdict verdict{.kind = "file", .name = what};
-  const ledger::LineageRecord* maker = graph.MakerOf(digest);
-  if (maker == nullptr && !graph.Reached().contains(digest)) {
+  const ledger::LineageRecord* record = RecordNaming(graph, digest);
+  if (record == nullptr) {
     if (MayBeReceipt(what)) return std::optional<Verdict>();
     verdict.Say(Tr("{0}: the ledger has no record of a file of SHA-256 {1}", what, digest));
     return std::optional(verdict);
   }
-  if (maker != nullptr) verdict.entry = maker->index;
+  verdict.entry = record->index;
   verdict.files.n_files = 1;
   verdict.files.bytes = fs::file_size(what, ignored);
   return std::optional(verdict);
@@ -331,7 +353,7 @@ int Print(const Verdict& verdict, bool json) {
   for (const std::string& problem : problems) Out(problem + "\n");
   if (!problems.empty()) return 1;
   Out(Tr("{0}: as recorded ({1}, {2} files, {3}); log entry {4} is under the signed root",
-         verdict.name, verdict.kind, verdict.files.n_files,
+         verdict.name, KindText(verdict.kind), verdict.files.n_files,
          FormatBytes(static_cast<double>(verdict.files.bytes)),
          verdict.entry ? std::to_string(*verdict.entry) : "-") +
       "\n");

@@ -1,6 +1,5 @@
 // The application, its help and its refusals. The groups of commands are in parse_*.cc.
 #include "parse.h"
-#include "lineage_sink.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <span>
 
 #include "argument_errors.h"
+#include "lineage_sink.h"
 #include "messages.h"
 #include "parse_shared.h"
 #include "tatara/base/localise.h"
@@ -47,6 +47,15 @@ void RefuseEmptyValues(CLI::App& app) {
     });
   }
   for (CLI::App* command : app.get_subcommands(nullptr)) RefuseEmptyValues(*command);
+}
+
+// An option takes one value each time it is given: what follows may be an argument, as the recipe
+// after --set.
+void TakeOneValueEach(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (!option->get_positional()) option->allow_extra_args(false);
+  }
+  for (CLI::App* command : app.get_subcommands(nullptr)) TakeOneValueEach(*command);
 }
 
 Result<int> RunChosen(const Action& chosen) {
@@ -99,6 +108,7 @@ int Main(int argc, char** argv, learn::Workers* workers) {
   AddLedgerCommands(app, chosen);
   AddMachineCommands(app, chosen);
   RefuseEmptyValues(app);
+  TakeOneValueEach(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {  // --help, --version

@@ -53,7 +53,9 @@ void AddLedger(CLI::App& app, Action& chosen) {
   verify->add_option("--key", verify_options->key,
                      Tr("the log's key as 'tatara ledger key' printed it; absent: this machine's"));
   AddJson(verify, verify_options->json);
-  add("checkpoint", MarkText("print the signed checkpoint"), Action::kCheckpoint);
+  const auto [checkpoint, checkpoint_options] =
+      add("checkpoint", MarkText("print the signed checkpoint"), Action::kCheckpoint);
+  AddJson(checkpoint, checkpoint_options->json);
   const auto [collect, collect_options] =
       add("collect", MarkText("remove objects that no record names"), Action::kCollect);
   collect->add_flag("--dry-run", collect_options->dry_run, Tr("only say what would go"));
@@ -62,7 +64,10 @@ void AddLedger(CLI::App& app, Action& chosen) {
       add("object", MarkText("print an object, such as a recipe's text, by its digest"),
           Action::kObject);
   object->add_option("digest", object_options->object, Tr("its SHA-256 digest"))->required();
-  add("key", MarkText("print the key that checkpoints are signed with"), Action::kKey);
+  AddJson(object, object_options->json);
+  const auto [key, key_options] =
+      add("key", MarkText("print the key that checkpoints are signed with"), Action::kKey);
+  AddJson(key, key_options->json);
 }
 
 void AddVerify(CLI::App& app, Action& chosen) {

@@ -69,7 +69,7 @@ Result<std::uint64_t> Verify(const fs::path& folder, const NoteKey& key, std::st
 
 LogReport VerifyLog(const fs::path& folder, const NoteKey& key, std::string_view earlier) {
   const auto size = Verify(folder, key, earlier, nullptr);
-  if (!size.ok()) return {.first_difference = size.error().text()};
+  if (!size.ok()) return {.first_difference = size.error().text(CurrentLanguage())};
   return {.ok = true, .size = *size};
 }
 

@@ -67,7 +67,7 @@ class Log {
 struct LogReport {
   bool ok = false;
   std::uint64_t size = 0;
-  std::string first_difference;  // empty where ok
+  std::string first_difference;  // empty where ok; in the current language
 };
 
 // Checks a log without its secret key: every entry against its hash, the root against the
