@@ -104,6 +104,7 @@ TEST_F(TuneCommand, EndsWithOneLineOfJsonThatSaysWhatCameOfIt) {
   const auto inspected = tatara_({"inspect", "shop", "--json"}).json();
   EXPECT_EQ(inspected["adapter"]["rank"], 2);
   EXPECT_EQ(inspected["adapter"]["matrices"], 14);
+  EXPECT_THAT(tatara_({"models"}).out, HasSubstr("an adapter beside " + Path("base")));
 }
 
 TEST_F(TuneCommand, AReceiptOfATunedModelIsReplayedByItsNameAndNotByAnotherAdapter) {

@@ -166,6 +166,26 @@ Result<int> Remove(const RemoveOptions& options) {
   return 0;
 }
 
+namespace {
+
+// What a tuned model stands on; empty for other models.
+std::string BaseNameOf(const weights::ModelStore& store, const weights::ModelListing& listing) {
+  if (!listing.local || listing.catalogue) return {};
+  const auto model = store.Resolve(listing.name);
+  if (!model.ok() || model->adapter.empty()) return {};
+  return model->local ? model->local->name : model->path.string();
+}
+
+std::string Described(const weights::ModelStore& store, const weights::ModelListing& listing) {
+  if (listing.catalogue) {
+    return InLanguage(listing.catalogue->description, listing.catalogue->description_ja);
+  }
+  const std::string base = BaseNameOf(store, listing);
+  return base.empty() ? "" : Tr("an adapter beside {0}", base);
+}
+
+}  // namespace
+
 Result<int> Models(const ModelsOptions& options) {
   TATARA_TRY(const auto store, weights::ModelStore::Open());
   TATARA_TRY(const auto listings, store.List());
@@ -189,19 +209,19 @@ Result<int> Models(const ModelsOptions& options) {
             {"origin", InLanguage(m.catalogue->origin, m.catalogue->origin_ja)}};
       }
       if (m.local) entry["local"] = LocalJson(*m.local);
+      if (const std::string base = BaseNameOf(store, m); !base.empty()) entry["base"] = base;
       list.push_back(std::move(entry));
     } else {
       const std::uint64_t bytes = m.local       ? m.local->n_bytes()
                                   : m.catalogue ? m.catalogue->n_bytes()
                                                 : 0;
-      Out(fmt::format(
-          "{} {:<20} {:>8}  {:<11} {:<10} {}\n", m.local ? "*" : " ", m.name,
-          FormatBytes(static_cast<double>(bytes)),
-          m.local       ? m.local->licence
-          : m.catalogue ? m.catalogue->licence.name
-                        : "",
-          m.catalogue ? fmt::format("{}", fmt::join(m.catalogue->languages, ",")) : "",
-          m.catalogue ? InLanguage(m.catalogue->description, m.catalogue->description_ja) : ""));
+      Out(fmt::format("{} {:<20} {:>8}  {:<11} {:<10} {}\n", m.local ? "*" : " ", m.name,
+                      FormatBytes(static_cast<double>(bytes)),
+                      m.local       ? m.local->licence
+                      : m.catalogue ? m.catalogue->licence.name
+                                    : "",
+                      m.catalogue ? fmt::format("{}", fmt::join(m.catalogue->languages, ",")) : "",
+                      Described(store, m)));
     }
   }
   if (options.json) OutJson(list);

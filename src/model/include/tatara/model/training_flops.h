@@ -1,8 +1,8 @@
 // How many floating-point operations a pass asks of products and attention, counted as
 // numerics/flops.h does, without running it, of whole models and of adapters over
-// frozen ones. Sequences are taken to be one document each, and all tokens to count: packed documents
-// see fewer keys, and a frozen head is multiplied for tokens with a target only.
-// Thread safety: free functions.
+// frozen ones. Sequences are taken to be one document each, and all tokens to count: packed
+// documents see fewer keys, and a frozen head is multiplied for tokens with a target only. Thread
+// safety: free functions.
 #pragma once
 
 #include <cstdint>
