@@ -89,8 +89,8 @@ void PrintJson(const learn::Recipe& recipe, const EstimateOptions& options,
 
 std::string CostText(const learn::EstimatedCost& cost, const std::string& currency) {
   std::string text = LongDuration(cost.seconds);
-  if (cost.kilowatt_hours > 0) text += fmt::format(", {:.4g} kWh", cost.kilowatt_hours);
-  if (cost.money > 0) text += fmt::format(", {:.4g} {}", cost.money, currency);
+  if (cost.kilowatt_hours > 0) text += Tr(", ") + fmt::format("{:.4g} kWh", cost.kilowatt_hours);
+  if (cost.money > 0) text += Tr(", ") + fmt::format("{:.4g} {}", cost.money, currency);
   return text;
 }
 
@@ -101,7 +101,7 @@ template <typename F>
 std::string Listed(const std::vector<Named>& parts, F shown) {
   std::string text;
   for (const auto& [name, value] : parts) {
-    if (value > 0) text += (text.empty() ? "" : ", ") + Tr("{0} {1}", name, shown(value));
+    if (value > 0) text += (text.empty() ? "" : Tr(", ")) + Tr("{0} {1}", name, shown(value));
   }
   return text;
 }

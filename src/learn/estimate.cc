@@ -31,6 +31,7 @@ struct Part {
   Recipe recipe;
   std::unique_ptr<model::Trainable> trainable;  // of an adapter with its base left in the file
   double first_step = 0, steps = 0;
+  double counted = 1;                    // of its tokens, the share that has a target
   PassPlan plan;                         // of each process
   std::map<std::int64_t, double> calls;  // of a step: how many over that many sequences
 
@@ -57,11 +58,13 @@ struct Part {
     return moment_bytes_written() + (4 + 4 * n_averages()) * n_values();
   }
   double CallFlops(std::int64_t n_sequences) const {
-    return model::TrainingFlops(*trainable,
-                                {.n_sequences = n_sequences,
-                                 .n_tokens = recipe.training.context,
-                                 .recompute = recipe.run.recompute,
-                                 .attention_drops = recipe.training.attention_dropout > 0});
+    return model::TrainingFlops(
+        *trainable,
+        {.n_sequences = n_sequences,
+         .n_tokens = recipe.training.context,
+         .recompute = recipe.run.recompute,
+         .attention_drops = recipe.training.attention_dropout > 0,
+         .n_targets = counted * static_cast<double>(n_sequences) * recipe.training.context});
   }
   double step_flops() const {
     double flops = OptimizerFlops(recipe.optimizer, *trainable);
@@ -148,10 +151,34 @@ class Estimator {
       counted.adapter.shape.quantised_base = true;
       TATARA_TRY(part.trainable, MakeTrainable(counted, pool_));
       CutBatch(part, options_.n_workers);
+      part.counted = CountTargets(part);
       first_step += part.steps;
       parts_.push_back(std::move(part));
     }
     return Ok{};
+  }
+
+  // Exact where the run has no more sequences than are looked at, else of those, spread evenly.
+  double CountTargets(const Part& part) const {
+    constexpr double kSequencesMax = 4096;
+    const TrainingRecipe& t = part.recipe.training;
+    if (data_ == nullptr || !IsAdapter() || !data_->CheckContext(t.context).ok()) return 1;
+    const double n_all = part.steps * t.batch;
+    const auto n = static_cast<std::uint64_t>(std::min(n_all, kSequencesMax));
+    const auto n_tokens = static_cast<std::size_t>(t.context);
+    std::vector<std::int32_t> tokens(n_tokens), targets(n_tokens), first_keys(n_tokens);
+    double counted = 0;
+    for (std::uint64_t i = 0; i < n; ++i) {
+      const double place = part.first_step * t.batch +
+                           std::floor(static_cast<double>(i) * n_all / static_cast<double>(n));
+      if (!data_->Training(t.seed, static_cast<std::uint64_t>(place), {tokens, targets, first_keys})
+               .ok()) {
+        return 1;
+      }
+      counted += static_cast<double>(
+          std::ranges::count_if(targets, [](std::int32_t target) { return target >= 0; }));
+    }
+    return n == 0 ? 1 : counted / static_cast<double>(n * n_tokens);
   }
 
   Result<> CheckWorkers() {
@@ -237,7 +264,8 @@ class Estimator {
     if (by_kernels) {
       const double n_drawn = part.n_values() + FrozenBytesOf(part) / 4;
       if (is_first) estimate_.time.start += n_drawn * MeasureStart(pool_);
-      return MeasureKernels(part.recipe, *part.trainable, part.n_largest(), pool_);
+      return MeasureKernels(part.recipe, *part.trainable,
+                            {.n_sequences = part.n_largest(), .counted = part.counted}, pool_);
     }
     const double before = Now(pool_.n_threads());
     TATARA_TRY(const auto trainable, MakeTrainable(part.recipe, pool_));

@@ -135,7 +135,8 @@ class EstimateCount : public testing::Test {
     const auto trainable = MakeTrainable(recipe, pool).value();
     constexpr std::int64_t kSequences = 2;
     MeterInstead() = FlopsAsDouble;
-    const PassSeconds counted = MeasureKernels(recipe, *trainable, kSequences, pool);
+    const PassSeconds counted =
+        MeasureKernels(recipe, *trainable, {.n_sequences = kSequences}, pool);
     MeterInstead() = nullptr;
     const model::CountedPass pass{.n_sequences = kSequences,
                                   .n_tokens = recipe.training.context,

@@ -328,7 +328,7 @@ double MeasureDequantizing(const Recipe& recipe, ThreadPool& pool) {
 }
 
 struct PassParts {
-  double layers = 0, head = 0, backward = 0, not_again = 0;
+  double layers = 0, head = 0, backward = 0, head_backward = 0, not_again = 0;
   double norms = 0;  // DoRA's, of a call
 };
 
@@ -396,7 +396,8 @@ PassParts MeasureProducts(const Recipe& recipe, const model::Trainable& trainabl
     s.forward += widening;
     s.inputs += widening;
     (shape.is_head ? pass.head : pass.layers) += shape.count * s.forward;
-    pass.backward += shape.count * (s.inputs + (frozen ? 0 : s.weights));
+    (shape.is_head ? pass.head_backward : pass.backward) +=
+        shape.count * (s.inputs + (frozen ? 0 : s.weights));
     if (again && !shape.is_head) pass.backward += shape.count * s.forward;
     pass.not_again += shape.not_again * s.forward;
   }
@@ -411,18 +412,22 @@ std::int64_t InnerSize(const TrainableShape& s) {
 }  // namespace
 
 PassSeconds MeasureKernels(const Recipe& recipe, const model::Trainable& trainable,
-                           std::int64_t n_sequences, ThreadPool& pool) {
+                           const CountedUp& what, ThreadPool& pool) {
+  const std::int64_t n_sequences = what.n_sequences;
   const TrainableShape& s = trainable.shape();
   const bool frozen = recipe.adapter.kind != AdapterKind::kNone;
   const std::int64_t n_tokens = recipe.training.context, n_rows = n_sequences * n_tokens;
   const auto whole = model::Trainable::Make(s);
   if (!whole.ok()) return {};
   PassParts pass = MeasureProducts(recipe, trainable, (*whole)->parameters(), n_rows, pool);
+  // A frozen head, and one of a loss alone, multiply for tokens that count.
+  const double head_of_loss = what.counted * pass.head;
+  if (frozen) pass.head *= what.counted, pass.head_backward *= what.counted;
   const double rows = static_cast<double>(n_rows) / pool.n_threads();
   const BothWays attention =
       MeasureAttentions(s, recipe.training.attention_dropout, n_sequences, n_tokens, pool);
   const BothWays row = MeasureRows(s, InnerSize(s), !frozen) * (rows * s.n_layers);
-  const BothWays loss = MeasureLoss(s.n_vocab) * rows;
+  const BothWays loss = MeasureLoss(s.n_vocab) * (rows * what.counted);
   pass.layers += attention.forward + row.forward;
   pass.backward += attention.backward + row.backward;
   if (recipe.training.dropout > 0) {
@@ -434,9 +439,10 @@ PassSeconds MeasureKernels(const Recipe& recipe, const model::Trainable& trainab
   }
   PassSeconds seconds;
   seconds.forward =
-      (pass.layers + pass.head + loss.forward) / static_cast<double>(n_sequences) + pass.norms;
+      (pass.layers + head_of_loss + loss.forward) / static_cast<double>(n_sequences) + pass.norms;
   seconds.sample_seen = seconds.forward / static_cast<double>(n_tokens);
-  seconds.train = pass.layers + pass.head + pass.backward + pass.norms + loss.backward;
+  seconds.train =
+      pass.layers + pass.head + pass.backward + pass.head_backward + pass.norms + loss.backward;
   if (recipe.run.recompute) {
     seconds.train += (pass.layers - pass.not_again) * (s.n_layers - 1) / s.n_layers;
   }

@@ -39,8 +39,12 @@ PassSeconds MeasurePass(model::Trainable& trainable, std::span<const float> weig
 
 // From its parts: every product's shape on at most some hundred rows and columns, attention over at
 // most 1,024 tokens, and what works on rows; counted up. `recipe` says what is trained.
+struct CountedUp {
+  std::int64_t n_sequences = 1;
+  double counted = 1;  // of the tokens, the share that has a target
+};
 PassSeconds MeasureKernels(const Recipe& recipe, const model::Trainable& trainable,
-                           std::int64_t n_sequences, ThreadPool& pool);
+                           const CountedUp& what, ThreadPool& pool);
 
 // Of a value: setting a gradient to zero, adding two up. Of a step: division, norm, update and
 // averages; `measured` is false where it was counted up from smaller arrays.

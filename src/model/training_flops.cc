@@ -120,9 +120,11 @@ double TrainingFlops(const Trainable& trainable, const CountedPass& pass) {
     backward += 10 * pairs.of_blocks * width;
   }
   last += 2 * n_rows * products.layers / s.n_layers;
-  const double head = 2 * n_rows * products.head + 2 * products.of_call;
+  const bool of_targets = pass.n_targets >= 0 && (!pass.backward || IsAdapter(trainable));
+  const double n_heads = of_targets ? pass.n_targets : n_rows;
+  const double head = 2 * n_heads * products.head + 2 * products.of_call;
   if (!pass.backward) return forward + head;
-  const double ends = head + 2 * n_rows * products.head_backward;
+  const double ends = head + 2 * n_heads * products.head_backward;
   if (!pass.recompute) return forward + backward + ends;
   const double share = static_cast<double>(s.n_layers - 1) / s.n_layers;
   return 2 * forward - last - 2 * n_rows * products.not_again * share + backward + ends;

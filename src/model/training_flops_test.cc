@@ -107,6 +107,11 @@ TEST(TrainingFlops, OfAnAdapterAreFewerByTheHeadsOfTokensThatDoNotCount) {
                                                static_cast<std::uint64_t>(shape.n_embd) *
                                                static_cast<std::uint64_t>(shape.n_vocab))
         << shape.architecture;
+    EXPECT_EQ(static_cast<double>(flops(some)),
+              TrainingFlops(*trainable, {.n_sequences = kSequences,
+                                         .n_tokens = kTokens,
+                                         .n_targets = kSequences * kTokens - 200}))
+        << shape.architecture;
   }
 }
 

@@ -17,6 +17,9 @@ struct CountedPass {
   bool backward = true;          // false: the loss alone
   bool recompute = false;        // TrainableOptions
   bool attention_drops = false;  // TrainingDropout::attention_rate is not 0
+  // Of the call's positions, those with a target: a frozen head and a loss alone multiply no
+  // others.
+  double n_targets = -1;  // below 0: all
 };
 
 double TrainingFlops(const Trainable& trainable, const CountedPass& pass);
