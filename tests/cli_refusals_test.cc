@@ -72,6 +72,15 @@ TEST(Refusals, EmptyItemsAndValuesAreNoZerosAndNoDefaults) {
                 "--adapter: given more often than it can be");
 }
 
+TEST(Refusals, OptionsOfTheOtherKindOfVocabularyAreNotPassedOver) {
+  Program tatara;
+  const std::string text = (tatara.folder() / "text.txt").string();
+  WriteFile(text, "iron sand\n");
+  ExpectRefused(tatara({"tokenizer", "train", text, "--byte-fallback"}), "--byte-fallback: --kind");
+  ExpectRefused(tatara({"tokenizer", "train", text, "--kind", "unigram", "--pre", "qwen2"}),
+                "--pre: --kind unigram");
+}
+
 TEST(Refusals, AModelWithoutATokenizerTakesIdsAndNoText) {
   TATARA_REQUIRE_DATA(gguf, "golden/arch/qwen2.gguf");
   Program tatara;

@@ -100,6 +100,9 @@ void Record(const TokenizerTrainOptions& options, const corpus::TextStream& text
 }  // namespace
 
 Result<int> TokenizerTrain(const TokenizerTrainOptions& options) {
+  if (!options.misplaced.empty()) {
+    return Refuse("{0}: --kind {1} has no such option", options.misplaced, options.kind);
+  }
   const auto begin = std::chrono::steady_clock::now();
   const std::string each =
       options.each.empty() ? options.kind == "bpe" ? "file" : "line" : options.each;

@@ -271,6 +271,7 @@ struct TokenizerTrainOptions {
   std::string normal_form;
   int characters = 0;  // 0: all
   bool byte_fallback = false;
+  std::string misplaced;  // an option that was given and belongs to the other kind
   std::vector<std::string> special;
   std::string start, end;  // added to the special tokens where they are not among them
   std::string field = "text";

@@ -1,6 +1,7 @@
 // tokenizer train.
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <vector>
 
 #include "commands.h"
 #include "parse.h"
@@ -8,6 +9,13 @@
 #include "tatara/base/localise.h"
 
 namespace tatara::cli {
+namespace {
+
+const std::vector<const char*> kBpeOptions = {"--pre", "--min-frequency"};
+const std::vector<const char*> kUnigramOptions = {"--unknown", "--normal-form", "--characters",
+                                                  "--byte-fallback"};
+
+}  // namespace
 
 void AddTokenizerCommands(CLI::App& app, Action& chosen) {
   CLI::App* tokenizer = AddCommand(
@@ -67,8 +75,13 @@ void AddTokenizerCommands(CLI::App& app, Action& chosen) {
       ->add_option("--threads", options->n_threads, Tr("threads; 0: all that this process may use"))
       ->check(CLI::Range(0, 256));
   AddJson(command, options->json);
-  command->callback(
-      [options, &chosen] { chosen = [options] { return TokenizerTrain(*options); }; });
+  command->callback([options, command, &chosen] {
+    const bool bpe = options->kind == "bpe";
+    for (const char* name : bpe ? kUnigramOptions : kBpeOptions) {
+      if (command->count(name) > 0) options->misplaced = name;
+    }
+    chosen = [options] { return TokenizerTrain(*options); };
+  });
 }
 
 }  // namespace tatara::cli
