@@ -1,6 +1,7 @@
 #include "tatara/learn/recipe.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -31,10 +32,8 @@ Result<toml::table> Parse(std::string_view text, std::string_view path) {
 Result<> Override(toml::table& root, std::string_view path, const std::string& text) {
   const std::size_t equals = text.find('=');
   const std::size_t dot = text.find('.');
-  if (equals == std::string::npos || (dot != std::string::npos && dot > equals)) {
-    if (equals == std::string::npos) {
-      return Refuse("--set {0}: section.key=value is expected", text);
-    }
+  if (equals == std::string::npos) {
+    return Refuse("--set {0}: section.key=value is expected", text);
   }
   const bool top = dot == std::string::npos || dot > equals;
   const std::string section = top ? "" : text.substr(0, dot);
@@ -73,8 +72,11 @@ Result<> CheckTop(const toml::table& root, std::string_view path) {
   for (const auto& [key, node] : root) {
     if (std::ranges::find(kKnown, key.str()) != std::end(kKnown)) continue;
     const std::string near = Nearest(key.str(), kKnown);
-    return Refuse("{0}: unknown section '{1}'; did you mean '{2}'?", path, key.str(),
-                  near.empty() ? "training" : near);
+    if (near.empty()) {
+      return Refuse("{0}: unknown section '{1}'; there are {2}", path, key.str(),
+                    fmt::format("{}", fmt::join(kKnown, ", ")));
+    }
+    return Refuse("{0}: unknown section '{1}'; did you mean '{2}'?", path, key.str(), near);
   }
   return Ok{};
 }

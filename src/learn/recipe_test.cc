@@ -43,7 +43,8 @@ TEST(Recipe, ReadsValuesAndOverrides) {
 
 TEST(Recipe, WhatItDoesNotKnowIsRefusedByName) {
   EXPECT_THAT(Refusal({"training.step=7"}), HasSubstr("did you mean 'steps'"));
-  EXPECT_THAT(Refusal({"trainin.steps=7"}), HasSubstr("'trainin'"));
+  EXPECT_THAT(Refusal({"trainin.steps=7"}), HasSubstr("did you mean 'training'"));
+  EXPECT_THAT(Refusal({"xyzzy=7"}), HasSubstr("there are name, data, model"));
   EXPECT_THAT(Refusal({"training.steps=0"}), HasSubstr("training.steps"));
   EXPECT_THAT(Refusal({"training.steps='many'"}), HasSubstr("training.steps is 'many'"));
   EXPECT_THAT(Refusal({"data.kind=3"}), HasSubstr("data.kind is 3; expected: a text"));

@@ -110,6 +110,8 @@ class Run {
     }
     return stops != std::byte{};
   }
+  Result<> CheckIsNew() const;
+  Result<> TakeFolder();
   Result<> Prepare();
   Result<> Resume();
   Result<> Step();
@@ -149,26 +151,36 @@ class Run {
   std::optional<double> training_loss_;
 };
 
-Result<> Run::Prepare() {
-  TATARA_TRY(data_, OpenData(recipe_, options_.n_threads));
+Result<> Run::CheckIsNew() const {
+  std::error_code ignored;
+  if (!IsFirst() || options_.resume || !fs::exists(options_.out / "recipe.json", ignored)) {
+    return Ok{};
+  }
+  return Refuse("{0}: there is a run already; go on with it by --resume, or choose another --out",
+                options_.out.string());
+}
+
+Result<> Run::TakeFolder() {
   std::error_code code;
   fs::create_directories(options_.out / "checkpoints", code);
   if (code) {
     return MakeError(ErrorKind::kIo, "{0}: {1}", options_.out.string(), code.message());
   }
-  if (IsFirst()) {
-    TATARA_TRY(FileLock lock, FileLock::Acquire(options_.out / "lock", 0));
-    lock_.emplace(std::move(lock));
-    if (!options_.resume && fs::exists(options_.out / "recipe.json", code)) {
-      return Refuse(
-          "{0}: there is a run already; go on with it by --resume, or choose another --out",
-          options_.out.string());
-    }
-  }
+  if (!IsFirst()) return Ok{};
+  TATARA_TRY(FileLock lock, FileLock::Acquire(options_.out / "lock", 0));
+  lock_.emplace(std::move(lock));
+  return CheckIsNew();
+}
+
+// What is refused is refused before there is a folder of it.
+Result<> Run::Prepare() {
+  TATARA_RETURN_IF_ERROR(CheckIsNew());
+  TATARA_TRY(data_, OpenData(recipe_, options_.n_threads));
   TATARA_TRY(trainer_, Trainer::Make(recipe_, *data_, pool_, options_.workers));
   info_.recipe_digest = RecipeDigest(recipe_);
   info_.data_digest = data_->digest();
   TATARA_RETURN_IF_ERROR(CheckBytes());
+  TATARA_RETURN_IF_ERROR(TakeFolder());
   TATARA_RETURN_IF_ERROR(Resume());
   if (!IsFirst()) return Ok{};
   TATARA_RETURN_IF_ERROR(

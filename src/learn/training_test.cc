@@ -191,6 +191,12 @@ TEST_F(TrainingTest, WhatIsNotKnownIsNotStatedAsANumber) {
   EXPECT_THAT(ResultJson(*blind), HasSubstr("\"validation_loss\":null"));
 }
 
+TEST_F(TrainingTest, ARunThatIsRefusedLeavesNoFolder) {
+  EXPECT_FALSE(Train("refused", {"model.n_heads=3"}).ok());
+  EXPECT_FALSE(Train("refused", {"training.context=8", "data.validation=0.99"}).ok());
+  EXPECT_FALSE(fs::exists(dir_.path() / "refused"));
+}
+
 TEST_F(TrainingTest, OperationsOfAStepAreThoseOfTheEstimate) {
   const std::vector<std::string> changes = {"training.steps=2", "optimizer.kind=muon"};
   const auto run = Train("base", changes);
