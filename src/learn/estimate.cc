@@ -1,6 +1,7 @@
 #include "tatara/learn/estimate.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -294,7 +295,7 @@ class Estimator {
     const double n_shards = part.recipe.training.virtual_shards / n_workers;
     const double n_branches = n_shards / std::max(1, plan.shards);
     const double n_cleared = plan.shards == 0 ? n_shards * plan.gradient_values : 0;
-    const double n_rounds = std::log2(n_workers);
+    const double n_rounds = std::countr_zero(static_cast<unsigned>(options_.n_workers));
     EstimatedTime& time = estimate_.time;
     time.passes += crowding * part.steps * part.n_passes() / n_workers * pass.train;
     time.optimizer +=
@@ -334,11 +335,11 @@ class Estimator {
   void CountCheckpoints(const Part& part, bool validates) {
     const RunRecipe& r = part.recipe.run;
     // Every validation may be the best so far, and then is kept.
-    const double every = static_cast<double>(r.checkpoint_every);
     const double n_best = validates ? part.Times(r.validate_every) -
                                           part.Times(std::lcm(r.validate_every, r.checkpoint_every))
                                     : 0;
-    const bool ends_between = std::fmod(part.first_step + part.steps, every) != 0;
+    const auto last_step = static_cast<std::int64_t>(part.first_step + part.steps);
+    const bool ends_between = last_step % r.checkpoint_every != 0;
     const double n_kept = part.Times(r.checkpoint_every) + n_best + (ends_between ? 1 : 0);
     const double n_digests = n_kept + (r.digest_every > 0 ? part.Times(r.digest_every) : 0);
     double bytes_hashed = n_kept * part.checkpoint_bytes() + n_digests * 4 * part.n_values();

@@ -65,7 +65,7 @@ double Median(int n_threads, double seconds_max, F body) {
 inline std::vector<float> MeasuredValues(std::int64_t n) {
   std::vector<float> values(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] = static_cast<float>(static_cast<int>(i * 2654435761U >> 24) - 128) * 1e-3F;
+    values[i] = static_cast<float>(static_cast<int>((i * 2654435761U >> 24) & 255) - 128) * 1e-3F;
   }
   return values;
 }
