@@ -8,6 +8,7 @@
 namespace tatara::learn {
 namespace {
 
+constexpr double kLogitsMax = 1 << 22;         // that ActivationBytes counts
 constexpr std::int64_t kRowsMax = 1024;        // of a pass over whole shards
 constexpr double kBytesMin = double{1 << 28};  // what may be taken anyway
 
@@ -24,9 +25,12 @@ PassPlan Plan(const Recipe& recipe, const model::Trainable& trainable, int n_sha
   }
   const double rows = static_cast<double>(plan.sequences) * recipe.training.context;
   plan.activation_bytes = trainable.ActivationBytes(rows, OptionsOf(recipe));
-  if (at_once > 0) {  // the logits are kept, and where they are capped so are those before
+  if (at_once > 0) {
+    // The logits of all rows are kept, and where they are capped so are those before; some rows'
+    // are in the activations already.
     const model::TrainableShape& s = trainable.shape();
-    plan.activation_bytes += 4 * rows * s.n_vocab * (s.logit_cap == 0 ? 1 : 2);
+    const double n_kept = std::max(0.0, rows - std::max(8.0, kLogitsMax / s.n_vocab));
+    plan.activation_bytes += 4 * n_kept * s.n_vocab * (s.logit_cap == 0 ? 1 : 2);
   }
   plan.gradients = std::countr_zero(static_cast<unsigned>(n_shards / std::max(1, at_once))) + 1;
   plan.gradient_values =
