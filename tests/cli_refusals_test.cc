@@ -81,6 +81,47 @@ TEST(Refusals, OptionsOfTheOtherKindOfVocabularyAreNotPassedOver) {
                 "--pre: --kind unigram");
 }
 
+TEST(Refusals, AVocabularyReplacesNoFileAndComesFromSomeText) {
+  Program tatara;
+  const std::string text = (tatara.folder() / "text.txt").string();
+  const std::string empty = (tatara.folder() / "empty.txt").string();
+  const std::string out = (tatara.folder() / "tokenizer.json").string();
+  WriteFile(text, "iron sand\n");
+  WriteFile(empty, "");
+  for (const char* kind : {"bpe", "unigram"}) {
+    ExpectRefused(
+        tatara({"tokenizer", "train", empty, "--kind", kind, "--vocab", "300", "--out", out}),
+        "empty.txt: no text to learn from");
+  }
+  EXPECT_FALSE(std::filesystem::exists(out));
+  ASSERT_EQ(tatara({"tokenizer", "train", text, empty, "--vocab", "300", "--out", out}).status, 0);
+  const std::string made = test::ReadFile(out);
+  ExpectRefused(tatara({"tokenizer", "train", text, "--vocab", "280", "--out", out}),
+                "tokenizer.json: is there already; choose another --out");
+  EXPECT_EQ(test::ReadFile(out), made);
+}
+
+TEST(Refusals, NamesAndBoundsAreSaidAsTheyAreTyped) {
+  Program tatara;
+  const Outcome unknown = tatara({"tokenizer", "train", "text.txt", "--pre", "gpt-5"});
+  ExpectRefused(unknown, "--pre: found 'gpt-5', expected one of ");
+  EXPECT_THAT(unknown.err, AllOf(HasSubstr(" gpt-2, "), HasSubstr(" llama3, "),
+                                 Not(HasSubstr("tokenizer.ggml"))));
+  ExpectRefused(tatara({"estimate", "recipe.toml", "--watts", "-1"}),
+                "--watts: found '-1', expected a number from 0 to 1000000000 (");
+  const std::string help = tatara({"tokenizer", "train", "--help"}).out;
+  EXPECT_THAT(help, AllOf(HasSubstr("=8192"), HasSubstr("=tokenizer.json"), HasSubstr("=gpt-2")));
+}
+
+TEST(Refusals, WhatIsNeitherReceiptNorRunIsNotReplayed) {
+  Program tatara;
+  for (const auto& [name, content] : {std::pair{"note.txt", "nothing"}, {"object.json", "{}"}}) {
+    const std::string file = (tatara.folder() / name).string();
+    WriteFile(file, content);
+    ExpectRefused(tatara({"replay", file}), std::string(name) + ": neither a receipt nor a run");
+  }
+}
+
 TEST(Refusals, AModelWithoutATokenizerTakesIdsAndNoText) {
   TATARA_REQUIRE_DATA(gguf, "golden/arch/qwen2.gguf");
   Program tatara;

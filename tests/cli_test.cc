@@ -158,6 +158,9 @@ TEST(CommandLine, TemplateRenderPrintsTheTextAndNothingElse) {
       tatara({"template", "render", path("t.jinja"), "--input", path("c.json")});
   EXPECT_EQ(rendered.status, 0);
   EXPECT_EQ(rendered.out, "[é\n]");
+  const Outcome as_json =
+      tatara({"template", "render", path("t.jinja"), "--input", path("c.json"), "--json"});
+  EXPECT_EQ(as_json.json()["text"], "[é\n]");
   WriteFile(path("c.json"), R"({"messages": [{"role": "tool", "content": "7"}]})");
   const Outcome refused =
       tatara({"template", "render", path("t.jinja"), "--input", path("c.json")});

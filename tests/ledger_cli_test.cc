@@ -122,6 +122,13 @@ TEST(LedgerProgram, TheVerifierNamesEveryChangedByteOfALedger) {
   EXPECT_EQ(Verify({key, ledger.string()}, said), 0) << said;
 }
 
+TEST(LedgerProgram, TheVerifiersHelpIsNoFailure) {
+  std::string said;
+  EXPECT_EQ(Verify({"--help"}, said), 0);
+  EXPECT_THAT(said, HasSubstr("--receipt FILE"));
+  EXPECT_EQ(Verify({"--halp"}, said), 2);
+}
+
 TEST(LedgerProgram, TheVerifierChecksReceiptsAlone) {
   TATARA_REQUIRE_MODEL(model, "smollm2-135m");
   Program tatara;

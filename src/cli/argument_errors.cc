@@ -77,6 +77,14 @@ std::optional<std::string> CutBefore(std::string& text, std::string_view mark) {
   return before;
 }
 
+// CLI11 writes the bounds of numbers with six decimals.
+std::string WithoutZeros(std::string number) {
+  if (number.find('.') == std::string::npos) return number;
+  number.erase(number.find_last_not_of('0') + 1);
+  if (number.ends_with('.')) number.pop_back();
+  return number;
+}
+
 // "OPTION: Value V not in range A to B", "OPTION: V not in {a,b}", or a validator's own words.
 Error WrongValue(const Place& place, std::string text) {
   const std::string whole = text;
@@ -90,7 +98,7 @@ Error WrongValue(const Place& place, std::string text) {
     const auto least = CutBefore(text, " to ");
     if (value && least) {
       return Refuse("{0}: found '{1}', expected a number from {2} to {3} (see: {4} --help)",
-                    *option, *value, *least, text, place.name);
+                    *option, *value, WithoutZeros(*least), WithoutZeros(text), place.name);
     }
   } else if (option) {
     if (const auto value = CutBefore(text, " not in {")) {

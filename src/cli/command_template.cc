@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "json_output.h"
 #include "models_access.h"
 #include "tatara/base/localise.h"
 #include "tatara/text/chat_template.h"
@@ -18,6 +19,10 @@ Result<int> TemplateRender(const TemplateOptions& options) {
   if (!rendered.ok()) {
     return MakeError(rendered.error().kind(), "{0}, with the input {1}: {2}", options.file,
                      options.input, rendered.error().text(CurrentLanguage()));
+  }
+  if (options.json) {
+    OutJson({{"text", *rendered}});
+    return 0;
   }
   Out(*rendered);
   return 0;

@@ -97,12 +97,25 @@ void Record(const TokenizerTrainOptions& options, const corpus::TextStream& text
   RecordLineage(std::move(event));
 }
 
+Result<> CheckNew(const std::string& out) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(out, ignored))) return Ok{};
+  return Refuse("{0}: is there already; choose another --out, or remove it", out);
+}
+
+Error NothingToLearn(const corpus::TextStream& texts) {
+  const auto& inputs = texts.inputs();
+  if (inputs.size() == 1) return Refuse("{0}: no text to learn from", inputs[0].name);
+  return Refuse("{0} and {1} more: no text to learn from", inputs[0].name, inputs.size() - 1);
+}
+
 }  // namespace
 
 Result<int> TokenizerTrain(const TokenizerTrainOptions& options) {
   if (!options.misplaced.empty()) {
     return Refuse("{0}: --kind {1} has no such option", options.misplaced, options.kind);
   }
+  TATARA_RETURN_IF_ERROR(CheckNew(options.out));
   const auto begin = std::chrono::steady_clock::now();
   const std::string each =
       options.each.empty() ? options.kind == "bpe" ? "file" : "line" : options.each;
@@ -114,6 +127,8 @@ Result<int> TokenizerTrain(const TokenizerTrainOptions& options) {
   Watcher watcher;
   WatchedTexts texts(*files, watcher);
   TATARA_TRY(const corpus::TrainedTokenizer made, TrainKind(options, texts, watcher));
+  if (made.n_pieces == 0) return NothingToLearn(texts);
+  TATARA_RETURN_IF_ERROR(CheckNew(options.out));  // training takes its time
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(options.out, made.tokenizer_json));
   Record(options, texts, made);
   const double seconds =

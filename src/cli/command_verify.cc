@@ -300,15 +300,15 @@ Result<Verdict> VerifyNamed(const ledger::LineageGraph& graph, const std::string
   return verdict;
 }
 
-// Receipts are JSON; one that was changed still has its payload, or its file's ending.
-bool MayBeReceipt(const fs::path& path) {
+// As a receipt has, one that was changed too.
+bool HasPayload(const fs::path& path) {
   std::error_code error;
   if (fs::file_size(path, error) > ledger::kReceiptBytesMax || error) return false;
   std::ifstream file(path, std::ios::binary);
   std::string start(1024, '\0');
   file.read(start.data(), static_cast<std::streamsize>(start.size()));
   return start.find("payload") != std::string::npos ||
-         start.find("application/vnd.tatara") != std::string::npos || path.extension() == ".json";
+         start.find("application/vnd.tatara") != std::string::npos;
 }
 
 // Nothing: it is to be checked as a receipt.
@@ -327,7 +327,8 @@ Result<std::optional<Verdict>> VerifyFileNamed(const ledger::LineageGraph& graph
   Verdict verdict{.kind = "file", .name = what};
   const ledger::LineageRecord* record = RecordNaming(graph, digest);
   if (record == nullptr) {
-    if (MayBeReceipt(what)) return std::optional<Verdict>();
+    const bool may_be_receipt = HasPayload(what) || fs::path(what).extension() == ".json";
+    if (may_be_receipt) return std::optional<Verdict>();
     verdict.Say(Tr("{0}: the ledger has no record of a file of SHA-256 {1}", what, digest));
     return std::optional(verdict);
   }
@@ -462,6 +463,9 @@ Result<int> Replay(const ReplayOptions& options) {
   if (fs::is_regular_file(options.file, ignored)) {
     if (!options.steps.empty()) {
       return Refuse("--steps: {0} is a receipt, no run", options.file);
+    }
+    if (!HasPayload(options.file)) {
+      return Refuse("{0}: neither a receipt nor a run", options.file);
     }
     return ReplayReceiptFile(options);
   }

@@ -108,6 +108,7 @@ struct TokenizeOptions {
 struct TemplateOptions {
   std::string file;
   std::string input;  // the context as one JSON object
+  bool json = false;
 };
 
 struct LogitsOptions {

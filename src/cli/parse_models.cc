@@ -100,6 +100,7 @@ void AddTemplate(CLI::App& app, Action& chosen) {
       ->add_option("--input", options->input,
                    Tr("file with the variables as one JSON object, or - for standard input"))
       ->required();
+  AddJson(command, options->json);
   command->callback(
       [options, &chosen] { chosen = [options] { return TemplateRender(*options); }; });
 }

@@ -1,5 +1,8 @@
 // tokenizer train.
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -7,6 +10,7 @@
 #include "parse.h"
 #include "parse_shared.h"
 #include "tatara/base/localise.h"
+#include "tatara/corpus/tokenizer_training.h"
 
 namespace tatara::cli {
 namespace {
@@ -14,6 +18,13 @@ namespace {
 const std::vector<const char*> kBpeOptions = {"--pre", "--min-frequency"};
 const std::vector<const char*> kUnigramOptions = {"--unknown", "--normal-form", "--characters",
                                                   "--byte-fallback"};
+
+// In the words of CLI::IsMember, whose description would put all names into the help.
+std::string IsPreName(const std::string& value) {
+  const std::vector<std::string> names = corpus::BpePreNames();
+  if (std::ranges::find(names, value) != names.end()) return {};
+  return fmt::format("{} not in {{{}}}", value, fmt::join(names, ", "));
+}
 
 }  // namespace
 
@@ -33,19 +44,29 @@ void AddTokenizerCommands(CLI::App& app, Action& chosen) {
   command->add_option("texts", options->texts, Tr("text files, and JSON Lines (.jsonl, .ndjson)"))
       ->required();
   command->add_option("--kind", options->kind, Tr("bpe (byte pairs) or unigram"))
-      ->check(CLI::IsMember({"bpe", "unigram"}));
+      ->check(CLI::IsMember({"bpe", "unigram"}))
+      ->capture_default_str();
   command->add_option("--vocab", options->vocabulary, Tr("tokens, special ones included"))
-      ->check(CLI::Range(1, 1 << 21));
-  command->add_option("--out", options->out,
-                      Tr("the file to write, in the form of tokenizer.json"));
-  command->add_option("--pre", options->pre,
-                      Tr("bpe: how texts are cut first: gpt-2, llama3, qwen2, gpt-4o, ..."));
+      ->check(CLI::Range(1, 1 << 21))
+      ->capture_default_str();
+  command
+      ->add_option("--out", options->out,
+                   Tr("the file to write, in the form of tokenizer.json; there must be none yet"))
+      ->capture_default_str();
+  command
+      ->add_option("--pre", options->pre,
+                   Tr("bpe: how texts are cut first: gpt-2, llama3, qwen2, gpt-4o, ..."))
+      ->check(IsPreName)
+      ->capture_default_str();
   command
       ->add_option("--min-frequency", options->min_frequency,
                    Tr("bpe: pairs that are rarer become no token"))
-      ->check(CLI::Range(1, 1 << 30));
-  command->add_option("--unknown", options->unknown,
-                      Tr("unigram: the token of characters that the texts do not have"));
+      ->check(CLI::Range(1, 1 << 30))
+      ->capture_default_str();
+  command
+      ->add_option("--unknown", options->unknown,
+                   Tr("unigram: the token of characters that the texts do not have"))
+      ->capture_default_str();
   command
       ->add_option("--normal-form", options->normal_form,
                    Tr("unigram: bring texts to this form of Unicode first: nfc, nfd, nfkc or nfkd; "
@@ -54,14 +75,16 @@ void AddTokenizerCommands(CLI::App& app, Action& chosen) {
   command
       ->add_option("--characters", options->characters,
                    Tr("unigram: at most so many characters, the most frequent; 0: all"))
-      ->check(CLI::Range(0, 1 << 21));
+      ->check(CLI::Range(0, 1 << 21))
+      ->capture_default_str();
   command->add_flag("--byte-fallback", options->byte_fallback,
                     Tr("unigram: 256 tokens for bytes, so that unknown characters are not lost"));
   command->add_option("--special", options->special,
                       Tr("a control token, may be repeated; ids from 0 in this order"));
   command->add_option("--start", options->start, Tr("the control token put before texts"));
   command->add_option("--end", options->end, Tr("the control token that ends a text"));
-  command->add_option("--field", options->field, Tr("JSON Lines: the field with the text"));
+  command->add_option("--field", options->field, Tr("JSON Lines: the field with the text"))
+      ->capture_default_str();
   command
       ->add_option(
           "--each", options->each,
@@ -70,7 +93,8 @@ void AddTokenizerCommands(CLI::App& app, Action& chosen) {
   command
       ->add_option("--memory", options->memory_mib,
                    Tr("most memory for counts of distinct pieces, in MiB"))
-      ->check(CLI::Range(1, 1 << 16));
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
   command
       ->add_option("--threads", options->n_threads, Tr("threads; 0: all that this process may use"))
       ->check(CLI::Range(0, 256));

@@ -1,3 +1,5 @@
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -38,6 +40,11 @@ std::vector<std::string> FirstTokens(const std::vector<std::string>& special,
 
 Result<> CheckBpe(const BpeTraining& options) {
   TATARA_RETURN_IF_ERROR(CheckTraining(options));
+  const std::vector<std::string> names = BpePreNames();
+  if (std::ranges::find(names, options.pre) == names.end()) {
+    return Refuse("the pre-tokenizer '{0}' (pre) is not known; there are {1}",
+                  Printable(options.pre), fmt::format("{}", fmt::join(names, ", ")));
+  }
   for (const std::string& token : options.special) {
     const Utf8Sequence first = ReadUtf8(token);
     if (first.length == token.size() && text::ByteOfCharacter(first.code_point)) {
@@ -52,6 +59,13 @@ Result<> CheckBpe(const BpeTraining& options) {
 }
 
 }  // namespace
+
+std::vector<std::string> BpePreNames() {
+  std::vector<std::string> names = {"gpt2", "llama-3"};
+  for (const std::string_view name : text::TextSplitter::Names()) names.emplace_back(name);
+  std::ranges::sort(names);
+  return names;
+}
 
 Result<TrainedTokenizer> TrainBpe(TextStream& texts, const BpeTraining& options) {
   TATARA_RETURN_IF_ERROR(CheckBpe(options));

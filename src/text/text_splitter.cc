@@ -26,6 +26,10 @@ Result<TextSplitter> TextSplitter::OfName(std::string_view name, std::string_vie
   return TextSplitter(std::make_unique<const Impl>(std::move(made)));
 }
 
+std::vector<std::string_view> TextSplitter::Names() {
+  return KnownSplitNames();
+}
+
 Result<TextSplitter> TextSplitter::AtSpaces(std::string_view form, std::string_view origin) {
   Impl made;
   TATARA_RETURN_IF_ERROR(AddForm(form, origin, made.normalizer));

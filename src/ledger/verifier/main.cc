@@ -3,6 +3,7 @@
 //
 //   tatara-verify KEY LEDGER_FOLDER [--earlier CHECKPOINT] [--objects FOLDER]
 //   tatara-verify --receipt FILE
+//   tatara-verify --help | --version
 //
 // Objects are those of LEDGER_FOLDER where --objects names no other folder.
 //
@@ -10,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,11 +35,11 @@ struct Call {
   std::string key, folder, earlier, objects, receipt;
 };
 
-int Usage() {
-  fmt::print(stderr, "{}\n{}\n",
+int Usage(std::FILE* to, int status) {
+  fmt::print(to, "{}\n{}\n",
              Tr("usage: tatara-verify KEY LEDGER_FOLDER [--earlier CHECKPOINT] [--objects FOLDER]"),
              Tr("       tatara-verify --receipt FILE"));
-  return 2;
+  return status;
 }
 
 bool Parse(int argc, char** argv, Call& call) {
@@ -113,8 +115,9 @@ int Main(int argc, char** argv) {
     fmt::print("tatara-verify {}\n", kVersion);
     return 0;
   }
+  if (argc == 2 && std::string_view(argv[1]) == "--help") return Usage(stdout, 0);
   Call call;
-  if (!Parse(argc, argv, call)) return Usage();
+  if (!Parse(argc, argv, call)) return Usage(stderr, 2);
   return call.receipt.empty() ? CheckLedger(call) : CheckReceipt(call.receipt);
 }
 

@@ -42,9 +42,12 @@ struct TokenizerTraining {
 // Vocabulary and merges are those of the BpeTrainer of tokenizers 0.23 with the initial alphabet of
 // bytes, except that no merge writes a special token or one of more than 32 KiB.
 struct BpeTraining : TokenizerTraining {
-  std::string pre = "gpt-2";       // how texts are cut: a value of tokenizer.ggml.pre
+  std::string pre = "gpt-2";       // how texts are cut: one of BpePreNames
   std::int64_t min_frequency = 2;  // a pair that is rarer becomes no token
 };
+
+// The values of tokenizer.ggml.pre that are known, and gpt2 and llama-3 for two of them.
+std::vector<std::string> BpePreNames();
 
 // A unigram model by expectation maximisation (Kudo 2018, "Subword Regularization"): seeds are the
 // substrings of pieces that more than one character follows; each round keeps `shrinking` of them,

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tatara/base/error.h"
 #include "tatara/base/thread_pool.h"
@@ -17,6 +18,8 @@ class TextSplitter {
   // As byte-level vocabularies with that `tokenizer.ggml.pre` do ("gpt-2", "llama-bpe", "qwen2",
   // ...). Refuses a name that is not known, with the nearest.
   static Result<TextSplitter> OfName(std::string_view name, std::string_view origin);
+  // The names that OfName takes.
+  static std::vector<std::string_view> Names();
   // At spaces, as SentencePiece does: a space is written U+2581 and begins a piece, and one is put
   // in front of the text. Before that the text is brought to `form`: nfc, nfd, nfkc, nfkd or, where
   // empty, none; another one is refused.
