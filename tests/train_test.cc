@@ -1,6 +1,8 @@
 // `tatara train` as a user runs it: its last line, its folder, kill -9 at any moment, the real
 // recipe on every instruction set, what is refused.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <sys/types.h>
 
 #include <csignal>
 #include <fstream>
@@ -82,8 +84,59 @@ TEST_F(TrainCommand, OneTwoAndFourProcessesGiveOneDigest) {
   std::vector<std::string> eight = Arguments("workers8");
   for (const char* more : {"--workers", "8"}) eight.push_back(more);
   const Outcome refused = tatara_(eight);
-  EXPECT_NE(refused.status, 0);
+  EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.err, HasSubstr("virtual shards"));
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+  EXPECT_FALSE(std::filesystem::exists(Path("workers8")));
+}
+
+// Ctrl-C reaches the whole group of the terminal, SIGTERM the command alone.
+TEST_F(TrainCommand, SeveralProcessesStopAfterAStepAndGoOnToTheSameDigest) {
+  if (!std::filesystem::exists(std::filesystem::path(TATARA_PROGRAM).parent_path() /
+                               "tatara-mpi") ||
+      std::system("command -v mpirun > /dev/null") != 0) {
+    GTEST_SKIP() << "built without Open MPI";
+  }
+  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
+  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
+  const auto want = tatara_(Arguments("whole")).json();
+  std::vector<std::string> arguments = Arguments("stopped", true);
+  arguments.insert(arguments.end(), {"--workers", "2"});
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::int64_t from = LastStep("stopped");
+    const pid_t child = tatara_.Start(arguments);
+    setpgid(child, child);
+    for (int i = 0; i < 10000 && LastStep("stopped") < from + 20; ++i) usleep(2000);
+    ASSERT_EQ(kill(signal == SIGINT ? -child : child, signal), 0);
+    const Outcome outcome = tatara_.Finish(child);
+    EXPECT_EQ(outcome.status, 130) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("go on with --resume"));
+    EXPECT_THAT(outcome.err, testing::Not(HasSubstr("mpirun")));
+    EXPECT_EQ(outcome.json()["finished"], false);
+    const std::int64_t stopped = outcome.json()["steps"].get<std::int64_t>();
+    EXPECT_GE(stopped, from + 20);
+    EXPECT_TRUE(
+        std::filesystem::exists(Path(fmt::format("stopped/checkpoints/step-{:08}", stopped))));
+  }
+  const Outcome last = tatara_(arguments);
+  ASSERT_EQ(last.status, 0) << last.err;
+  EXPECT_EQ(last.json()["digest"], want["digest"]);
+}
+
+TEST_F(TrainCommand, SaysThatThereIsNothingToGoOnFrom) {
+  std::vector<std::string> arguments = Arguments("new", true);
+  arguments.insert(arguments.end(), {"--set", "training.steps=2"});
+  Outcome outcome = tatara_(arguments);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("no checkpoint to go on from"));
+  outcome = tatara_(arguments);
+  EXPECT_THAT(outcome.err, testing::Not(HasSubstr("no checkpoint to go on from")));
+}
+
+TEST_F(TrainCommand, AShapeThatDoesNotFitIsToldWithTheRecipesFile) {
+  const Outcome outcome = tatara_({"train", Path("twin.toml"), "--set", "model.n_embd=33"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("twin.toml: model shape"));
 }
 
 // Layers with a window stand in the exported configuration as they were trained.

@@ -12,7 +12,6 @@
 #include "tatara/base/thread_pool.h"
 #include "tatara/learn/run.h"
 #include "terminal.h"
-#include "workers_access.h"
 
 namespace tatara::cli {
 namespace {
@@ -30,6 +29,10 @@ class Watcher final : public learn::RunSink {
   void Resumed(std::int64_t step) override {
     resumed_from_ = step;
     if (place_.first) Remark(Tr("goes on from step {0}", step));
+  }
+  void NothingToResume(const std::filesystem::path& out) override {
+    if (place_.first)
+      Remark(Tr("{0}: no checkpoint to go on from; a new run begins", out.string()));
   }
   void Step(const learn::StepReport& report, std::int64_t steps) override {
     if (!place_.first) return;
@@ -94,17 +97,47 @@ void Tell(const learn::RunResult& result) {
   Out(Tr("weights {0}", result.digest) + "\n");
 }
 
+std::filesystem::path OutOf(const TrainOptions& options, const learn::Recipe& recipe) {
+  return options.out.empty() ? "runs/" + recipe.name : options.out;
+}
+
+int ThreadsOf(const TrainOptions& options) {
+  return options.n_threads == 0 ? ThreadPool::HardwareThreads() : options.n_threads;
+}
+
+// Processes that are not there yet.
+class PlannedWorkers final : public learn::Workers {
+ public:
+  explicit PlannedWorkers(int count) : count_(count) {}
+  int count() const override { return count_; }
+  int rank() const override { return 0; }
+  Result<> Exchange(int, std::span<const std::byte>, std::span<std::byte>) override { return Ok{}; }
+
+ private:
+  int count_;
+};
+
 }  // namespace
+
+Result<int> TrainInWorkers(const TrainOptions& options, WorkersOutput output) {
+  TATARA_RETURN_IF_ERROR(CheckWorkersProgram());
+  TATARA_TRY(const learn::Recipe recipe, learn::ReadRecipe(options.recipe, options.overrides));
+  PlannedWorkers planned(options.n_workers);
+  TATARA_RETURN_IF_ERROR(learn::CheckTraining(recipe, {.out = OutOf(options, recipe),
+                                                       .n_threads = ThreadsOf(options),
+                                                       .resume = options.resume,
+                                                       .workers = &planned}));
+  if (StopRequested().IsSet()) return Interrupted();
+  return RunWorkers(options, output);
+}
 
 Result<std::optional<learn::RunResult>> TrainHere(const TrainOptions& options) {
   TATARA_TRY(const learn::Recipe recipe, learn::ReadRecipe(options.recipe, options.overrides));
-  const std::filesystem::path out =
-      std::filesystem::path(options.out.empty() ? "runs/" + recipe.name : options.out);
-  InstallInterruptHandler();
+  const std::filesystem::path out = OutOf(options, recipe);
   learn::Workers* const workers = SharedWorkers();
   const bool first = workers == nullptr || workers->rank() == 0;
   Watcher watcher(options.json, {first, recipe.name, out});
-  const int n_threads = options.n_threads == 0 ? ThreadPool::HardwareThreads() : options.n_threads;
+  const int n_threads = ThreadsOf(options);
   TATARA_TRY(const learn::RunResult result, learn::RunTraining(recipe,
                                                                {.out = out,
                                                                 .n_threads = n_threads,
@@ -124,7 +157,9 @@ Result<std::optional<learn::RunResult>> TrainHere(const TrainOptions& options) {
 }
 
 Result<int> Train(const TrainOptions& options) {
-  if (options.n_workers > 1 && SharedWorkers() == nullptr) return StartWorkers(options);
+  if (options.n_workers > 1 && SharedWorkers() == nullptr) {
+    return TrainInWorkers(options, WorkersOutput::kShown);
+  }
   TATARA_TRY(const auto result, TrainHere(options));
   if (result) Out(learn::ResultJson(*result) + "\n");
   return 0;

@@ -15,7 +15,6 @@
 #include "tatara/learn/held_out.h"
 #include "tatara/learn/tuned.h"
 #include "terminal.h"
-#include "workers_access.h"
 
 namespace tatara::cli {
 namespace {
@@ -140,7 +139,7 @@ Result<Trained> TrainFirst(const TuneOptions& options, const fs::path& out) {
   }
   std::error_code ignored;
   if (options.train.resume) fs::remove(out / "result.json", ignored);
-  TATARA_TRY(const int status, RunWorkers(options.train));
+  TATARA_TRY(const int status, TrainInWorkers(options.train, WorkersOutput::kLeftOut));
   if (status != 0 || !fs::exists(out / "result.json", ignored)) return Trained{status, {}};
   TATARA_TRY(const std::string text, ReadWholeFile(out / "result.json", kResultBytesMax));
   Json result = Json::parse(text, nullptr, /*allow_exceptions=*/false);

@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <span>
+#include <thread>
 
 #include "argument_errors.h"
 #include "lineage_sink.h"
@@ -65,6 +67,12 @@ Result<int> RunChosen(const Action& chosen) {
   return StopRequested().IsSet() && !EndsByStopping() ? kExitInterrupted : status;
 }
 
+// What one of the processes that share a run refuses, all refuse: the first says so, and then ends
+// the others before they say it again.
+void AwaitTheFirst() {
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+}
+
 }  // namespace
 
 CLI::App* AddCommand(CLI::App& app, const std::string& name, const char* description,
@@ -121,7 +129,9 @@ int Main(int argc, char** argv, learn::Workers* workers) {
     return ReportError(ArgumentError(app, error));
   }
   const Result<int> status = RunChosen(chosen);
-  return status.ok() ? *status : ReportError(status.error());
+  if (status.ok()) return *status;
+  if (workers != nullptr && workers->rank() > 0) AwaitTheFirst();
+  return ReportError(status.error());
 }
 
 }  // namespace tatara::cli

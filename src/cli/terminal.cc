@@ -90,6 +90,13 @@ void InstallInterruptHandler() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
+void StopOnUserSignal() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { stop_flag.Set(); };
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGUSR1, &action, nullptr);
+}
+
 StopFlag& StopRequested() {
   return stop_flag;
 }

@@ -25,6 +25,8 @@ bool StandardErrorIsTerminal();
 
 // The first Ctrl-C (or SIGTERM) sets the flag, the second ends the process at once.
 void InstallInterruptHandler();
+// SIGUSR1 sets it too, however often it comes.
+void StopOnUserSignal();
 StopFlag& StopRequested();
 // For commands that run until they are stopped: being stopped is then no interruption, and the
 // status is the command's own.

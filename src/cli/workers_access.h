@@ -11,10 +11,13 @@ namespace tatara::cli {
 learn::Workers* SharedWorkers();
 void ShareWork(learn::Workers* workers);
 
-// Becomes `mpirun -n N tatara-mpi train ...` with the same options; returns only where that fails.
-Error StartWorkers(const TrainOptions& options);
-// The same in processes of their own, waited for: their exit status. What they would print on
-// standard output is left out.
-Result<int> RunWorkers(const TrainOptions& options);
+enum class WorkersOutput { kShown, kLeftOut };  // of standard output
+
+// `mpirun -n N tatara-mpi train ...` with the same options, waited for: its exit status. What the
+// training would refuse is to be refused before. Ctrl-C and SIGTERM let the processes end their
+// step and keep a checkpoint; a second one ends them at once.
+Result<int> RunWorkers(const TrainOptions& options, WorkersOutput output);
+// Refused where they can not be started here.
+Result<> CheckWorkersProgram();
 
 }  // namespace tatara::cli

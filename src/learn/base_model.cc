@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "grow.h"
+#include "tatara/base/localise.h"
 #include "tatara/weights/model_store.h"
 #include "training_data.h"
 
@@ -90,12 +91,16 @@ model::TrainableOptions OptionsOf(const Recipe& recipe) {
 
 Result<std::unique_ptr<model::Trainable>> MakeTrainable(const Recipe& recipe, ThreadPool& pool) {
   const model::TrainableOptions options = OptionsOf(recipe);
-  if (recipe.adapter.kind == AdapterKind::kNone) {
-    return model::Trainable::Make(recipe.model, options);
+  std::unique_ptr<weights::TensorStore> store;
+  if (recipe.adapter.kind != AdapterKind::kNone) {
+    TATARA_TRY(store, weights::OpenTensorStore(recipe.base.path));
   }
-  TATARA_TRY(std::unique_ptr<weights::TensorStore> store,
-             weights::OpenTensorStore(recipe.base.path));
-  return model::MakeAdapterTrainable(std::move(store), recipe.adapter.shape, options, pool);
+  auto made = store == nullptr ? model::Trainable::Make(recipe.model, options)
+                               : model::MakeAdapterTrainable(std::move(store), recipe.adapter.shape,
+                                                             options, pool);
+  if (made.ok() || recipe.file.empty()) return made;
+  return MakeError(made.error().kind(), "{0}: {1}", recipe.file,
+                   made.error().text(CurrentLanguage()));
 }
 
 double FrozenBytes(const Recipe& recipe, const model::Trainable& trainable) {

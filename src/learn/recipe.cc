@@ -126,6 +126,8 @@ Result<Recipe> ParseRecipe(std::string_view text, std::string_view path,
   recipe.text = text;
   recipe.overrides = overrides;
   TATARA_RETURN_IF_ERROR(TakePhases(root, path, ParseSections, recipe));
+  recipe.file = path;
+  for (Recipe& phase : recipe.phases) phase.file = path;
   return recipe;
 }
 

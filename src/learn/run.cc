@@ -86,6 +86,15 @@ class Run {
         pool_(options.n_threads),
         started_(clock_.MonotonicNanoseconds()) {}
 
+  Result<> Check() {
+    TATARA_RETURN_IF_ERROR(Open());
+    std::error_code ignored;
+    if (fs::exists(options_.out / "lock", ignored)) {
+      TATARA_TRY([[maybe_unused]] const FileLock lock, FileLock::Acquire(options_.out / "lock", 0));
+    }
+    return Load();
+  }
+
   Result<RunResult> Go() {
     TATARA_RETURN_IF_ERROR(Prepare());
     const std::int64_t steps = recipe_.training.steps;
@@ -110,9 +119,11 @@ class Run {
     }
     return stops != std::byte{};
   }
+  Result<> Open();
   Result<> CheckIsNew() const;
   Result<> TakeFolder();
   Result<> Prepare();
+  Result<> Load();
   Result<> Resume();
   Result<> Step();
   Result<> BeginPhase();
@@ -173,13 +184,17 @@ Result<> Run::TakeFolder() {
 }
 
 // What is refused is refused before there is a folder of it.
-Result<> Run::Prepare() {
+Result<> Run::Open() {
   TATARA_RETURN_IF_ERROR(CheckIsNew());
   TATARA_TRY(data_, OpenData(recipe_, options_.n_threads));
   TATARA_TRY(trainer_, Trainer::Make(recipe_, *data_, pool_, options_.workers));
   info_.recipe_digest = RecipeDigest(recipe_);
   info_.data_digest = data_->digest();
-  TATARA_RETURN_IF_ERROR(CheckBytes());
+  return CheckBytes();
+}
+
+Result<> Run::Prepare() {
+  TATARA_RETURN_IF_ERROR(Open());
   TATARA_RETURN_IF_ERROR(TakeFolder());
   TATARA_RETURN_IF_ERROR(Resume());
   if (!IsFirst()) return Ok{};
@@ -195,12 +210,22 @@ Result<> Run::Prepare() {
   return Ok{};
 }
 
-Result<> Run::Resume() {
+// The last checkpoint, where there is one to go on from.
+Result<> Run::Load() {
   if (!options_.resume) return Ok{};
   const std::vector<std::int64_t> steps = ListCheckpoints(options_.out);
   if (steps.empty()) return Ok{};
   TATARA_TRY(info_, LoadCheckpoint(CheckpointPath(options_.out, steps.back()), info_, *trainer_));
-  sink_.Resumed(info_.step);
+  return Ok{};
+}
+
+Result<> Run::Resume() {
+  TATARA_RETURN_IF_ERROR(Load());
+  if (info_.step > 0) {
+    sink_.Resumed(info_.step);
+  } else if (options_.resume) {
+    sink_.NothingToResume(options_.out);
+  }
   return Ok{};
 }
 
@@ -387,6 +412,17 @@ Result<RunResult> Run::Finish() {
 Result<RunResult> RunTraining(Recipe recipe, const RunOptions& options, RunSink& sink) {
   Run run(recipe, options, sink);
   return run.Go();
+}
+
+Result<> CheckTraining(Recipe recipe, const RunOptions& options) {
+  class : public RunSink {
+    void Resumed(std::int64_t) override {}
+    void Step(const StepReport&, std::int64_t) override {}
+    void Validated(std::int64_t, double) override {}
+    void Sampled(std::int64_t, const std::string&) override {}
+  } nobody;
+  Run run(recipe, options, nobody);
+  return run.Check();
 }
 
 std::string ResultJson(const RunResult& r) {

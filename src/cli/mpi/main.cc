@@ -9,6 +9,7 @@
 
 #include "tatara/cli/main.h"
 #include "tatara/learn/workers.h"
+#include "terminal.h"
 
 namespace tatara::cli {
 namespace {
@@ -53,11 +54,14 @@ int Work(int argc, char** argv) {
 }  // namespace tatara::cli
 
 int main(int argc, char** argv) {
+  // Asks to stop, and may come before anything else is ready (workers_access.cc).
+  tatara::cli::StopOnUserSignal();
   int level = 0;
   if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &level) != MPI_SUCCESS) return 1;
   const int status = tatara::cli::Work(argc, argv);
-  // One that gives up takes the others with it: they wait for its part.
-  if (status != 0) MPI_Abort(MPI_COMM_WORLD, status);
+  // One that gives up takes the others with it: they wait for its part. Those that were stopped end
+  // together.
+  if (status != 0 && status != tatara::cli::kExitInterrupted) MPI_Abort(MPI_COMM_WORLD, status);
   MPI_Finalize();
   return status;
 }

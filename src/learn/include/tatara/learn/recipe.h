@@ -173,6 +173,7 @@ struct Recipe {
   RunRecipe run;
   EstimateRecipe estimate;
   std::filesystem::path folder;  // where it lies
+  std::string file;              // in errors
   // Where not empty: the run is these, one after the other, each with the schedule of its own steps
   // and fresh moments; training.steps is their sum. Their data is this recipe's.
   std::vector<Recipe> phases;

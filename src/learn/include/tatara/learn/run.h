@@ -26,6 +26,8 @@ class RunSink {
  public:
   virtual ~RunSink() = default;
   virtual void Resumed(std::int64_t step) = 0;
+  // Asked to go on where no checkpoint is: the first step follows.
+  virtual void NothingToResume(const std::filesystem::path& /*out*/) {}
   virtual void Step(const StepReport& report, std::int64_t steps) = 0;
   virtual void Validated(std::int64_t step, double loss) = 0;
   // A step that was skipped or made the run go back; `step` is the one it goes on from.
@@ -62,6 +64,9 @@ struct RunResult {
 
 // A finished run that is resumed stays as it is.
 Result<RunResult> RunTraining(Recipe recipe, const RunOptions& options, RunSink& sink);
+// What RunTraining would refuse before its first step. The folder stays as it is; of `workers` only
+// count and rank are asked for.
+Result<> CheckTraining(Recipe recipe, const RunOptions& options);
 std::string ResultJson(const RunResult& result);
 
 }  // namespace tatara::learn
