@@ -43,6 +43,7 @@ class WatchedTexts final : public corpus::TextStream {
   std::uint64_t bytes_read() const override { return texts_.bytes_read(); }
   std::uint64_t bytes_total() const override { return texts_.bytes_total(); }
   const std::vector<Input>& inputs() const override { return texts_.inputs(); }
+  LeftOut left_out() const override { return texts_.left_out(); }
 
  private:
   corpus::TextStream& texts_;
@@ -127,6 +128,11 @@ Result<int> TokenizerTrain(const TokenizerTrainOptions& options) {
   Watcher watcher;
   WatchedTexts texts(*files, watcher);
   TATARA_TRY(const corpus::TrainedTokenizer made, TrainKind(options, texts, watcher));
+  const corpus::TextStream::LeftOut left_out = texts.left_out();
+  if (left_out.n > 0) {
+    Remark(Tr("left out: {0} rows or files; the first: {1} ({2})", left_out.n, left_out.first_place,
+              Tr(left_out.first_reason)));
+  }
   if (made.n_pieces == 0) return NothingToLearn(texts);
   TATARA_RETURN_IF_ERROR(CheckNew(options.out));  // training takes its time
   TATARA_RETURN_IF_ERROR(WriteFileAtomically(options.out, made.tokenizer_json));
@@ -145,6 +151,7 @@ Result<int> TokenizerTrain(const TokenizerTrainOptions& options) {
              {"pieces", made.n_pieces},
              {"distinct_pieces", made.n_distinct_pieces},
              {"seconds", seconds},
+             {"left_out", left_out.n},
              {"inputs", std::move(inputs)}});
     return 0;
   }

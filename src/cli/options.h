@@ -275,7 +275,7 @@ struct TokenizerTrainOptions {
   std::string misplaced;  // an option that was given and belongs to the other kind
   std::vector<std::string> special;
   std::string start, end;  // added to the special tokens where they are not among them
-  std::string field = "text";
+  std::string field;
   std::string each;  // "file" or "line"; empty: as is usual for the kind
   int memory_mib = 2048;
   int n_threads = 0;

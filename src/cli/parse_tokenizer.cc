@@ -41,7 +41,9 @@ void AddTokenizerCommands(CLI::App& app, Action& chosen) {
       "train", Tr("learn a vocabulary from texts; the same texts always give the same file"));
   command->group(Tr("Commands"));
   command->get_help_ptr()->description(Tr("print this help and exit"))->group(Tr("Options"));
-  command->add_option("texts", options->texts, Tr("text files, and JSON Lines (.jsonl, .ndjson)"))
+  command
+      ->add_option("texts", options->texts,
+                   Tr("files and folders: text, JSON, JSON Lines, CSV, XLSX, also gzip"))
       ->required();
   command->add_option("--kind", options->kind, Tr("bpe (byte pairs) or unigram"))
       ->check(CLI::IsMember({"bpe", "unigram"}))
@@ -83,8 +85,9 @@ void AddTokenizerCommands(CLI::App& app, Action& chosen) {
                       Tr("a control token, may be repeated; ids from 0 in this order"));
   command->add_option("--start", options->start, Tr("the control token put before texts"));
   command->add_option("--end", options->end, Tr("the control token that ends a text"));
-  command->add_option("--field", options->field, Tr("JSON Lines: the field with the text"))
-      ->capture_default_str();
+  command->add_option(
+      "--field", options->field,
+      Tr("the column or key with the text; absent: text, else as tatara prepare takes a row"));
   command
       ->add_option(
           "--each", options->each,

@@ -1,22 +1,19 @@
 #include "tatara/corpus/text_stream.h"
 
-#include <fcntl.h>
-#include <unistd.h>
+#include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <span>
 #include <utility>
 
-#include "tatara/base/json_nesting.h"
-#include "tatara/base/sha256.h"
+#include "reading/byte_source.h"
+#include "tatara/base/files.h"
 #include "tatara/base/utf8.h"
 #include "tatara/corpus/reading.h"
+#include "tatara/corpus/row_texts.h"
 
 namespace tatara::corpus {
 namespace {
-
-using Json = nlohmann::json;
-
-constexpr int kNestingMax = 64;  // of a line of JSON
 
 bool IsSpace(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
@@ -44,85 +41,81 @@ std::size_t LastPlace(std::string_view bytes, std::size_t n) {
   return 0;
 }
 
-// A descriptor of a file open for reading.
-class File {
- public:
-  File() = default;
-  ~File() { Close(); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  Result<> Open(const std::filesystem::path& path) {
-    Close();
-    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) return ErrnoError("{0}: cannot open: {1}", path.string());
-    return Ok{};
-  }
-  bool IsOpen() const { return fd_ >= 0; }
-  void Close() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
-  }
-  // Appends at most `n` bytes; how many, 0 at the end.
-  Result<std::size_t> Append(std::string& to, std::size_t n, const std::string& name) {
-    const std::size_t before = to.size();
-    to.resize(before + n);
-    ssize_t got;
-    do got = read(fd_, to.data() + before, n);
-    while (got < 0 && errno == EINTR);
-    if (got < 0) {
-      to.resize(before);
-      return ErrnoError("{0}: cannot read: {1}", name);
-    }
-    to.resize(before + static_cast<std::size_t>(got));
-    return static_cast<std::size_t>(got);
-  }
-
- private:
-  int fd_ = -1;
-};
-
 class TextFiles final : public TextStream {
  public:
   explicit TextFiles(TextFilesOptions options) : options_(std::move(options)) {}
 
   Result<> Check() {
-    File file;
-    for (const std::filesystem::path& path : options_.files) {
-      if (IsParquetName(path)) return RefuseParquet(path);
-      TATARA_RETURN_IF_ERROR(file.Open(path));
-      std::error_code error;
-      const std::uintmax_t size = std::filesystem::file_size(path, error);
-      if (!error) bytes_total_ += size;
+    for (const std::filesystem::path& asked : options_.files) {
+      TATARA_TRY(const std::vector<std::filesystem::path> paths, FilesAt(asked));
+      std::error_code ignored;
+      const bool folder = std::filesystem::is_directory(asked, ignored);
+      for (const std::filesystem::path& path : paths) {
+        if (IsParquetName(path)) return RefuseParquet(path);
+        if (folder && !IsReadableName(path)) {
+          LeaveOut(path.string(), DropReason::kFile);
+          continue;
+        }
+        TATARA_TRY(const auto opened, ByteSource::OpenFile(path));
+        const std::uintmax_t size = std::filesystem::file_size(path, ignored);
+        files_.push_back({path, ignored ? 0 : size});
+        bytes_total_ += files_.back().bytes;
+      }
     }
-    return Ok{};
+    if (!files_.empty()) return Ok{};
+    return Refuse("{0}: has no file of a kind that is read here",
+                  options_.files.empty() ? std::string() : options_.files.front().string());
   }
 
   Result<bool> Next(std::string& text) override {
     for (;;) {
-      if (!file_.IsOpen()) {
-        if (n_opened_ == options_.files.size()) return false;
+      if (!waiting_.empty()) {
+        text = std::move(waiting_.back());
+        waiting_.pop_back();
+        return true;
+      }
+      if (source_ == nullptr && rows_ == nullptr) {
+        if (n_opened_ == files_.size()) return false;
         TATARA_RETURN_IF_ERROR(OpenNext());
       }
-      TATARA_TRY(const bool found, is_json_lines_ ? NextOfJsonLines(text) : NextOfText(text));
+      if (rows_ != nullptr) {
+        TATARA_RETURN_IF_ERROR(ReadRow());
+        continue;
+      }
+      TATARA_TRY(const bool found, NextOfText(text));
       if (found) return true;
     }
   }
 
-  std::uint64_t bytes_read() const override { return bytes_read_; }
+  std::uint64_t bytes_read() const override {
+    return bytes_before_ + std::min(bytes_here_, n_opened_ == 0 ? 0 : files_[n_opened_ - 1].bytes);
+  }
   std::uint64_t bytes_total() const override { return bytes_total_; }
   const std::vector<Input>& inputs() const override { return inputs_; }
+  LeftOut left_out() const override { return left_out_; }
 
  private:
+  struct Found {
+    std::filesystem::path path;
+    std::uint64_t bytes = 0;
+  };
+
+  void LeaveOut(const std::string& place, DropReason reason) {
+    if (left_out_.n++ == 0) left_out_ = {1, place, DropReasonText(reason)};
+  }
+
   Result<> OpenNext() {
-    const std::filesystem::path& path = options_.files[n_opened_++];
-    TATARA_RETURN_IF_ERROR(file_.Open(path));
-    name_ = path.string();
-    is_json_lines_ = path.extension() == ".jsonl" || path.extension() == ".ndjson";
-    inputs_.push_back({.name = name_});
-    digest_ = Sha256();
+    const Found& found = files_[n_opened_++];
+    name_ = found.path.string();
+    TATARA_TRY(std::string digest, Sha256OfFile(found.path));
+    inputs_.push_back({name_, std::move(digest), found.bytes});
+    if (IsReadableName(found.path) && !IsTextName(found.path)) {
+      TATARA_TRY(rows_, OpenRows(found.path, {}));
+      return Ok{};
+    }
+    TATARA_TRY(source_, OpenText(found.path, kRowBytesMax));
     pending_.clear();
-    begin_ = offset_ = line_ = 0;
+    begin_ = offset_ = 0;
     at_end_ = false;
     return Ok{};
   }
@@ -137,11 +130,12 @@ class TextFiles final : public TextStream {
     }
     while (!at_end_ && pending_.size() < n) {
       const std::size_t before = pending_.size();
-      TATARA_TRY(const std::size_t got, file_.Append(pending_, kStretchBytes, name_));
-      digest_.Update(std::string_view(pending_).substr(before));
-      inputs_.back().bytes += got;
-      bytes_read_ += got;
-      at_end_ = got == 0;
+      pending_.resize(before + kStretchBytes);
+      const auto got = source_->Read(std::span(pending_).subspan(before));
+      pending_.resize(before + (got.ok() ? *got : 0));
+      if (!got.ok()) return got.error();
+      bytes_here_ += *got;
+      at_end_ = *got == 0;
     }
     return Ok{};
   }
@@ -165,9 +159,38 @@ class TextFiles final : public TextStream {
   }
 
   Result<bool> EndFile() {
-    inputs_.back().sha256 = ToHex(digest_.Finish());
-    file_.Close();
+    source_ = nullptr;
+    rows_ = nullptr;
+    bytes_before_ += files_[n_opened_ - 1].bytes;
+    bytes_here_ = 0;
     return false;
+  }
+
+  // The texts of the next row that has some, to waiting_; or the end of the file.
+  Result<> ReadRow() {
+    TATARA_TRY(const RowReader::Next next, rows_->Read());
+    if (std::holds_alternative<std::monostate>(next)) {
+      TATARA_TRY([[maybe_unused]] const bool more, EndFile());
+    } else if (const auto* broken = std::get_if<std::pair<std::uint64_t, Drop>>(&next)) {
+      LeaveOut(fmt::format("{}:{}", name_, broken->first), broken->second.reason);
+    } else {
+      const Row& row = std::get<Row>(next);
+      bytes_here_ += row.bytes.size() + 1;
+      for (const auto& [name, value] : row.fields) bytes_here_ += value.size() + 1;
+      TakeRow(row);
+    }
+    return Ok{};
+  }
+
+  void TakeRow(const Row& row) {
+    const bool any = options_.field.empty();
+    auto record = Interpret(row, {.field = any ? "text" : options_.field});
+    if (any && std::holds_alternative<Drop>(record)) record = Interpret(row, {});
+    if (const auto* drop = std::get_if<Drop>(&record)) {
+      LeaveOut(fmt::format("{}:{}", name_, row.number), drop->reason);
+    } else {
+      AppendTexts(std::get<Record>(std::move(record)), waiting_);
+    }
   }
 
   Result<bool> NextOfText(std::string& text) {
@@ -205,54 +228,22 @@ class TextFiles final : public TextStream {
     return at;
   }
 
-  Result<bool> NextOfJsonLines(std::string& text) {
-    for (;;) {
-      TATARA_TRY(const std::size_t length, LineLength());
-      if (length == 0) return EndFile();
-      ++line_;
-      std::string_view line = Pending().substr(0, length);
-      if (!line.ends_with('\n') && length >= kStretchBytesMax) {
-        return Refuse("{0}: line {1} is longer than {2} bytes", name_, line_, kStretchBytesMax);
-      }
-      TATARA_RETURN_IF_ERROR(CheckUtf8(line));
-      begin_ += length;
-      offset_ += length;
-      while (!line.empty() && IsSpace(line.back())) line.remove_suffix(1);
-      if (line.empty()) continue;
-      TATARA_RETURN_IF_ERROR(ReadField(line, text));
-      return true;
-    }
-  }
-
-  Result<> ReadField(std::string_view line, std::string& text) const {
-    if (JsonNestsTooDeeply(line, kNestingMax)) {
-      return Refuse("{0}: line {1} nests deeper than {2} levels", name_, line_, kNestingMax);
-    }
-    Json value = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!value.is_object()) {
-      return Refuse("{0}: line {1} is no JSON object", name_, line_);
-    }
-    const auto found = value.find(options_.field);
-    if (found == value.end() || !found->is_string()) {
-      return Refuse("{0}: line {1} has no text in the field '{2}'", name_, line_, options_.field);
-    }
-    text = std::move(found->get_ref<std::string&>());
-    return Ok{};
-  }
-
   TextFilesOptions options_;
-  std::uint64_t bytes_total_ = 0, bytes_read_ = 0;
+  std::vector<Found> files_;
+  std::uint64_t bytes_total_ = 0;
+  std::uint64_t bytes_before_ = 0, bytes_here_ = 0;  // of files read, and about what of this one
   std::vector<Input> inputs_;
+  LeftOut left_out_;
   std::size_t n_opened_ = 0;
-  // Of the file that is open.
-  File file_;
+  // Of the file that is open: text, or rows.
+  std::unique_ptr<ByteSource> source_;
+  std::unique_ptr<RowReader> rows_;
   std::string name_;
-  bool is_json_lines_ = false, at_end_ = false;
-  Sha256 digest_;
+  std::vector<std::string> waiting_;  // texts of a row
+  bool at_end_ = false;
   std::string pending_;  // read, not yet given out from begin_ on
   std::size_t begin_ = 0;
-  std::uint64_t offset_ = 0;  // of pending_[begin_] in the file
-  std::uint64_t line_ = 0;
+  std::uint64_t offset_ = 0;  // of pending_[begin_] in the text
 };
 
 }  // namespace

@@ -97,6 +97,10 @@ Result<TextUnit> TextUnitOf(const std::string& name) {
   return Refuse("the unit '{0}' is unknown; there are file, paragraph, line", name);
 }
 
+bool IsTextName(const fs::path& path) {
+  return KindOf(path) == FileKind::kText;
+}
+
 bool IsParquetName(const fs::path& path) {
   return KindOf(path) == FileKind::kParquet;
 }

@@ -46,19 +46,7 @@ class RowTexts final : public TextStream {
   void Take(const Row& row) {
     auto record = Interpret(row, Reading());
     if (!std::holds_alternative<Record>(record)) return;
-    Record normal = Normalised(std::move(std::get<Record>(record)));
-    if (auto* text = std::get_if<std::string>(&normal)) {
-      waiting_.push_back(std::move(*text));
-      return;
-    }
-    const auto messages = ParseJson(std::get<Conversation>(normal).messages_json);
-    if (!messages || !messages->is_array()) return;
-    for (const Json& message : *messages) {
-      const auto content = message.find("content");
-      if (content != message.end() && content->is_string()) {
-        waiting_.push_back(content->get<std::string>());
-      }
-    }
+    AppendTexts(Normalised(std::move(std::get<Record>(record))), waiting_);
   }
 
   const PrepareOptions& options_;
@@ -71,6 +59,21 @@ class RowTexts final : public TextStream {
 };
 
 }  // namespace
+
+void AppendTexts(Record record, std::vector<std::string>& texts) {
+  if (auto* text = std::get_if<std::string>(&record)) {
+    texts.push_back(std::move(*text));
+    return;
+  }
+  const auto messages = ParseJson(std::get<Conversation>(record).messages_json);
+  if (!messages || !messages->is_array()) return;
+  for (const Json& message : *messages) {
+    const auto content = message.find("content");
+    if (content != message.end() && content->is_string()) {
+      texts.push_back(content->get<std::string>());
+    }
+  }
+}
 
 std::unique_ptr<TextStream> TextsOf(const PrepareOptions& options, const FoundFiles& found) {
   return std::make_unique<RowTexts>(options, found);

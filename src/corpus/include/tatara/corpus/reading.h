@@ -96,6 +96,7 @@ class RowReader {
 };
 
 bool IsReadableName(const std::filesystem::path& path);
+bool IsTextName(const std::filesystem::path& path);  // .txt, .md and their like
 bool IsParquetName(const std::filesystem::path& path);
 // With the command that converts it.
 Error RefuseParquet(const std::filesystem::path& path);

@@ -13,4 +13,7 @@ namespace tatara::corpus {
 // message. Rows that can not be used are passed over. The options outlive the stream.
 std::unique_ptr<TextStream> TextsOf(const PrepareOptions& options, const FoundFiles& found);
 
+// A text, or the content of each message of a conversation.
+void AppendTexts(Record record, std::vector<std::string>& texts);
+
 }  // namespace tatara::corpus
