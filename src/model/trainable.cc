@@ -142,25 +142,6 @@ std::string Trainable::FirstNotFinite(const TrainingBatch&, std::span<const floa
   return "";
 }
 
-// A frozen matrix is multiplied twice, not three times; the adapter's factors three times, DoRA's
-// matrices once more and the adapter's own forward products twice more in the way back.
-double TrainableDecoder::FlopsPerToken(double context) const {
-  if (tuning_ == nullptr) return Trainable::FlopsPerToken(context);
-  double base = 0, again = 0, adapter = 0;
-  for (const Parameter& p : layout_.parameters) {
-    const bool looked_up =
-        p.name == "position_embd.weight" || (p.name == "token_embd.weight" && !shape_.tied);
-    if (p.n_rows > 1 && !looked_up) base += static_cast<double>(p.size());
-  }
-  for (const auto& [weight, part] : tuning_->parts) {
-    adapter +=
-        static_cast<double>(tuning_->adapter.rank) * static_cast<double>(part.n_in + part.n_out);
-    if (part.magnitude != kNone) again += static_cast<double>(part.n_in * part.n_out);
-  }
-  const double attention = 2.0 * shape_.n_layers * layout_.n_q() * context;
-  return 2 * (2 * base + again + 3.5 * adapter + 3 * attention);
-}
-
 Result<std::unique_ptr<Trainable>> Trainable::Make(const TrainableShape& shape,
                                                    const TrainableOptions& options) {
   TATARA_TRY(TrainableLayout layout, LayOut(shape));

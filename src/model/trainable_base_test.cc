@@ -306,11 +306,12 @@ TEST(AdapterTraining, OnlyTheNamedMatricesHaveAnAdapter) {
   Case c(StoreOf(Shape("llama")), shape);
   ASSERT_EQ(c.trainable->parameters().size(), 8U);
   EXPECT_EQ(c.trainable->parameters()[2].name, "blk.0.attn_v.weight.lora_a");
-  EXPECT_THAT(AdapterTargets(Shape("gpt2")).value(),
-              testing::ElementsAre("attn_qkv", "attn_output", "ffn_up", "ffn_down"));
   shape.targets = {"attn_w"};
   ThreadPool pool(1);
   EXPECT_THAT(MakeAdapterTrainable(c.store, shape, {}, pool).error().text(), HasSubstr("attn_q"));
+  Case fused(StoreOf(Shape("gpt2")), Rank3(false));
+  EXPECT_THAT(MakeAdapterTrainable(fused.store, shape, {}, pool).error().text(),
+              HasSubstr("there are attn_qkv, attn_output, ffn_up, ffn_down"));
 }
 
 TEST(ShapeOfWeights, IsReadBackAndWhatIsNotTrainedIsRefused) {

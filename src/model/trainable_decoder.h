@@ -110,7 +110,6 @@ class TrainableDecoder final : public Trainable {
             ThreadPool& pool) override;
   void FinishGradient(std::span<float> gradient) const override;
   void Initialise(std::uint64_t seed, std::span<float> weights, ThreadPool& pool) const override;
-  double FlopsPerToken(double context) const override;
   void Logits(const TrainingBatch& batch, std::span<const float> weights, std::span<float> logits,
               ThreadPool& pool) override;
   std::string FirstNotFinite(const TrainingBatch& batch, std::span<const float> weights,

@@ -386,18 +386,4 @@ double Trainable::ActivationBytes(double n_positions, const TrainableOptions& op
   return 4 * (floats * n_positions + n_logits + AdapterFloats(parameters(), n_positions));
 }
 
-double Trainable::FlopsPerToken(double context) const {
-  double products = 0;
-  for (const Parameter& p : parameters()) {
-    const bool looked_up =
-        p.name == "position_embd.weight" || (p.name == "token_embd.weight" && !shape().tied);
-    if (p.n_rows > 1 && !looked_up) products += static_cast<double>(p.size());
-  }
-  const TrainableShape& s = shape();
-  const double seen = s.window > 0 ? std::min<double>(context, s.window) : context;
-  const int full = s.window_period > 0 ? s.n_layers / s.window_period : 0;
-  const double keys = full * context + (s.n_layers - full) * seen;
-  return 3 * 2 * (products + 2.0 * s.n_heads * HeadDim(s) * keys);
-}
-
 }  // namespace tatara::model

@@ -67,11 +67,6 @@ void AddPart(const Parameter& p, Tuning& tuning) {
 
 }  // namespace
 
-Result<std::vector<std::string>> AdapterTargets(const TrainableShape& shape) {
-  TATARA_TRY(const TrainableLayout layout, LayOut(shape));
-  return TargetsOf(layout);
-}
-
 Result<std::unique_ptr<Tuning>> LayOutAdapter(const TrainableLayout& layout,
                                               const AdapterShape& adapter) {
   constexpr int kRankMax = 1024;

@@ -64,7 +64,6 @@ class Adapter {
   };
   // Null where the linear is not changed. `linear` is its place in Model::linears().
   const Part* PartOf(int linear) const { return parts_.at(static_cast<std::size_t>(linear)).get(); }
-  std::int64_t n_linears() const { return static_cast<std::int64_t>(parts_.size()); }
   std::int64_t bytes() const { return bytes_; }
 
  private:

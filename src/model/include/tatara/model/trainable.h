@@ -141,9 +141,6 @@ class Trainable {
   virtual void Initialise(std::uint64_t seed, std::span<float> weights, ThreadPool& pool) const;
   // The keys that Model::Load needs; no tokenizer.
   Metadata Keys() const;
-  // Multiply-adds, times two, of forward and backward products for one token; `context` keys seen
-  // on average. 3 times those of the forward pass; over frozen weights (trainable_base.h) less.
-  virtual double FlopsPerToken(double context) const;
   // What a call on that many positions keeps inside, weights and gradients apart, within a few
   // per cent.
   double ActivationBytes(double n_positions, const TrainableOptions& options) const;

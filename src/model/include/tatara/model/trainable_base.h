@@ -42,9 +42,6 @@ struct AdapterShape {
   bool quantised_base = false;  // QLoRA
 };
 
-// The names that `targets` can have for this shape, in the order of the layers.
-Result<std::vector<std::string>> AdapterTargets(const TrainableShape& shape);
-
 // A Trainable whose parameters are the adapter's only: "blk.0.attn_q.weight.lora_a", ".lora_b" and
 // for DoRA ".lora_magnitude", in the order of the model's matrices.
 Result<std::unique_ptr<Trainable>> MakeAdapterTrainable(
