@@ -306,7 +306,8 @@ Result<int> Checkpoints(const CheckpointsOptions& options) {
                  run, {.prompts = options.probes,
                        .n_tokens = options.probe_tokens,
                        .n_threads = options.n_threads == 0 ? ThreadPool::HardwareThreads()
-                                                           : options.n_threads}));
+                                                           : options.n_threads,
+                       .stop = &StopRequested()}));
   view.samples = SamplesOf(run);
   if (!options.page.empty()) {
     TATARA_RETURN_IF_ERROR(WriteFileAtomically(options.page, Page(view).Html()));

@@ -182,7 +182,8 @@ Result<int> Estimate(const EstimateOptions& given) {
   TATARA_TRY(const learn::Estimate estimate,
              learn::EstimateRun(recipe, {.n_threads = options.n_threads,
                                          .n_workers = options.n_workers,
-                                         .by_kernels = options.by_kernels}));
+                                         .by_kernels = options.by_kernels,
+                                         .stop = &StopRequested()}));
   if (options.json) {
     PrintJson(recipe, options, estimate);
   } else {

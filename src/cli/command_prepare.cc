@@ -23,8 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kTemplateBytesMax = std::uint64_t{1} << 20;
-
 // A source for each thing that was named, called by its last part.
 Result<corpus::PrepareOptions> OfFiles(const PrepareOptions& options) {
   if (options.tokenizer.empty()) {
@@ -56,7 +54,7 @@ Result<corpus::PrepareOptions> OfFiles(const PrepareOptions& options) {
   TATARA_TRY(preparation.model, corpus::ChatModelOf(metadata));
   if (!options.chat_template.empty()) {
     TATARA_TRY(preparation.model.chat_template,
-               ReadWholeFile(options.chat_template, kTemplateBytesMax));
+               ReadWholeFile(options.chat_template, learn::kTemplateBytesMax));
     preparation.model.tokenizer_keys.Set("tokenizer.chat_template",
                                          preparation.model.chat_template);
   }

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tatara/base/files.h"
+#include "tatara/base/json_nesting.h"
 #include "tatara/base/sha256.h"
 #include "tatara/weights/gguf_file.h"
 
@@ -128,7 +129,8 @@ struct Stored {
 
 Result<Stored> ReadInfo(const fs::path& path) {
   TATARA_TRY(const std::string text, ReadWholeFile(path, kInfoBytesMax));
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto json =
+      JsonNestsTooDeeply(text) ? nlohmann::json() : nlohmann::json::parse(text, nullptr, false);
   Stored stored;
   const auto take_text = [&](const char* key, std::string& value) {
     const auto it = json.find(key);

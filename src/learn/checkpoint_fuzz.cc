@@ -22,9 +22,11 @@ using namespace tatara::learn;
 constexpr const char* kFiles[] = {"checkpoint.json", "weights.safetensors",
                                   "optimizer.safetensors"};
 
+// A run with moments of one kind.
 struct World {
-  World()
-      : folder(fs::temp_directory_path() / ("tatara-checkpoint-fuzz-" + std::to_string(getpid()))) {
+  explicit World(const std::string& moments)
+      : folder(fs::temp_directory_path() /
+               ("tatara-checkpoint-fuzz-" + moments + std::to_string(getpid()))) {
     fs::create_directories(folder / "checkpoints");
     std::string text;
     for (int i = 0; i < 40; ++i) text += "iron sand ";
@@ -32,7 +34,8 @@ struct World {
     recipe = ParseRecipe(
                  "name = \"x\"\n[data]\ntext = \"t.txt\"\n[model]\nn_layers = 1\nn_embd = 8\n"
                  "n_heads = 2\nn_ctx = 8\nn_vocab = 16\n[optimizer]\naverage = \"lawa\"\n"
-                 "average_every = 1\n",
+                 "average_every = 1\nmoments = \"" +
+                     moments + "\"\n",
                  "x.toml", {})
                  .value();
     data = std::make_unique<corpus::CharText>(
@@ -60,8 +63,9 @@ struct World {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static World world;
+  static World worlds[] = {World("f32"), World("bf16")};
   if (size < 4) return 0;
+  World& world = worlds[data[0] >> 6U & 1U];
   const int file = data[0] % 3;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 4, size - 4);
   std::string changed(bytes);

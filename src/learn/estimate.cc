@@ -104,13 +104,18 @@ class Estimator {
     TATARA_RETURN_IF_ERROR(OpenDataAndBase());
     TATARA_RETURN_IF_ERROR(CheckWorkers());
     TATARA_RETURN_IF_ERROR(OpenParts());
+    TATARA_RETURN_IF_ERROR(CheckStop());
     Count();
     const ProcessBytes before = MeasureProcess();
     const double start = WallSeconds();
     MeasureWriting();
     TATARA_RETURN_IF_ERROR(MeasureOpening());
-    for (const Part& part : parts_) TATARA_RETURN_IF_ERROR(CountTime(part));
+    for (const Part& part : parts_) {
+      TATARA_RETURN_IF_ERROR(CountTime(part));
+      TATARA_RETURN_IF_ERROR(CheckStop());
+    }
     TATARA_TRY(estimate_.time.questions, MeasureQuestions(recipe_, options_.n_threads));
+    TATARA_RETURN_IF_ERROR(CheckStop());
     estimate_.measured_seconds = WallSeconds() - start;
     estimate_.flops_per_second = pass_flops_ / estimate_.time.passes;
     CountMemory(before);
@@ -121,6 +126,12 @@ class Estimator {
   }
 
  private:
+  // What was cut short is no measurement.
+  static Result<> CheckStop() {
+    if (!MeasuringStops()) return Ok{};
+    return MakeError(ErrorKind::kCancelled, "stopped");
+  }
+
   bool IsAdapter() const { return recipe_.adapter.kind != AdapterKind::kNone; }
 
   // Where it is here: its vocabulary, and how much of it validates.
@@ -427,7 +438,10 @@ class Estimator {
 
 Result<Estimate> EstimateRun(Recipe recipe, const EstimateOptions& options) {
   Estimator estimator(std::move(recipe), options);
-  return estimator.Go();
+  MeasuringStop() = options.stop;
+  auto estimate = estimator.Go();
+  MeasuringStop() = nullptr;
+  return estimate;
 }
 
 }  // namespace tatara::learn

@@ -7,6 +7,8 @@
 #include <ctime>
 #include <vector>
 
+#include "tatara/base/progress.h"
+
 namespace tatara::learn {
 
 constexpr double kSecondsOfOne = 0.04;  // a kernel is repeated this long
@@ -32,6 +34,15 @@ inline Meter& MeterInstead() {
   return meter;
 }
 
+// What asks the measuring in progress to stop: no round follows the one that runs.
+inline const StopFlag*& MeasuringStop() {
+  static const StopFlag* stop = nullptr;
+  return stop;
+}
+inline bool MeasuringStops() {
+  return MeasuringStop() != nullptr && MeasuringStop()->IsSet();
+}
+
 inline double MiddleOf(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::ranges::nth_element(values, middle);
@@ -48,6 +59,7 @@ double Median(int n_threads, double seconds_max, F body) {
     body();
     return meter() - before;
   }
+  if (MeasuringStops()) return 0;
   const double begun = WallSeconds();
   body();
   const bool is_long = WallSeconds() - begun > kLongRoundSeconds;
@@ -58,6 +70,7 @@ double Median(int n_threads, double seconds_max, F body) {
     const double before = Now(n_threads);
     body();
     rounds.push_back(Now(n_threads) - before);
+    if (MeasuringStops()) break;
   }
   return MiddleOf(std::move(rounds));
 }

@@ -1,6 +1,7 @@
 #include "estimate_questions.h"
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "estimate_clock.h"
@@ -29,8 +30,11 @@ Result<double> MeasureQuestions(const Recipe& recipe, int n_threads) {
     asked.push_back(questions[i * questions.size() / n_asked]);
   }
   const double before = Now(n_threads);
-  TATARA_TRY([[maybe_unused]] const HeldOutScore score,
-             ScoreHeldOut(asked, recipe.tune.answer_tokens, "", *engine));
+  for (const HeldOutQuestion& one : asked) {
+    if (MeasuringStops()) return 0.0;
+    TATARA_TRY([[maybe_unused]] const HeldOutScore score,
+               ScoreHeldOut(std::span(&one, 1), recipe.tune.answer_tokens, "", *engine));
+  }
   const double one = (Now(n_threads) - before) / static_cast<double>(n_asked);
   return opening + 2 * one * static_cast<double>(questions.size());
 }

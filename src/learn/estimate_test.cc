@@ -105,6 +105,17 @@ TEST(Estimate, IsMadeFromKernelsWhereAsked) {
   EXPECT_EQ(kernels.kernel_flops_per_step, pass.kernel_flops_per_step);
 }
 
+TEST(Estimate, StopsWhereItIsAskedTo) {
+  const test::ScratchDir dir;
+  const Recipe recipe = ParseRecipe(kSmall, "small.toml", {}).value();
+  StopFlag stop;
+  stop.Set();
+  const auto estimate = EstimateRun(recipe, {.out = dir.path(), .stop = &stop});
+  ASSERT_FALSE(estimate.ok());
+  EXPECT_EQ(estimate.error().kind(), ErrorKind::kCancelled);
+  EXPECT_TRUE(EstimateRun(recipe, {.out = dir.path()}).ok());
+}
+
 TEST(Estimate, ARecipeWithoutAVocabularyNeedsItsData) {
   const auto recipe = ParseRecipe(kSmall, "small.toml", {"model.n_vocab=1"});
   ASSERT_TRUE(recipe.ok());

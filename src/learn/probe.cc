@@ -58,6 +58,11 @@ Result<std::vector<Ids>> Encode(const corpus::TrainingSet& data,
   return encoded;
 }
 
+Result<> CheckStop(const StopFlag* stop) {
+  if (stop == nullptr || !stop->IsSet()) return Ok{};
+  return MakeError(ErrorKind::kCancelled, "stopped");
+}
+
 }  // namespace
 
 Result<std::vector<ProbedCheckpoint>> ProbeCheckpoints(const std::filesystem::path& path,
@@ -72,13 +77,15 @@ Result<std::vector<ProbedCheckpoint>> ProbeCheckpoints(const std::filesystem::pa
   expected.data_digest = data->digest();
   std::vector<ProbedCheckpoint> probed;
   for (const std::int64_t step : run.checkpoints) {
+    TATARA_RETURN_IF_ERROR(CheckStop(options.stop));
     const auto folder = CheckpointPath(path, step);
     TATARA_TRY([[maybe_unused]] const auto info, LoadCheckpoint(folder, expected, *trainer));
     TATARA_TRY(const CheckpointDigests digests, ReadCheckpointDigests(folder));
     ProbedCheckpoint one{.step = step, .weights_sha256 = digests.weights};
     AddNorms(*trainer, one);
     for (const Ids& prompt : prompts) {
-      Ids all = trainer->Sample(prompt, options.n_tokens, pool);
+      Ids all = trainer->Sample(prompt, options.n_tokens, pool, options.stop);
+      TATARA_RETURN_IF_ERROR(CheckStop(options.stop));
       one.texts.push_back(data->Decode(std::span(all).subspan(prompt.size())));
     }
     probed.push_back(std::move(one));

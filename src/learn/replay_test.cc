@@ -9,6 +9,7 @@
 
 #include "tatara/base/files.h"
 #include "tatara/learn/checkpoint.h"
+#include "tatara/learn/probe.h"
 #include "tatara/learn/run.h"
 #include "tatara/learn/run_folder.h"
 #include "tatara/numerics/isa.h"
@@ -180,6 +181,21 @@ TEST_F(ReplayTest, SkippedStepsAndRollbacksComeOutAgain) {
     }
     EXPECT_TRUE(ReplayRun(out, {.first_step = 9, .last_step = 14})->ok);
   }
+}
+
+TEST_F(ReplayTest, AProbeOfItsCheckpointsStopsWhereItIsAskedTo) {
+  StopFlag stop;
+  EXPECT_GT(ProbeCheckpoints(run(), {.stop = &stop}).value().size(), 1U);
+  stop.Set();
+  const auto stopped = ProbeCheckpoints(run(), {.stop = &stop});
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().kind(), ErrorKind::kCancelled);
+}
+
+TEST_F(ReplayTest, ACheckpointsRecordThatNestsTooDeeplyIsRefused) {
+  const fs::path path = CheckpointPath(run(), 5);
+  std::ofstream(path / "checkpoint.json") << std::string(100000, '[') << std::string(100000, ']');
+  EXPECT_THAT(ReadCheckpointDigests(path).error().text(), HasSubstr("not the record"));
 }
 
 TEST_F(ReplayTest, ItNeedsTheDataAndSaysSo) {

@@ -479,13 +479,14 @@ Result<double> Trainer::Validate(std::int64_t sequences_max, ThreadPool& pool,
   return n_targets == 0 ? 0 : loss / static_cast<double>(n_targets);
 }
 
-std::vector<std::int32_t> Trainer::Sample(std::vector<std::int32_t> text, int n, ThreadPool& pool) {
+std::vector<std::int32_t> Trainer::Sample(std::vector<std::int32_t> text, int n, ThreadPool& pool,
+                                          const StopFlag* stop) {
   const auto n_vocab = static_cast<std::size_t>(recipe_.model.n_vocab);
   const auto context = static_cast<std::size_t>(recipe().training.context);
   std::vector<float> logits;
   std::vector<double> weights(n_vocab);
   if (text.empty()) text.push_back(0);
-  for (int i = 0; i < n; ++i) {
+  for (int i = 0; i < n && !(stop != nullptr && stop->IsSet()); ++i) {
     const std::size_t seen = std::min(text.size(), context);
     logits.resize(seen * n_vocab);
     trainable_->Logits({.n_sequences = 1,

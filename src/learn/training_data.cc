@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kTemplateBytesMax = std::uint64_t{1} << 20;
-
 std::optional<fs::path> Find(const Recipe& recipe, const std::string& name) {
   std::error_code ignored;
   const fs::path beside = recipe.folder / name;

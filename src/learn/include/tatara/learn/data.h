@@ -2,6 +2,7 @@
 // functions.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -11,6 +12,8 @@
 #include "tatara/learn/recipe.h"
 
 namespace tatara::learn {
+
+constexpr std::uint64_t kTemplateBytesMax = std::uint64_t{1} << 20;  // of a chat template's file
 
 struct DataOptions {
   // The tokenizer (and chat template) where the recipe names none: that of a base model. Borrowed.

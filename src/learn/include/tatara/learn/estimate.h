@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tatara/base/error.h"
+#include "tatara/base/progress.h"
 #include "tatara/learn/loss_law.h"
 #include "tatara/learn/recipe.h"
 
@@ -27,6 +28,7 @@ struct EstimateOptions {
   std::filesystem::path out;  // where checkpoints would be written; the disk is measured there
   // By kernels even where a pass could be measured as it is: for tests.
   bool by_kernels = false;
+  const StopFlag* stop = nullptr;  // may be null
 };
 
 struct EstimatedTime {   // in seconds, of the whole run

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tatara/base/error.h"
+#include "tatara/base/progress.h"
 
 namespace tatara::learn {
 
@@ -17,6 +18,7 @@ struct ProbeOptions {
   std::vector<std::string> prompts;  // none: no text is made
   int n_tokens = 80;
   int n_threads = 1;
+  const StopFlag* stop = nullptr;  // may be null
 };
 
 struct ProbedCheckpoint {

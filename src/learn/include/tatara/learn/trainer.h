@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "tatara/base/error.h"
+#include "tatara/base/progress.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/corpus/training_set.h"
 #include "tatara/learn/moments.h"
@@ -108,7 +109,8 @@ class Trainer {
                           std::vector<SourceLoss>* by_source = nullptr);
 
   // Continues `prompt` by n tokens at temperature 0.8, drawn by (seed, step, place).
-  std::vector<std::int32_t> Sample(std::vector<std::int32_t> prompt, int n, ThreadPool& pool);
+  std::vector<std::int32_t> Sample(std::vector<std::int32_t> prompt, int n, ThreadPool& pool,
+                                   const StopFlag* stop = nullptr);
 
   // SHA-256 over all weights, tensor after tensor, as the contract writes them; where weights are
   // averaged, of the averaged ones and then the others.
