@@ -119,6 +119,9 @@ TEST_F(PrepareCommand, SpeaksTheUsersLanguage) {
   EXPECT_THAT(outcome.out,
               HasSubstr("除外: 999 件（前にあるものと同じ）。最初のもの: texts/a.jsonl:"));
   EXPECT_THAT(outcome.out, HasSubstr("文書 3002 件"));
+  const std::string tree = tatara_({"lineage", "set"}).out;
+  EXPECT_THAT(tree, HasSubstr("  データの準備（prepare）  "));
+  EXPECT_THAT(tree, HasSubstr("─ 文書: "));
   Put("texts/c.parquet", "PAR1");
   const Outcome refused = tatara_(Arguments("other", {}));
   EXPECT_EQ(refused.status, 2);

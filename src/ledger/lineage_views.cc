@@ -55,6 +55,32 @@ std::string Plain(std::string_view text) {
   return out;
 }
 
+// What records say of kinds, roles and facts in words of their own; others are shown as they are.
+constexpr const char* kKnownWords[] = {
+    MarkText("train"),        MarkText("tune"),
+    MarkText("prepare"),      MarkText("export"),
+    MarkText("pull"),         MarkText("index"),
+    MarkText("recipe"),       MarkText("recipe text"),
+    MarkText("data"),         MarkText("text"),
+    MarkText("weights"),      MarkText("model"),
+    MarkText("base"),         MarkText("run"),
+    MarkText("adapter"),      MarkText("held-out"),
+    MarkText("document"),     MarkText("tokenizer"),
+    MarkText("folder"),       MarkText("finished"),
+    MarkText("steps"),        MarkText("training_loss"),
+    MarkText("best_step"),    MarkText("best_validation_loss"),
+    MarkText("parameters"),   MarkText("flops_per_step"),
+    MarkText("seconds"),      MarkText("isa"),
+    MarkText("threads"),      MarkText("workers"),
+    MarkText("resumed_from"), MarkText("validation_loss"),
+};
+std::string InWords(const std::string& name) {
+  const bool known = std::ranges::find(kKnownWords, name, [](const char* word) {
+                       return std::string_view(word);
+                     }) != std::end(kKnownWords);
+  return known ? Tr(name) : name;
+}
+
 struct TreeText {
   const LineageGraph& graph;
   std::set<std::string> shown;
@@ -64,13 +90,13 @@ struct TreeText {
            const std::string& rest, int depth) {
     const LineageRecord* maker = graph.MakerOf(sha256);
     const LineagePart part = PartOf(graph, sha256);
-    text += first + (role.empty() ? "" : Plain(role) + ": ") + Plain(NameOf(part, maker)) + "  " +
-            ShortDigest(sha256);
+    text += first + (role.empty() ? "" : Plain(InWords(std::string(role))) + ": ") +
+            Plain(NameOf(part, maker)) + "  " + ShortDigest(sha256);
     if (maker == nullptr) {
       text += "  " + Tr("(where it came from is not recorded)") + "\n";
       return;
     }
-    text += fmt::format("  {}  {}", Plain(maker->event.kind), Plain(maker->created_utc));
+    text += fmt::format("  {}  {}", Plain(InWords(maker->event.kind)), Plain(maker->created_utc));
     if (!shown.insert(sha256).second || depth >= kDepthMax) {
       text += "  " + Tr("(shown above)") + "\n";
       return;
@@ -103,32 +129,6 @@ std::string EscapedMermaid(std::string_view text) {
     }
   }
   return out;
-}
-
-// What records say of kinds, roles and facts in words of their own; others are shown as they are.
-constexpr const char* kKnownWords[] = {
-    MarkText("train"),        MarkText("tune"),
-    MarkText("prepare"),      MarkText("export"),
-    MarkText("pull"),         MarkText("index"),
-    MarkText("recipe"),       MarkText("recipe text"),
-    MarkText("data"),         MarkText("text"),
-    MarkText("weights"),      MarkText("model"),
-    MarkText("base"),         MarkText("run"),
-    MarkText("adapter"),      MarkText("held-out"),
-    MarkText("document"),     MarkText("tokenizer"),
-    MarkText("folder"),       MarkText("finished"),
-    MarkText("steps"),        MarkText("training_loss"),
-    MarkText("best_step"),    MarkText("best_validation_loss"),
-    MarkText("parameters"),   MarkText("flops_per_step"),
-    MarkText("seconds"),      MarkText("isa"),
-    MarkText("threads"),      MarkText("workers"),
-    MarkText("resumed_from"), MarkText("validation_loss"),
-};
-std::string InWords(const std::string& name) {
-  const bool known = std::ranges::find(kKnownWords, name, [](const char* word) {
-                       return std::string_view(word);
-                     }) != std::end(kKnownWords);
-  return known ? Tr(name) : name;
 }
 
 // A fact is JSON; a text is shown without its quotes.
