@@ -76,14 +76,6 @@ double FlopsAsDouble() {
   return static_cast<double>(numerics::FlopsDone());
 }
 
-class Silent final : public RunSink {
- public:
-  void Resumed(std::int64_t) override {}
-  void Step(const StepReport&, std::int64_t) override {}
-  void Validated(std::int64_t, double) override {}
-  void Sampled(std::int64_t, const std::string&) override {}
-};
-
 class EstimateCount : public testing::Test {
  protected:
   EstimateCount() {
@@ -104,7 +96,7 @@ class EstimateCount : public testing::Test {
     return *recipe;
   }
   void MakeBase() {
-    Silent sink;
+    RunSink sink;
     const Recipe recipe = Read(std::string(kWhole), {"name=base", "model.window=0"});
     ASSERT_TRUE(RunTraining(recipe, {.out = dir_.path() / "runs/base"}, sink).ok());
   }

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "grow.h"
+#include "run_watcher.h"
 #include "tatara/base/files.h"
 #include "tatara/learn/checkpoint.h"
 #include "tatara/learn/replay.h"
@@ -58,21 +59,6 @@ training = { new_blocks = "identity" }
 optimizer = { learning_rate = 1e-3 }
 )";
 
-class Quiet final : public RunSink {
- public:
-  explicit Quiet(int stop_after) : left_(stop_after) {}
-  void Resumed(std::int64_t) override {}
-  void Step(const StepReport&, std::int64_t) override {
-    if (left_ > 0 && --left_ == 0) stop.Set();
-  }
-  void Validated(std::int64_t, double) override {}
-  void Sampled(std::int64_t, const std::string&) override {}
-  StopFlag stop;
-
- private:
-  int left_;
-};
-
 class PhasesTest : public testing::Test {
  protected:
   PhasesTest() {
@@ -88,7 +74,7 @@ class PhasesTest : public testing::Test {
   }
   Result<RunResult> Train(const std::string& out, int n_threads = 1, bool resume = false,
                           int stop_after = 0, const std::vector<std::string>& overrides = {}) {
-    Quiet sink(stop_after);
+    RunWatcher sink(stop_after);
     TATARA_TRY(const Recipe recipe, Parse("", overrides));
     return RunTraining(
         recipe,
@@ -151,7 +137,7 @@ TEST_F(PhasesTest, RollingBackGoesNoFurtherThanThePhase) {
 
 TEST_F(PhasesTest, WhatDoesNotFollowIsRefused) {
   const auto refusal = [&](const std::string& more) {
-    Quiet sink(1);
+    RunWatcher sink(1);
     auto recipe = Parse(more);
     if (!recipe.ok()) return recipe.error().text();
     const auto run = RunTraining(*recipe, {.out = dir_.path() / "refused"}, sink);
@@ -280,7 +266,7 @@ learning_rate = 2e-2
   Result<RunResult> Run(std::string_view toml, const std::string& out,
                         const std::vector<std::string>& changes = {}, int n_threads = 1,
                         bool resume = false, int stop_after = 0) {
-    Quiet sink(stop_after);
+    RunWatcher sink(stop_after);
     TATARA_TRY(Recipe recipe, ParseRecipe(toml, "recipe.toml", changes));
     recipe.folder = dir_.path();
     return RunTraining(

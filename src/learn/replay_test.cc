@@ -45,14 +45,6 @@ digest_every = 3
 sample_tokens = 0
 )";
 
-class Quiet final : public RunSink {
- public:
-  void Resumed(std::int64_t) override {}
-  void Step(const StepReport&, std::int64_t) override {}
-  void Validated(std::int64_t, double) override {}
-  void Sampled(std::int64_t, const std::string&) override {}
-};
-
 class ReplayTest : public testing::Test {
  protected:
   ReplayTest() {
@@ -64,7 +56,7 @@ class ReplayTest : public testing::Test {
   std::string Train(const std::vector<std::string>& changes, const fs::path& out) {
     Recipe recipe = ParseRecipe(kTwin, "twin.toml", changes).value();
     recipe.folder = dir_.path();
-    Quiet quiet;
+    RunSink quiet;
     const auto result = RunTraining(recipe, {.out = out, .n_threads = 2}, quiet);
     EXPECT_TRUE(result.ok()) << result.error().text();
     return result.ok() ? result->digest : "";

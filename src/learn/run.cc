@@ -415,12 +415,7 @@ Result<RunResult> RunTraining(Recipe recipe, const RunOptions& options, RunSink&
 }
 
 Result<> CheckTraining(Recipe recipe, const RunOptions& options) {
-  class : public RunSink {
-    void Resumed(std::int64_t) override {}
-    void Step(const StepReport&, std::int64_t) override {}
-    void Validated(std::int64_t, double) override {}
-    void Sampled(std::int64_t, const std::string&) override {}
-  } nobody;
+  RunSink nobody;
   Run run(recipe, options, nobody);
   return run.Check();
 }

@@ -40,14 +40,6 @@ sample_tokens = 0
 checkpoint_every = 3
 )";
 
-class Silent final : public RunSink {
- public:
-  void Resumed(std::int64_t) override {}
-  void Step(const StepReport&, std::int64_t) override {}
-  void Validated(std::int64_t, double) override {}
-  void Sampled(std::int64_t, const std::string&) override {}
-};
-
 class TrainedModel : public testing::TestWithParam<std::string> {
  protected:
   TrainedModel() {
@@ -102,7 +94,7 @@ class TrainedModel : public testing::TestWithParam<std::string> {
   static constexpr const char* kText = "猫は the\n。";
 
   ScratchDir dir_;
-  Silent sink_;
+  RunSink sink_;
   Recipe recipe_;
   std::optional<corpus::CharText> data_;
 };

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "run_watcher.h"
 #include "tatara/base/files.h"
 #include "tatara/learn/checkpoint.h"
 #include "tatara/learn/estimate.h"
@@ -48,27 +49,6 @@ checkpoints_kept = 2
 sample_every = 12
 sample_tokens = 20
 )";
-
-// Stops after `stop_after` steps of its life; 0: never.
-class Watcher final : public RunSink {
- public:
-  explicit Watcher(int stop_after = 0) : left_(stop_after) {}
-  void Resumed(std::int64_t step) override { resumed = step; }
-  void Step(const StepReport& report, std::int64_t) override {
-    losses.push_back(report.loss);
-    if (left_ > 0 && --left_ == 0) stop.Set();
-  }
-  void Validated(std::int64_t, double loss) override { validated.push_back(loss); }
-  void Sampled(std::int64_t, const std::string& text) override { sample = text; }
-
-  StopFlag stop;
-  std::int64_t resumed = 0;
-  std::vector<double> losses, validated;
-  std::string sample;
-
- private:
-  int left_;
-};
 
 // Letters between threads: each worker puts one down and takes the other's.
 class Post {
@@ -122,7 +102,7 @@ class TrainingTest : public testing::Test {
   }
   Result<RunResult> Train(const std::string& out, const std::vector<std::string>& overrides = {},
                           int n_threads = 1, bool resume = false, int stop_after = 0) {
-    watcher_ = std::make_unique<Watcher>(stop_after);
+    watcher_ = std::make_unique<RunWatcher>(stop_after);
     TATARA_TRY(Recipe recipe, ParseRecipe(kTwin, "twin.toml", overrides));
     recipe.folder = dir_.path();
     return RunTraining(recipe,
@@ -145,7 +125,7 @@ class TrainingTest : public testing::Test {
   }
 
   ScratchDir dir_;
-  std::unique_ptr<Watcher> watcher_;
+  std::unique_ptr<RunWatcher> watcher_;
 };
 
 TEST_F(TrainingTest, GivesOneDigestOnEverySetWithAnyThreadsAndMicroBatches) {
@@ -423,7 +403,7 @@ TEST_F(TrainingTest, WorkersGiveTheDigestOfOne) {
     std::vector<std::jthread> threads;
     for (int rank = 0; rank < n; ++rank) {
       threads.emplace_back([&, rank] {
-        Watcher watcher;
+        RunWatcher watcher;
         auto recipe = ParseRecipe(kTwin, "twin.toml", changes);
         recipe->folder = dir_.path();
         PostWorker worker(post, rank);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "run_watcher.h"
 #include "tatara/base/files.h"
 #include "tatara/generate/engine.h"
 #include "tatara/learn/checkpoint.h"
@@ -68,23 +69,6 @@ validate_every = 6
 checkpoint_every = 5
 )";
 
-class Silent final : public RunSink {
- public:
-  explicit Silent(int stop_after = 0) : left_(stop_after) {}
-  void Resumed(std::int64_t) override {}
-  void Step(const StepReport& report, std::int64_t) override {
-    losses.push_back(report.loss);
-    if (left_ > 0 && --left_ == 0) stop.Set();
-  }
-  void Validated(std::int64_t, double) override {}
-  void Sampled(std::int64_t, const std::string&) override {}
-  StopFlag stop;
-  std::vector<double> losses;
-
- private:
-  int left_;
-};
-
 class TuningTest : public testing::Test {
  protected:
   TuningTest() {
@@ -104,14 +88,14 @@ class TuningTest : public testing::Test {
                         const std::vector<std::string>& changes = {}, int n_threads = 1,
                         bool resume = false, int stop_after = 0) {
     TATARA_TRY(const Recipe recipe, Read(toml, changes));
-    sink_ = std::make_unique<Silent>(stop_after);
+    sink_ = std::make_unique<RunWatcher>(stop_after);
     return RunTraining(
         recipe,
         {.out = dir_.path() / out, .n_threads = n_threads, .resume = resume, .stop = &sink_->stop},
         *sink_);
   }
   test::ScratchDir dir_;
-  std::unique_ptr<Silent> sink_;
+  std::unique_ptr<RunWatcher> sink_;
 };
 
 TEST_F(TuningTest, AnAdapterHasOneDigestHoweverItIsComputed) {

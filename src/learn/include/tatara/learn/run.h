@@ -25,14 +25,14 @@ namespace tatara::learn {
 class RunSink {
  public:
   virtual ~RunSink() = default;
-  virtual void Resumed(std::int64_t step) = 0;
+  virtual void Resumed(std::int64_t /*step*/) {}
   // Asked to go on where no checkpoint is: the first step follows.
   virtual void NothingToResume(const std::filesystem::path& /*out*/) {}
-  virtual void Step(const StepReport& report, std::int64_t steps) = 0;
-  virtual void Validated(std::int64_t step, double loss) = 0;
+  virtual void Step(const StepReport& /*report*/, std::int64_t /*steps*/) {}
+  virtual void Validated(std::int64_t /*step*/, double /*loss*/) {}
   // A step that was skipped or made the run go back; `step` is the one it goes on from.
   virtual void Suspect(const StepReport& /*report*/, std::int64_t /*step*/) {}
-  virtual void Sampled(std::int64_t step, const std::string& text) = 0;
+  virtual void Sampled(std::int64_t /*step*/, const std::string& /*text*/) {}
 };
 
 struct RunOptions {
