@@ -15,16 +15,24 @@ namespace {
 
 std::atomic<long> allocations{0};
 
-void* Counted(std::size_t bytes, std::size_t alignment) {
+// Null where there is no memory.
+void* CountedOrNull(std::size_t bytes, std::size_t alignment) noexcept {
   allocations.fetch_add(1, std::memory_order_relaxed);
   const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* p = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+  return std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+}
+
+void* Counted(std::size_t bytes, std::size_t alignment) {
+  void* p = CountedOrNull(bytes, alignment);
   if (p == nullptr) throw std::bad_alloc();
   return p;
 }
 
 }  // namespace
 
+// All forms, those that return null as well: the standard library's buffers (std::stable_sort's)
+// are taken with those and given back with the plain ones, and a form that is not replaced would
+// neither be counted nor fit the delete below.
 void* operator new(std::size_t n) {
   return Counted(n, alignof(std::max_align_t));
 }
@@ -36,6 +44,18 @@ void* operator new(std::size_t n, std::align_val_t a) {
 }
 void* operator new[](std::size_t n, std::align_val_t a) {
   return Counted(n, std::size_t(a));
+}
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
+  return CountedOrNull(n, alignof(std::max_align_t));
+}
+void* operator new[](std::size_t n, const std::nothrow_t&) noexcept {
+  return CountedOrNull(n, alignof(std::max_align_t));
+}
+void* operator new(std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return CountedOrNull(n, std::size_t(a));
+}
+void* operator new[](std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return CountedOrNull(n, std::size_t(a));
 }
 void operator delete(void* p) noexcept {
   std::free(p);
@@ -59,6 +79,18 @@ void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
   std::free(p);
 }
 void operator delete[](void* p, std::size_t, std::align_val_t) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, const std::nothrow_t&) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, const std::nothrow_t&) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept {
   std::free(p);
 }
 
