@@ -62,6 +62,43 @@ TEST(ThreadPool, RunsEveryItemOnceOnAnyNumberOfThreads) {
   }
 }
 
+TEST(ThreadPool, RunsMoreItemsThanAShareCounts) {
+  ThreadPool pool(3);
+  for (const int n_items : {200'000, 400'003}) {
+    std::vector<std::atomic<int>> seen(static_cast<std::size_t>(n_items));
+    pool.For(n_items, [&](std::int64_t item, int) { ++seen[static_cast<std::size_t>(item)]; });
+    for (const auto& count : seen) ASSERT_EQ(count, 1);
+  }
+}
+
+TEST(ThreadPool, NeighbouringItemsAreOfOneThread) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 100; ++round) {
+    std::vector<int> owners(4, -1);
+    std::atomic<int> begun{0};
+    // Both threads begin, then both begin their second item: nobody can take from the other.
+    pool.For(4, [&](std::int64_t item, int thread) {
+      owners[static_cast<std::size_t>(item)] = thread;
+      ++begun;
+      while (begun < (item % 2 == 0 ? 2 : 4)) std::this_thread::yield();
+    });
+    EXPECT_THAT(owners, testing::ElementsAre(0, 0, 1, 1));
+  }
+}
+
+// The caller runs what a thread that is busy elsewhere, or late, has left of its share.
+TEST(ThreadPool, TheShareOfALateThreadIsRunByOthers) {
+  ThreadPool pool(2);
+  std::atomic<int> run{0};
+  pool.For(64, [&](std::int64_t item, int) {
+    if (item == 32) {  // the worker's first, unless the caller was there before
+      while (run < 63) std::this_thread::yield();
+    }
+    ++run;
+  });
+  EXPECT_EQ(run, 64);
+}
+
 // Loops of a few items, one after the other: workers come late, or not at all, and none may be left
 // inside when the caller goes on.
 TEST(ThreadPool, ManyShortLoopsAreEachWholeWhenTheCallReturns) {

@@ -47,19 +47,66 @@ std::uint32_t Number(std::uint32_t word) {
 }
 }  // namespace gate
 
+// How far a thread's share of a loop is taken, in one word with the number of that loop: what an
+// earlier loop has left there means that nothing is taken, so no loop has to reset the words, which
+// lie in the caches of other cores.
+namespace taken {
+constexpr int kCountBits = 16;
+constexpr std::uint64_t kCountMax = (1 << kCountBits) - 1;
+constexpr std::uint64_t kLoopMask = ~std::uint64_t{0} >> kCountBits;
+
+std::uint64_t Word(std::uint64_t loop, std::uint64_t count) {
+  return loop << kCountBits | count;
+}
+std::uint64_t Count(std::uint64_t word, std::uint64_t loop) {
+  return word >> kCountBits == loop ? word & kCountMax : 0;
+}
+}  // namespace taken
+
 struct ThreadPool::Shared {
+  struct alignas(64) Share {
+    std::atomic<std::uint64_t> taken{0};
+  };
+
   alignas(64) std::atomic<std::uint32_t> word{0};
-  alignas(64) std::atomic<std::int64_t> next{0};
   alignas(64) std::int64_t n_items = 0;
+  std::uint64_t loop = 0;  // a number of 48 bits
   const FunctionRef<void(std::int64_t, int)>* body = nullptr;
   int spins = kSpins;
   std::atomic<bool> stop{false};
+  std::vector<Share> shares;  // one a thread
   std::vector<std::thread> workers;
 
-  void Drain(int thread) {
-    for (std::int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < n_items;) {
-      (*body)(item, thread);
+  // Where the share of a thread begins; the shares differ by at most one item, the first is largest.
+  std::int64_t ShareBegin(std::int64_t thread) const {
+    const std::int64_t n = std::ssize(shares);
+    return n_items / n * thread + std::min(n_items % n, thread);
+  }
+
+  // Runs what is left of the share of `owner`, a piece at a time.
+  void DrainShare(std::int64_t owner, int thread) {
+    const std::int64_t begin = ShareBegin(owner), end = ShareBegin(owner + 1);
+    const auto limit = static_cast<std::int64_t>(taken::kCountMax);
+    const std::int64_t piece = (end - begin + limit - 1) / limit;  // 1 but for very many items
+    std::atomic<std::uint64_t>& word_of_share = shares[static_cast<std::size_t>(owner)].taken;
+    std::uint64_t now = word_of_share.load(std::memory_order_relaxed);
+    for (;;) {
+      const std::uint64_t count = taken::Count(now, loop);
+      const std::int64_t first = begin + static_cast<std::int64_t>(count) * piece;
+      if (first >= end) return;
+      const std::uint64_t next = taken::Word(loop, count + 1);
+      if (!word_of_share.compare_exchange_weak(now, next, std::memory_order_relaxed)) continue;
+      now = next;
+      for (std::int64_t item = first; item < std::min(first + piece, end); ++item) {
+        (*body)(item, thread);
+      }
     }
+  }
+
+  // Its own share first, then those of the others, which may be late.
+  void Drain(int thread) {
+    const std::int64_t n = std::ssize(shares);
+    for (std::int64_t i = 0; i < n; ++i) DrainShare((thread + i) % n, thread);
   }
 
   // Spins, then sleeps, until `wanted` holds for the word; returns it.
@@ -80,6 +127,7 @@ struct ThreadPool::Shared {
 ThreadPool::ThreadPool(int n_threads)
     : n_threads_(std::clamp(n_threads, 1, kThreadsMax)), shared_(std::make_unique<Shared>()) {
   if (n_threads_ > HardwareThreads()) shared_->spins = kSpinsOversubscribed;
+  shared_->shares = std::vector<Shared::Share>(static_cast<std::size_t>(n_threads_));
   for (int t = 1; t < n_threads_; ++t) shared_->workers.emplace_back([this, t] { WorkerLoop(t); });
 }
 
@@ -121,7 +169,7 @@ void ThreadPool::For(std::int64_t n_items, FunctionRef<void(std::int64_t, int)> 
   Shared& shared = *shared_;
   shared.n_items = n_items;
   shared.body = &body;
-  shared.next.store(0, std::memory_order_relaxed);
+  shared.loop = (shared.loop + 1) & taken::kLoopMask;
   // Closed and empty here, so that only the number changes and the gate opens.
   shared.word.fetch_add(gate::kNextLoop + gate::kOpen, std::memory_order_release);
   shared.word.notify_all();

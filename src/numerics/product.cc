@@ -33,8 +33,11 @@ constexpr std::int64_t kBlockMin = 48;
 constexpr std::int64_t kCopied = 96;  // rows or columns of an item of copying
 constexpr std::int64_t kTileFloatsMax = 16 * 64;
 
+std::int64_t CeilDiv(std::int64_t n, std::int64_t by) {
+  return (n + by - 1) / by;
+}
 std::int64_t RoundUp(std::int64_t n, std::int64_t to) {
-  return (n + to - 1) / to * to;
+  return CeilDiv(n, to) * to;
 }
 
 struct Buffers {
@@ -208,34 +211,41 @@ void RunBlock(const Call& call, const Region& region, const Block& block, const 
   }
 }
 
-// Items of copying: groups of row panels, then groups of column panels.
+// Items of copying: groups of row panels and groups of column panels, mixed evenly, so that a thread
+// of the pool, whose items are neighbours, copies the rows that it multiplies afterwards.
 struct Copies {
   const Call& call;
   const Region& region;
   std::int64_t rows_each, columns_each;
 
   std::int64_t n_row_items() const {
-    if (region.has_rows) return 0;
-    return (region.end_row - region.first_row + rows_each - 1) / rows_each;
+    return region.has_rows ? 0 : CeilDiv(region.end_row - region.first_row, rows_each);
   }
-  std::int64_t n_items() const {
-    if (region.has_columns) return n_row_items();
-    return n_row_items() +
-           (region.end_column - region.first_column + columns_each - 1) / columns_each;
+  std::int64_t n_column_items() const {
+    return region.has_columns ? 0 : CeilDiv(region.end_column - region.first_column, columns_each);
   }
+  std::int64_t n_items() const { return n_row_items() + n_column_items(); }
+
   void Run(std::int64_t item, const Buffers& buffers) const {
-    if (item < n_row_items()) {
-      const std::int64_t first = region.first_row + item * rows_each;
-      CopyRowPanels(call.kernels, call.a, first, std::min(first + rows_each, region.end_row),
-                    region.k, region.n_k, call.kernels.tile_rows,
-                    buffers.a.as<float>() + item * rows_each * region.n_k);
-      return;
-    }
-    const std::int64_t at = (item - n_row_items()) * columns_each;
-    const std::int64_t first = region.first_column + at;
+    const auto rows_before = [&](std::int64_t i) { return i * n_row_items() / n_items(); };
+    const std::int64_t row_item = rows_before(item);
+    if (rows_before(item + 1) > row_item) return CopyRows(row_item, buffers);
+    CopyColumns(item - row_item, buffers);
+  }
+
+ private:
+  void CopyRows(std::int64_t item, const Buffers& buffers) const {
+    const std::int64_t first = region.first_row + item * rows_each;
+    CopyRowPanels(call.kernels, call.a, first, std::min(first + rows_each, region.end_row),
+                  region.k, region.n_k, call.kernels.tile_rows,
+                  buffers.a.as<float>() + item * rows_each * region.n_k);
+  }
+  void CopyColumns(std::int64_t item, const Buffers& buffers) const {
+    const std::int64_t first = region.first_column + item * columns_each;
     CopyRowPanels(call.kernels, call.b.Transposed(), first,
                   std::min(first + columns_each, region.end_column), region.k, region.n_k,
-                  call.kernels.tile_columns, buffers.b.as<float>() + at * region.n_k);
+                  call.kernels.tile_columns,
+                  buffers.b.as<float>() + item * columns_each * region.n_k);
   }
 };
 
