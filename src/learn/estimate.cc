@@ -374,18 +374,16 @@ class Estimator {
     return bytes;
   }
 
-  // The peak is that of the part that takes most; the activations of those before are still there.
+  // The peak is that of the part that takes most.
   void CountMemory(const ProcessBytes& before) {
     const double file = IsAdapter() ? FileBytes() : 0;
-    double activations = 0;
     for (const Part& part : parts_) {
-      activations += part.plan.activation_bytes;
       const int n_gradients = part.plan.gradients + (options_.n_workers > 1 ? 1 : 0);
       const EstimatedMemory memory{
           .frozen = IsAdapter() ? FrozenBytesOf(part) + file : 0,
           .weights = (4 + 4 * part.n_averages()) * part.n_values() + part.moment_bytes(),
           .gradients = 4 * n_gradients * part.plan.gradient_values,
-          .activations = activations,
+          .activations = part.plan.activation_bytes,
           // The optimizer's file, whole.
           .writing = part.moment_bytes_written() + 4 * part.n_averages() * part.n_values(),
       };

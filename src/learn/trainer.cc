@@ -12,6 +12,7 @@
 #include "optimizer.h"
 #include "passes.h"
 #include "pieces.h"
+#include "tatara/base/check.h"
 #include "tatara/base/huge_pages.h"
 #include "tatara/base/philox.h"
 #include "tatara/numerics/digest.h"
@@ -160,11 +161,17 @@ void Trainer::SetState(TrainerState state) {
 }
 
 void Trainer::EnterNextPhase() {
+  const std::size_t last = phase_;
   const model::Trainable& before = *trainable_;
   const std::vector<float> weights = state_.result();
   EnterPhaseOf(state_.step + 1);
   Grow(before, weights, *trainable_, recipe().training.new_blocks, state_.weights);
   if (!state_.average.empty()) state_.average = state_.weights;
+  // The memory of its passes is given back: one that was just made has none yet.
+  if (recipe_.adapter.kind != AdapterKind::kNone) return;
+  auto made = model::Trainable::Make(before.shape(), OptionsOf(recipe_.phases[last]));
+  TATARA_CHECK(made.ok());
+  trainables_[last] = std::move(made).value();
 }
 
 Result<> Trainer::Restart(ThreadPool& pool) {
