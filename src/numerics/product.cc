@@ -259,12 +259,21 @@ void EmptyChains(const ProductSize& size, ChainStart start, float* c, std::int64
 // nothing to do.
 struct Cut {
   std::int64_t rows, columns, n_row_blocks, n_column_blocks;
+  bool by_columns;  // neighbouring blocks, which are one thread's, have the same columns
 };
 
-Cut CutFor(std::int64_t n_rows, std::int64_t n_columns, const TrainingKernels& kernels,
-           int n_threads) {
+// Threads share either the rows, and each reads all panels of b, or the columns, and each reads all
+// panels of a and the rows of c are in pieces where the next operation reads them. What another core
+// has copied is far.
+bool IsCutByColumns(std::int64_t n_rows, std::int64_t n_columns, std::int64_t n_inner) {
+  return n_columns * n_inner > n_rows * n_inner + n_rows * n_columns;
+}
+
+Cut CutFor(std::int64_t n_rows, std::int64_t n_columns, std::int64_t n_inner,
+           const TrainingKernels& kernels, int n_threads) {
   const std::int64_t tile_rows = kernels.tile_rows, tile_columns = kernels.tile_columns;
   Cut cut{};
+  cut.by_columns = n_threads > 1 && IsCutByColumns(n_rows, n_columns, n_inner);
   cut.rows = RoundUp(std::min(kRowBlockMax, n_rows), tile_rows);
   cut.columns = RoundUp(std::min(kColumnBlockMax, n_columns), tile_columns);
   const auto count = [&] {
@@ -285,10 +294,11 @@ Cut CutFor(std::int64_t n_rows, std::int64_t n_columns, const TrainingKernels& k
   return cut;
 }
 
-// Items next to each other have the same rows.
 Block BlockAt(const Region& region, const Cut& cut, std::int64_t item) {
-  const std::int64_t row = region.first_row + item / cut.n_column_blocks * cut.rows;
-  const std::int64_t column = region.first_column + item % cut.n_column_blocks * cut.columns;
+  const std::int64_t i = cut.by_columns ? item % cut.n_row_blocks : item / cut.n_column_blocks;
+  const std::int64_t j = cut.by_columns ? item / cut.n_row_blocks : item % cut.n_column_blocks;
+  const std::int64_t row = region.first_row + i * cut.rows;
+  const std::int64_t column = region.first_column + j * cut.columns;
   return {row, std::min(row + cut.rows, region.end_row), column,
           std::min(column + cut.columns, region.end_column)};
 }
@@ -320,7 +330,7 @@ void RunRegion(const Call& call, const Region& region, int n_threads, Buffers& s
   const Copies copies{call, region, RoundUp(kCopied, kernels.tile_rows),
                       RoundUp(kCopied, kernels.tile_columns)};
   for_items(copies.n_items(), [&](std::int64_t item, int) { copies.Run(item, shared); });
-  const Cut cut = CutFor(n_rows, n_columns, kernels, n_threads);
+  const Cut cut = CutFor(n_rows, n_columns, region.n_k, kernels, n_threads);
   for_items(cut.n_row_blocks * cut.n_column_blocks, [&](std::int64_t item, int thread) {
     RunBlock(call, region, BlockAt(region, cut, item), shared,
              SpareTile(call, threads[static_cast<std::size_t>(thread)]));
