@@ -77,7 +77,8 @@ struct ThreadPool::Shared {
   std::vector<Share> shares;  // one a thread
   std::vector<std::thread> workers;
 
-  // Where the share of a thread begins; the shares differ by at most one item, the first is largest.
+  // Where the share of a thread begins; the shares differ by at most one item, the first is
+  // largest.
   std::int64_t ShareBegin(std::int64_t thread) const {
     const std::int64_t n = std::ssize(shares);
     return n_items / n * thread + std::min(n_items % n, thread);

@@ -211,8 +211,8 @@ void RunBlock(const Call& call, const Region& region, const Block& block, const 
   }
 }
 
-// Items of copying: groups of row panels and groups of column panels, mixed evenly, so that a thread
-// of the pool, whose items are neighbours, copies the rows that it multiplies afterwards.
+// Items of copying: groups of row panels and groups of column panels, mixed evenly, so that a
+// thread of the pool, whose items are neighbours, copies the rows that it multiplies afterwards.
 struct Copies {
   const Call& call;
   const Region& region;
@@ -263,8 +263,8 @@ struct Cut {
 };
 
 // Threads share either the rows, and each reads all panels of b, or the columns, and each reads all
-// panels of a and the rows of c are in pieces where the next operation reads them. What another core
-// has copied is far.
+// panels of a and the rows of c are in pieces where the next operation reads them. What another
+// core has copied is far.
 bool IsCutByColumns(std::int64_t n_rows, std::int64_t n_columns, std::int64_t n_inner) {
   return n_columns * n_inner > n_rows * n_inner + n_rows * n_columns;
 }
