@@ -195,6 +195,27 @@ TEST_F(TuneCommand, KilledAtAnyMomentItReachesTheSameDigestAndAdapter) {
   EXPECT_EQ(test::ReadFile(Path("killed/adapter/adapter_model.safetensors")), adapter);
 }
 
+TEST_F(TuneCommand, CtrlCWhileQuestionsAreAskedKeepsWhatWasTrained) {
+  std::ofstream questions(Path("questions.jsonl"));
+  for (int i = 0; i < 90'000; ++i) {
+    questions << R"({"question":"iron","answer":"sand","keys":["sand"]})" << "\n";
+  }
+  questions.close();
+  const pid_t child = tatara_.Start(Arguments("run", {"--set", "training.steps=3"}));
+  const fs::path kept = tatara_.home() / "models/shop/adapter_model.safetensors";
+  for (int i = 0; i < 5000 && !fs::exists(kept); ++i) usleep(2000);
+  ASSERT_TRUE(fs::exists(kept));
+  usleep(200'000);
+  kill(child, SIGINT);
+  const Outcome outcome = tatara_.Finish(child);
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("its held-out questions were not all asked"));
+  EXPECT_EQ(outcome.json()["model"], "shop");
+  EXPECT_FALSE(outcome.json().contains("after"));
+  EXPECT_FALSE(fs::exists(Path("run/held-out.jsonl")));
+  EXPECT_EQ(tatara_({"verify", "shop"}).status, 0);
+}
+
 // Processes under mpirun, which refuses root unless it is told twice.
 TEST_F(TuneCommand, TwoAndFourProcessesTuneToTheSameDigest) {
   if (!fs::exists(fs::path(TATARA_PROGRAM).parent_path() / "tatara-mpi") ||

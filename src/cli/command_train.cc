@@ -26,17 +26,25 @@ class Watcher final : public learn::RunSink {
   };
   Watcher(bool quiet, Place place) : quiet_(quiet), place_(std::move(place)) {}
   std::int64_t resumed_from() const { return resumed_from_; }
+  void Report(std::string_view what, std::uint64_t done, std::uint64_t total) override {
+    if (place_.first) progress_.Report(what, done, total);
+  }
   void Resumed(std::int64_t step) override {
+    progress_.Clear();
     resumed_from_ = step;
     if (place_.first) Remark(Tr("goes on from step {0}", step));
   }
   void NothingToResume(const std::filesystem::path& out) override {
+    progress_.Clear();
     if (place_.first)
       Remark(Tr("{0}: no checkpoint to go on from; a new run begins", out.string()));
   }
   void Step(const learn::StepReport& report, std::int64_t steps) override {
     if (!place_.first) return;
-    if (n_done_ == 0) Register();  // the folder is this run's now
+    if (n_done_ == 0) {
+      progress_.Clear();
+      Register();  // the folder is this run's now
+    }
     const auto now = Clock::now();
     if (n_done_++ == 0) {  // the first also pays for memory
       began_ = printed_ = now;
@@ -73,6 +81,7 @@ class Watcher final : public learn::RunSink {
   }
   bool quiet_;
   Place place_;
+  ProgressLine progress_{ProgressLine::Unit::kShare};
   std::int64_t resumed_from_ = 0;
   std::int64_t n_done_ = 0;
   Clock::time_point began_{}, printed_{};

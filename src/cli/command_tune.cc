@@ -49,23 +49,28 @@ Result<std::vector<learn::HeldOutQuestion>> CheckAhead(const learn::Recipe& reci
 Result<Scores> Ask(const learn::Recipe& recipe, std::vector<learn::HeldOutQuestion> questions,
                    const fs::path& out, int n_threads) {
   Scores scores{.questions = std::move(questions)};
-  const int tokens = recipe.tune.answer_tokens;
+  ProgressLine progress(ProgressLine::Unit::kCount);
+  const learn::HeldOutOptions base{
+      .tokens_max = recipe.tune.answer_tokens, .progress = &progress, .stop = &StopRequested()};
   generate::EngineOptions options{
       .n_threads = n_threads,
       .context_tokens = std::min(learn::kHeldOutContext, recipe.model.n_ctx)};
   Remark(Tr("asking {0} questions that were not trained on, before and after",
             scores.questions.size()));
   TATARA_TRY(auto engine, generate::Engine::Open(recipe.base.path.string(), options));
-  TATARA_TRY(scores.before, learn::ScoreHeldOut(scores.questions, tokens, "", *engine));
+  TATARA_TRY(scores.before, learn::ScoreHeldOut(scores.questions, base, *engine));
+  progress.Clear();
   if (recipe.adapter.kind != learn::AdapterKind::kNone) {
     TATARA_TRY([[maybe_unused]] const auto facts,
                engine->AddAdapter({.name = recipe.name, .path = out.string()}));
-    TATARA_TRY(scores.after, learn::ScoreHeldOut(scores.questions, tokens, recipe.name, *engine));
+    learn::HeldOutOptions tuned = base;
+    tuned.adapter = recipe.name;
+    TATARA_TRY(scores.after, learn::ScoreHeldOut(scores.questions, tuned, *engine));
     return scores;
   }
   engine.reset();
   TATARA_TRY(engine, generate::Engine::Open(out.string(), options));
-  TATARA_TRY(scores.after, learn::ScoreHeldOut(scores.questions, tokens, "", *engine));
+  TATARA_TRY(scores.after, learn::ScoreHeldOut(scores.questions, base, *engine));
   return scores;
 }
 
@@ -162,7 +167,13 @@ Result<> Finish(const learn::Recipe& recipe, std::vector<learn::HeldOutQuestion>
     TATARA_RETURN_IF_ERROR(learn::WriteAdapterFolder(recipe, out));
   }
   if (questions.empty()) return Ok{};
-  TATARA_TRY(const Scores scores, Ask(recipe, std::move(questions), out, options.train.n_threads));
+  const auto asked = Ask(recipe, std::move(questions), out, options.train.n_threads);
+  if (!asked.ok() && asked.error().kind() == ErrorKind::kCancelled) {
+    Remark(Tr("stopped: what was trained is kept, its held-out questions were not all asked"));
+    return Ok{};
+  }
+  TATARA_RETURN_IF_ERROR(asked);
+  const Scores& scores = *asked;
   TATARA_RETURN_IF_ERROR(WriteAnswers(out, scores));
   RecordAnswers(recipe, out);
   report["before"] = ScoreJson(scores.before.right);

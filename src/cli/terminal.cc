@@ -127,8 +127,10 @@ std::string ProgressLine::Text(std::uint64_t done, std::uint64_t total) const {
   const auto amount = [&](std::uint64_t n) {
     return unit_ == Unit::kBytes ? FormatBytes(static_cast<double>(n)) : fmt::format("{}", n);
   };
-  if (total == 0) return amount(done);
-  std::string text = fmt::format("{} / {} ({} %)", amount(done), amount(total), done * 100 / total);
+  const bool is_share = unit_ == Unit::kShare;
+  if (total == 0) return is_share ? "" : amount(done);
+  std::string text = fmt::format("{} %", done * 100 / total);
+  if (!is_share) text = fmt::format("{} / {} ({})", amount(done), amount(total), text);
   const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
   if (done > done_at_start_ && done < total && seconds > 0.5) {
     const double rate = static_cast<double>(done - done_at_start_) / seconds;
@@ -143,6 +145,7 @@ void ProgressLine::Clear() {
     std::fflush(stderr);
   }
   visible_ = false;
+  what_.clear();
 }
 
 std::string FormatBytes(double bytes) {

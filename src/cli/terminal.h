@@ -39,7 +39,7 @@ inline constexpr int kExitInterrupted = 130;
 // how long it may still take. Removed at the end.
 class ProgressLine final : public ProgressSink {
  public:
-  enum class Unit { kBytes, kCount };
+  enum class Unit { kBytes, kCount, kShare };  // kShare: per cent only
   explicit ProgressLine(Unit unit) : unit_(unit) {}
   ~ProgressLine() override { Clear(); }
   void Report(std::string_view what, std::uint64_t done, std::uint64_t total) override;

@@ -72,14 +72,13 @@ Result<> ResolveBase(Recipe& recipe) {
   return TakeShape(shape, recipe);
 }
 
-Result<std::unique_ptr<corpus::TrainingSet>> OpenData(Recipe& recipe, int n_threads) {
+Result<std::unique_ptr<corpus::TrainingSet>> OpenData(Recipe& recipe, DataOptions options) {
   TATARA_RETURN_IF_ERROR(ResolveBase(recipe));
   std::unique_ptr<weights::TensorStore> base;
   if (!recipe.base.from.empty()) {
     TATARA_TRY(base, weights::OpenTensorStore(recipe.base.path));
   }
-  const DataOptions options{.tokenizer = base == nullptr ? nullptr : &base->metadata(),
-                            .n_threads = n_threads};
+  options.tokenizer = base == nullptr ? nullptr : &base->metadata();
   TATARA_TRY(auto data, OpenTrainingSet(recipe, options));
   if (recipe.model.n_vocab == 0) recipe.model.n_vocab = data->n_vocab();
   return data;

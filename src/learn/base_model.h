@@ -9,14 +9,15 @@
 #include "tatara/base/metadata.h"
 #include "tatara/base/thread_pool.h"
 #include "tatara/corpus/training_set.h"
+#include "tatara/learn/data.h"
 #include "tatara/learn/recipe.h"
 #include "tatara/model/trainable_base.h"
 
 namespace tatara::learn {
 
 // The recipe's data, its base resolved first: shape and vocabulary of the model are known after it.
-// Where the recipe names no tokenizer, the data are read by the base's.
-Result<std::unique_ptr<corpus::TrainingSet>> OpenData(Recipe& recipe, int n_threads);
+// Where the recipe names no tokenizer, the data are read by the base's, not by that of `options`.
+Result<std::unique_ptr<corpus::TrainingSet>> OpenData(Recipe& recipe, DataOptions options);
 
 // How it keeps what the way back needs.
 model::TrainableOptions OptionsOf(const Recipe& recipe);

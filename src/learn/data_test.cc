@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <utility>
 
 #include "tatara/learn/recipe.h"
 #include "test_support.h"
@@ -100,6 +101,28 @@ TEST_F(DataTest, TextsArePreparedOnceAndAgainWhenTheyChange) {
   ASSERT_TRUE(other.ok());
   EXPECT_NE((*other)->digest(), (*first)->digest());
   EXPECT_EQ(Cached(), 2U);
+}
+
+TEST_F(DataTest, PreparingStopsWhereItIsAskedToAndTellsHowFarItIs) {
+  struct Heard final : ProgressSink {
+    void Report(std::string_view what, std::uint64_t, std::uint64_t) override { all += what; }
+    std::string all;
+  } heard;
+  StopFlag stop;
+  const DataOptions options{
+      .tokenizer = &keys_, .cache = dir_.path() / "cache", .progress = &heard, .stop = &stop};
+  const std::string sources = "[[data.sources]]\npath = \"notes.txt\"\nunit = \"paragraph\"\n";
+  for (const std::string vocabulary : {"", "[data.vocabulary]\nsize = 260\n"}) {
+    const auto recipe = Parse("kind = \"text\"\nvalidation = 0\n" + vocabulary + sources);
+    ASSERT_TRUE(recipe.ok()) << recipe.error().text();
+    stop.Set();
+    const auto stopped = OpenTrainingSet(*recipe, options);
+    ASSERT_FALSE(stopped.ok());
+    EXPECT_EQ(stopped.error().kind(), ErrorKind::kCancelled);
+    stop.Clear();
+    EXPECT_TRUE(OpenTrainingSet(*recipe, options).ok());
+    EXPECT_FALSE(std::exchange(heard.all, "").empty()) << vocabulary;
+  }
 }
 
 TEST_F(DataTest, WeightsMakeAMixtureAndPhasesChangeIt) {

@@ -137,7 +137,8 @@ class Estimator {
   // Where it is here: its vocabulary, and how much of it validates.
   Result<> OpenDataAndBase() {
     TATARA_RETURN_IF_ERROR(ResolveBase(recipe_));
-    auto data = OpenData(recipe_, options_.n_threads);
+    auto data = OpenData(recipe_, {.n_threads = options_.n_threads, .stop = options_.stop});
+    TATARA_RETURN_IF_ERROR(CheckStop());
     if (data.ok()) {
       data_ = std::move(*data);
     } else if (recipe_.model.n_vocab == 0 ||
@@ -235,7 +236,7 @@ class Estimator {
     if (data_ == nullptr) return Ok{};
     const double before = Now(pool_.n_threads());
     Recipe again = recipe_;
-    TATARA_TRY(data_, OpenData(again, options_.n_threads));
+    TATARA_TRY(data_, OpenData(again, {.n_threads = options_.n_threads, .stop = options_.stop}));
     estimate_.time.start += Now(pool_.n_threads()) - before;
     return Ok{};
   }

@@ -102,7 +102,7 @@ class EstimateCount : public testing::Test {
   }
   double FlopsOfSteps(Recipe recipe) {
     ThreadPool pool(1);
-    const auto data = OpenData(recipe, 1).value();
+    const auto data = OpenData(recipe, {.n_threads = 1}).value();
     const auto trainer = Trainer::Make(recipe, *data, pool).value();
     const double before = FlopsAsDouble();
     for (std::int64_t i = 0; i < recipe.training.steps; ++i) EXPECT_TRUE(trainer->Step(pool).ok());
@@ -123,7 +123,7 @@ class EstimateCount : public testing::Test {
                        double part) {
     Recipe recipe = Read(toml, changes);
     ThreadPool pool(1);
-    ASSERT_TRUE(OpenData(recipe, 1).ok());
+    ASSERT_TRUE(OpenData(recipe, {.n_threads = 1}).ok());
     const auto trainable = MakeTrainable(recipe, pool).value();
     constexpr std::int64_t kSequences = 2;
     MeterInstead() = FlopsAsDouble;

@@ -32,8 +32,9 @@ Result<double> MeasureQuestions(const Recipe& recipe, int n_threads) {
   const double before = Now(n_threads);
   for (const HeldOutQuestion& one : asked) {
     if (MeasuringStops()) return 0.0;
-    TATARA_TRY([[maybe_unused]] const HeldOutScore score,
-               ScoreHeldOut(std::span(&one, 1), recipe.tune.answer_tokens, "", *engine));
+    TATARA_TRY(
+        [[maybe_unused]] const HeldOutScore score,
+        ScoreHeldOut(std::span(&one, 1), {.tokens_max = recipe.tune.answer_tokens}, *engine));
   }
   const double one = (Now(n_threads) - before) / static_cast<double>(n_asked);
   return opening + 2 * one * static_cast<double>(questions.size());

@@ -6,6 +6,7 @@
 
 #include "tatara/base/files.h"
 #include "tatara/base/json_nesting.h"
+#include "tatara/base/localise.h"
 #include "tatara/base/utf8.h"
 #include "tatara/learn/data.h"
 
@@ -136,8 +137,10 @@ Proportion WilsonInterval(std::int64_t n_right, std::int64_t n) {
   return p;
 }
 
-Result<HeldOutScore> ScoreHeldOut(std::span<const HeldOutQuestion> questions, int tokens_max,
-                                  const std::string& adapter, generate::Engine& engine) {
+Result<HeldOutScore> ScoreHeldOut(std::span<const HeldOutQuestion> questions,
+                                  const HeldOutOptions& options, generate::Engine& engine) {
+  const auto stops = [&] { return options.stop != nullptr && options.stop->IsSet(); };
+  const std::string what = Tr("asking held-out questions");
   HeldOutScore score;
   std::int64_t n_right = 0;
   for (const HeldOutQuestion& q : questions) {
@@ -145,9 +148,15 @@ Result<HeldOutScore> ScoreHeldOut(std::span<const HeldOutQuestion> questions, in
     TATARA_TRY(
         const std::string rendered,
         engine.RenderChat(messages.dump(-1, ' ', false, Json::error_handler_t::replace), ""));
-    generate::Request request{.prompt = engine.EncodeRendered(rendered), .tokens_max = tokens_max};
-    request.adapter = adapter;
-    TATARA_TRY(generate::Completion completion, engine.Generate(std::move(request)));
+    generate::Request request{.prompt = engine.EncodeRendered(rendered),
+                              .tokens_max = options.tokens_max};
+    request.adapter = options.adapter;
+    if (options.progress != nullptr) {
+      options.progress->Report(what, score.answers.size(), questions.size());
+    }
+    TATARA_TRY(generate::Completion completion,
+               engine.Generate(std::move(request), [&](auto&&...) { return !stops(); }));
+    if (stops()) return MakeError(ErrorKind::kCancelled, "stopped");
     HeldOutAnswer answer{.answer = std::move(completion.text)};
     answer.right = std::ranges::all_of(
         q.keys, [&](const std::string& key) { return HasKey(answer.answer, key); });

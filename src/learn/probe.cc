@@ -68,7 +68,8 @@ Result<> CheckStop(const StopFlag* stop) {
 Result<std::vector<ProbedCheckpoint>> ProbeCheckpoints(const std::filesystem::path& path,
                                                        const ProbeOptions& options) {
   TATARA_TRY(RunFolder run, ReadRunFolder(path));
-  TATARA_TRY(const auto data, OpenData(run.recipe, options.n_threads));
+  TATARA_TRY(const auto data,
+             OpenData(run.recipe, {.n_threads = options.n_threads, .stop = options.stop}));
   ThreadPool pool(options.n_threads);
   TATARA_TRY(const auto trainer, Trainer::Make(run.recipe, *data, pool));
   TATARA_TRY(const std::vector<Ids> prompts, Encode(*data, options.prompts));

@@ -70,7 +70,7 @@ class Replay {
   Result<> Prepare() {
     Recipe& recipe = run_.recipe;
     if (!options_.data_folder.empty()) recipe.folder = options_.data_folder;
-    TATARA_TRY(data_, OpenData(recipe, options_.n_threads));
+    TATARA_TRY(data_, OpenData(recipe, {.n_threads = options_.n_threads, .stop = options_.stop}));
     info_.recipe_digest = RecipeDigest(recipe);
     info_.data_digest = data_->digest();
     if (info_.recipe_digest != run_.recipe_digest) {

@@ -186,7 +186,9 @@ Result<> Run::TakeFolder() {
 // What is refused is refused before there is a folder of it.
 Result<> Run::Open() {
   TATARA_RETURN_IF_ERROR(CheckIsNew());
-  TATARA_TRY(data_, OpenData(recipe_, options_.n_threads));
+  TATARA_TRY(data_, OpenData(recipe_, {.n_threads = options_.n_threads,
+                                       .progress = &sink_,
+                                       .stop = options_.stop}));
   TATARA_TRY(trainer_, Trainer::Make(recipe_, *data_, pool_, options_.workers));
   info_.recipe_digest = RecipeDigest(recipe_);
   info_.data_digest = data_->digest();

@@ -130,7 +130,8 @@ Result<corpus::PrepareOptions> PreparationOf(const Recipe& recipe, const DataOpt
     return Refuse("recipe '{0}': data of kind '{1}' are used as they are; nothing is prepared",
                   recipe.name, data.kind);
   }
-  corpus::PrepareOptions preparation{.n_threads = options.n_threads};
+  corpus::PrepareOptions preparation{
+      .n_threads = options.n_threads, .progress = options.progress, .stop = options.stop};
   for (const DataSource& source : data.sources) {
     TATARA_TRY(const fs::path path, FindNamed(recipe, source.path, source.source));
     TATARA_TRY(const corpus::RowForm form, corpus::RowFormOf(source.format));
@@ -170,7 +171,9 @@ Result<> LearnVocabulary(const Recipe& recipe, const corpus::FoundFiles& found,
   const corpus::TokenizerTraining common{.vocabulary = v.size,
                                          .special = {"<|endoftext|>"},
                                          .end = "<|endoftext|>",
-                                         .n_threads = preparation.n_threads};
+                                         .n_threads = preparation.n_threads,
+                                         .progress = preparation.progress,
+                                         .stop = preparation.stop};
   corpus::TrainedTokenizer learned;
   if (v.kind == "bpe") {
     TATARA_TRY(learned, corpus::TrainBpe(*texts, {common, v.pre, v.min_frequency}));

@@ -20,6 +20,8 @@ struct DataOptions {
   const Metadata* tokenizer = nullptr;
   std::filesystem::path cache;  // of prepared sets; empty: HOME/prepared
   int n_threads = 1;
+  ProgressSink* progress = nullptr;  // of what has to be prepared; may be null
+  const StopFlag* stop = nullptr;    // ends preparing with kCancelled; may be null
 };
 
 // A file or folder that the recipe names: beside it, else under TATARA_TEST_DATA. kNotFound says

@@ -52,9 +52,15 @@ struct HeldOutScore {
   std::vector<HeldOutAnswer> answers;  // as the questions
 };
 
-// Each question alone, as a user's first message, answered greedily. `adapter`: the name of a hot
-// one, or empty.
-Result<HeldOutScore> ScoreHeldOut(std::span<const HeldOutQuestion> questions, int tokens_max,
-                                  const std::string& adapter, generate::Engine& engine);
+struct HeldOutOptions {
+  int tokens_max = 0;                // of an answer
+  std::string adapter;               // the name of a hot one, or empty
+  ProgressSink* progress = nullptr;  // in questions; may be null
+  const StopFlag* stop = nullptr;    // ends with kCancelled; may be null
+};
+
+// Each question alone, as a user's first message, answered greedily.
+Result<HeldOutScore> ScoreHeldOut(std::span<const HeldOutQuestion> questions,
+                                  const HeldOutOptions& options, generate::Engine& engine);
 
 }  // namespace tatara::learn

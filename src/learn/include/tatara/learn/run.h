@@ -22,9 +22,11 @@
 namespace tatara::learn {
 
 // What happens along the way, for whoever watches. Called from the calling thread.
-class RunSink {
+class RunSink : public ProgressSink {
  public:
-  virtual ~RunSink() = default;
+  // What is prepared before the first step.
+  void Report(std::string_view /*what*/, std::uint64_t /*done*/, std::uint64_t /*total*/) override {
+  }
   virtual void Resumed(std::int64_t /*step*/) {}
   // Asked to go on where no checkpoint is: the first step follows.
   virtual void NothingToResume(const std::filesystem::path& /*out*/) {}
@@ -39,8 +41,9 @@ struct RunOptions {
   std::filesystem::path out;
   int n_threads = 1;
   bool resume = false;
-  const StopFlag* stop = nullptr;  // ends after a step, with a checkpoint
-  const Clock* clock = nullptr;    // null: the system's
+  const StopFlag* stop =
+      nullptr;  // ends after a step, with a checkpoint; before the first with kCancelled
+  const Clock* clock = nullptr;  // null: the system's
   // Where several processes share the run: the first of them writes the folder, the others return
   // the same digest.
   Workers* workers = nullptr;
