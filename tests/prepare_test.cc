@@ -119,6 +119,7 @@ TEST_F(PrepareCommand, SpeaksTheUsersLanguage) {
   EXPECT_THAT(outcome.out,
               HasSubstr("除外: 999 件（前にあるものと同じ）。最初のもの: texts/a.jsonl:"));
   EXPECT_THAT(outcome.out, HasSubstr("文書 3002 件"));
+  EXPECT_THAT(outcome.out, HasSubstr(" バイト目"));
   const std::string tree = tatara_({"lineage", "set"}).out;
   EXPECT_THAT(tree, HasSubstr("  データの準備（prepare）  "));
   EXPECT_THAT(tree, HasSubstr("─ 文書: "));
@@ -128,6 +129,13 @@ TEST_F(PrepareCommand, SpeaksTheUsersLanguage) {
   EXPECT_THAT(refused.err, HasSubstr("read_parquet"));
   EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1);
   EXPECT_EQ(tatara_({"prepare", Path("texts"), "--out", Path("x")}).status, 2);
+  // What is written is the same in every language.
+  fs::remove(Path("texts/c.parquet"));
+  tatara_.environment()["LC_ALL"] = "C.UTF-8";
+  ASSERT_EQ(tatara_(Arguments("english")).status, 0);
+  for (const char* name : {"/manifest.json", "/dropped.jsonl"}) {
+    EXPECT_EQ(test::ReadFile(Path("set") + name), test::ReadFile(Path("english") + name));
+  }
 }
 
 TEST_F(PrepareCommand, WhereNoRowIsADocumentItSaysWhyAndWritesNothing) {

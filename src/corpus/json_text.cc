@@ -1,23 +1,21 @@
 #include "json_text.h"
 
-#include <fmt/format.h>
-
 #include "tatara/base/json_nesting.h"
 
 namespace tatara::corpus {
 
-std::optional<Json> ParseJson(std::string_view text, std::string* why) {
-  const auto refuse = [&](std::string reason) {
+std::optional<Json> ParseJson(std::string_view text, std::optional<Error>* why) {
+  const auto refuse = [&](Error reason) {
     if (why != nullptr) *why = std::move(reason);
     return std::nullopt;
   };
-  if (JsonNestsTooDeeply(text)) return refuse(fmt::format("nested above {}", kJsonNestingMax));
+  if (JsonNestsTooDeeply(text)) return refuse(Refuse("nested above {0}", kJsonNestingMax));
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
-    return refuse(fmt::format("byte {}", error.byte));
+    return refuse(Refuse("byte {0}", error.byte));
   } catch (const nlohmann::json::exception&) {
-    return refuse("a number is out of range");
+    return refuse(Refuse("a number is out of range"));
   }
 }
 

@@ -129,7 +129,7 @@ class Preparation {
         report_.files.begin(), report_.files.end(), std::uint64_t{0},
         [](std::uint64_t sum, const PreparedFile& file) { return sum + file.n_bytes; });
     for (const PreparedFile& other : others_) {
-      TATARA_RETURN_IF_ERROR(Dropped(other.shown, 0, {DropReason::kFile, {}}));
+      TATARA_RETURN_IF_ERROR(Dropped(other.shown, 0, {DropReason::kFile}));
     }
     for (std::uint32_t file = 0; file < report_.files.size(); ++file) {
       TATARA_RETURN_IF_ERROR(ReadFile(file));
@@ -232,7 +232,7 @@ void Preparation::Read(Item& item) const {
   }
   item.record = Normalised(std::move(std::get<Record>(record)));
   const auto* text = std::get_if<std::string>(&item.record);
-  if (text != nullptr && text->empty()) item.drop = Drop{DropReason::kEmpty, {}};
+  if (text != nullptr && text->empty()) item.drop = Drop{DropReason::kEmpty};
   item.digest = DigestOfRecord(item.record);
 }
 
@@ -251,11 +251,11 @@ void Preparation::Encode(Item& item) const {
     if (ids.ok()) {
       item.ids = std::move(ids).value();
     } else {
-      item.drop = Drop{DropReason::kTemplate, ids.error().text()};
+      item.drop = Drop{DropReason::kTemplate, ids.error()};
     }
   }
   item.record = {};
-  if (!item.drop && item.ids.ids.size() < 2) item.drop = Drop{DropReason::kNoTokens, {}};
+  if (!item.drop && item.ids.ids.size() < 2) item.drop = Drop{DropReason::kNoTokens};
 }
 
 Result<> Preparation::Flush() {
@@ -275,7 +275,7 @@ Result<> Preparation::Flush() {
       case DigestSet::Outcome::kNew:
         break;
       case DigestSet::Outcome::kSeen:
-        one.drop = Drop{DropReason::kDuplicate, {}};
+        one.drop = Drop{DropReason::kDuplicate};
         break;
       case DigestSet::Outcome::kFull:
         return Refuse("more than {0} documents; prepare several sets and mix them", kDocumentsMax);
@@ -314,14 +314,16 @@ Result<> Preparation::Write(const Item& item) {
 Result<> Preparation::Dropped(const std::string& file, std::uint64_t row, const Drop& drop) {
   const auto reason = static_cast<std::size_t>(drop.reason);
   ++report_.drops[reason];
+  const auto example = [&](Language language) {
+    const std::string found = drop.detail ? " " + drop.detail->text(language) : "";
+    return fmt::format("{}:{}{}", file, row, found);
+  };
+  // The manifest is the same in every language.
   std::vector<std::string>& examples = examples_[drop.reason];
-  if (examples.size() < kExamplesMax) {
-    examples.push_back(
-        fmt::format("{}:{}{}{}", file, row, drop.detail.empty() ? "" : " ", drop.detail));
-  }
-  if (report_.first_drops[reason].empty()) report_.first_drops[reason] = examples.front();
+  if (examples.empty()) report_.first_drops[reason] = example(CurrentLanguage());
+  if (examples.size() < kExamplesMax) examples.push_back(example(Language::kEnglish));
   Json line = {{"file", file}, {"row", row}, {"reason", DropReasonName(drop.reason)}};
-  if (!drop.detail.empty()) line["detail"] = drop.detail;
+  if (drop.detail) line["detail"] = drop.detail->text();
   return dropped_->Append(AsBytes(DumpJson(line) + "\n"));
 }
 

@@ -20,18 +20,15 @@ class CsvRows final : public RowReader {
       if (first == CharReader::kEnd) return Next{};
       if (n_records_++ == 0) TATARA_RETURN_IF_ERROR(ChooseSeparator());
       std::vector<std::string> cells;
-      TATARA_TRY(const char* wrong, Record(cells));
-      if (wrong != nullptr) {
-        const bool too_long = *wrong == '\0';
-        return Next(std::pair{n_records_,
-                              Drop{too_long ? DropReason::kTooLong : DropReason::kTable, wrong}});
-      }
+      TATARA_TRY(std::optional<Drop> wrong, Record(cells));
+      if (wrong) return Next(std::pair{n_records_, std::move(*wrong)});
       Next next = table_.Take(n_records_, std::move(cells));
       if (!std::holds_alternative<std::monostate>(next)) return next;
     }
   }
 
  private:
+  static Drop Broken(Error found) { return {DropReason::kTable, std::move(found)}; }
   Result<> ChooseSeparator() {
     TATARA_TRY(const std::string_view head, reader_.Buffered());
     const std::string_view line = head.substr(0, head.find_first_of("\r\n"));
@@ -51,21 +48,20 @@ class CsvRows final : public RowReader {
     return Ok{};
   }
 
-  // One record with its line end. What is wrong with it: nothing (null), its length (""), or a
-  // reason.
-  Result<const char*> Record(std::vector<std::string>& cells) {
-    const char* wrong = nullptr;
+  // One record with its line end; what is wrong with it.
+  Result<std::optional<Drop>> Record(std::vector<std::string>& cells) {
+    std::optional<Drop> wrong;
     std::size_t n_bytes = 0;
     enum { kStart, kPlain, kQuoted, kClosed } state = kStart;
     cells.emplace_back();
     const auto put = [&](int c) {
-      if (++n_bytes > kRowBytesMax) wrong = "";
-      if (wrong == nullptr) cells.back() += static_cast<char>(c);
+      if (++n_bytes > kRowBytesMax) wrong = Drop{DropReason::kTooLong};
+      if (!wrong) cells.back() += static_cast<char>(c);
     };
     for (;;) {
       TATARA_TRY(const int c, reader_.Peek());
       if (c == CharReader::kEnd) {
-        if (state == kQuoted) wrong = "a quote is not closed before the file ends";
+        if (state == kQuoted) wrong = Broken(Refuse("a quote is not closed before the file ends"));
         return wrong;
       }
       reader_.Take();
@@ -81,8 +77,9 @@ class CsvRows final : public RowReader {
         put(c);
         state = kQuoted;
       } else if (c == separator_) {
-        if (cells.size() == kColumnsMax) wrong = "more fields than a table has columns";
-        if (wrong == nullptr) cells.emplace_back();
+        if (cells.size() == kColumnsMax)
+          wrong = Broken(Refuse("more fields than a table has columns"));
+        if (!wrong) cells.emplace_back();
         state = kStart;
       } else if (c == '\n' || c == '\r') {
         if (c == '\r') {
@@ -93,7 +90,7 @@ class CsvRows final : public RowReader {
       } else if (state == kStart && c == '"') {
         state = kQuoted;
       } else {
-        if (state == kClosed) wrong = "text after a closing quote";
+        if (state == kClosed) wrong = Broken(Refuse("text after a closing quote"));
         put(c);
         if (state == kStart) state = kPlain;
       }
@@ -126,9 +123,8 @@ RowReader::Next TableRows::Take(std::uint64_t number, std::vector<std::string> c
     return {};
   }
   if (cells.size() > names_.size()) {
-    return std::pair{number,
-                     Drop{DropReason::kTable, fmt::format("{} fields, the first row names {}",
-                                                          cells.size(), names_.size())}};
+    return std::pair{number, Drop{DropReason::kTable, Refuse("{0} fields, the first row names {1}",
+                                                             cells.size(), names_.size())}};
   }
   Row row{.kind = Row::Kind::kFields, .number = number};
   for (std::size_t i = 0; i < names_.size(); ++i) {

@@ -14,8 +14,8 @@ namespace {
 
 using Outcome = std::variant<Record, Drop>;
 
-Drop Unknown(std::string detail) {
-  return {DropReason::kForm, std::move(detail)};
+Drop Unknown(Error found) {
+  return {DropReason::kForm, std::move(found)};
 }
 
 std::string Lower(std::string_view text) {
@@ -69,12 +69,12 @@ Outcome Finish(const Json& messages, const Json& variables) {
                                  variables.empty() ? std::string() : DumpJson(variables)});
     }
   }
-  return Drop{DropReason::kEmpty, "no answer"};
+  return Drop{DropReason::kEmpty, Refuse("no answer")};
 }
 
 Outcome OfPair(std::optional<std::string> system, std::string question, std::string answer) {
-  if (IsBlank(question)) return Drop{DropReason::kEmpty, "no question"};
-  if (IsBlank(answer)) return Drop{DropReason::kEmpty, "no answer"};
+  if (IsBlank(question)) return Drop{DropReason::kEmpty, Refuse("no question")};
+  if (IsBlank(answer)) return Drop{DropReason::kEmpty, Refuse("no answer")};
   Json messages = Json::array();
   if (system && !IsBlank(*system)) messages.push_back(Message("system", *system));
   messages.push_back(Message("user", std::move(question)));
@@ -86,17 +86,17 @@ Outcome OfPair(std::optional<std::string> system, std::string question, std::str
 Outcome OfOpenAi(const Json& row, const Json& messages) {
   constexpr std::string_view kRoles[] = {"system",    "developer", "user",
                                          "assistant", "tool",      "function"};
-  if (!messages.is_array() || messages.empty()) return Unknown("messages is no list");
+  if (!messages.is_array() || messages.empty()) return Unknown(Refuse("messages is no list"));
   for (const Json& message : messages) {
-    if (!message.is_object()) return Unknown("a message is no object");
+    if (!message.is_object()) return Unknown(Refuse("a message is no object"));
     const auto role = TextAt(message, "role");
     if (!role || std::ranges::find(kRoles, *role) == std::end(kRoles)) {
-      return Unknown("a message has no role that is known");
+      return Unknown(Refuse("a message has no role that is known"));
     }
     const auto content = message.find("content");
     const bool fits = content == message.end() || content->is_string() || content->is_null() ||
                       content->is_array();
-    if (!fits) return Unknown("a message's content is no text");
+    if (!fits) return Unknown(Refuse("a message's content is no text"));
   }
   Json variables = Json::object();
   AddTools(row, variables);
@@ -121,18 +121,18 @@ std::optional<Json> Calls(const std::string& text) {
 }
 
 Outcome OfShareGpt(const Json& row, const Json& turns) {
-  if (!turns.is_array() || turns.empty()) return Unknown("conversations is no list");
+  if (!turns.is_array() || turns.empty()) return Unknown(Refuse("conversations is no list"));
   Json messages = Json::array();
   if (const auto system = TextAt(row, "system"); system && !IsBlank(*system)) {
     messages.push_back(Message("system", *system));
   }
   for (const Json& turn : turns) {
-    if (!turn.is_object()) return Unknown("a turn is no object");
+    if (!turn.is_object()) return Unknown(Refuse("a turn is no object"));
     auto from = TextAt(turn, "from");
     auto value = TextAt(turn, "value");
     if (!from) from = TextAt(turn, "role");
     if (!value) value = TextAt(turn, "content");
-    if (!from || !value) return Unknown("a turn lacks from or value");
+    if (!from || !value) return Unknown(Refuse("a turn lacks from or value"));
     if (*from == "human" || *from == "user") {
       messages.push_back(Message("user", *value));
     } else if (*from == "gpt" || *from == "assistant" || *from == "model" || *from == "chatgpt" ||
@@ -142,14 +142,14 @@ Outcome OfShareGpt(const Json& row, const Json& turns) {
       messages.push_back(Message("system", *value));
     } else if (*from == "function_call") {
       const auto calls = Calls(*value);
-      if (!calls) return Unknown("a function_call is no JSON with a name");
+      if (!calls) return Unknown(Refuse("a function_call is no JSON with a name"));
       Json message = Message("assistant", "");
       message["tool_calls"] = *calls;
       messages.push_back(std::move(message));
     } else if (*from == "observation" || *from == "tool" || *from == "function_response") {
       messages.push_back(Message("tool", *value));
     } else {
-      return Unknown("a turn is from nobody who is known: " + Printable(*from));
+      return Unknown(Refuse("a turn is from nobody who is known: {0}", Printable(*from)));
     }
   }
   Json variables = Json::object();
@@ -161,13 +161,13 @@ Outcome OfShareGpt(const Json& row, const Json& turns) {
 Outcome OfAlpaca(const Json& row) {
   const auto instruction = TextAt(row, "instruction");
   const auto output = TextAt(row, "output");
-  if (!instruction || !output) return Unknown("instruction or output is no text");
+  if (!instruction || !output) return Unknown(Refuse("instruction or output is no text"));
   std::string question = *instruction;
   if (const auto input = TextAt(row, "input"); input && !IsBlank(*input)) {
     question += IsBlank(question) ? *input : "\n\n" + *input;
   }
-  if (IsBlank(question)) return Drop{DropReason::kEmpty, "no question"};
-  if (IsBlank(*output)) return Drop{DropReason::kEmpty, "no answer"};
+  if (IsBlank(question)) return Drop{DropReason::kEmpty, Refuse("no question")};
+  if (IsBlank(*output)) return Drop{DropReason::kEmpty, Refuse("no answer")};
   Json messages = Json::array();
   if (const auto system = TextAt(row, "system"); system && !IsBlank(*system)) {
     messages.push_back(Message("system", *system));
@@ -175,7 +175,7 @@ Outcome OfAlpaca(const Json& row) {
   if (const auto history = row.find("history"); history != row.end() && history->is_array()) {
     for (const Json& turn : *history) {
       if (!turn.is_array() || turn.size() != 2 || !turn[0].is_string() || !turn[1].is_string()) {
-        return Unknown("history is no list of pairs");
+        return Unknown(Refuse("history is no list of pairs"));
       }
       messages.push_back(Message("user", turn[0].get<std::string>()));
       messages.push_back(Message("assistant", turn[1].get<std::string>()));
@@ -198,14 +198,14 @@ std::optional<Outcome> AsPair(const Json& row, const ReadingOptions& options) {
 
 Outcome OfText(const Json& row, const std::string& field) {
   const auto text = TextAt(row, field);
-  if (!text) return Drop{DropReason::kNoField, Printable(field)};
+  if (!text) return Drop{DropReason::kNoField, Refuse("{0}", Printable(field))};
   return Record(*text);
 }
 
 std::string NamesOf(const Json& row) {
   std::string names;
   for (const auto& [key, value] : row.items()) names += (names.empty() ? "" : ", ") + key;
-  return "it has " + Printable(names);
+  return Printable(names);
 }
 
 const Json* Member(const Json& row, std::string_view name) {
@@ -218,24 +218,25 @@ Outcome OfObject(const Json& row, const ReadingOptions& options) {
   const RowForm form = options.form;
   const bool any = form == RowForm::kAuto;
   if (any && row.contains("chosen") && row.contains("rejected")) {
-    return Drop{DropReason::kPreference, {}};
+    return Drop{DropReason::kPreference};
   }
   if (const Json* label = Member(row, "label"); any && label != nullptr && *label == false) {
-    return Drop{DropReason::kRejected, {}};
+    return Drop{DropReason::kRejected};
   }
   const bool asked_pair = !options.question.empty() || !options.answer.empty();
   if (form == RowForm::kPairs || (any && asked_pair)) {
     if (const auto pair = AsPair(row, options)) return *pair;
-    return Drop{DropReason::kForm, "no question and answer; " + NamesOf(row)};
+    return Unknown(Refuse("no question and answer; it has {0}", NamesOf(row)));
   }
   const Json* messages = Member(row, "messages");
   if (form == RowForm::kOpenAi || (any && messages != nullptr)) {
-    return messages == nullptr ? Outcome(Unknown("no messages")) : OfOpenAi(row, *messages);
+    return messages == nullptr ? Outcome(Unknown(Refuse("no messages"))) : OfOpenAi(row, *messages);
   }
   const Json* turns = Member(row, "conversations");
   if (turns == nullptr) turns = Member(row, "conversation");
   if (form == RowForm::kShareGpt || (any && turns != nullptr)) {
-    return turns == nullptr ? Outcome(Unknown("no conversations")) : OfShareGpt(row, *turns);
+    return turns == nullptr ? Outcome(Unknown(Refuse("no conversations")))
+                            : OfShareGpt(row, *turns);
   }
   if (form == RowForm::kAlpaca || (any && TextAt(row, "instruction") && TextAt(row, "output"))) {
     return OfAlpaca(row);
@@ -245,7 +246,7 @@ Outcome OfObject(const Json& row, const ReadingOptions& options) {
   }
   if (const auto text = TextAt(row, "text")) return Record(*text);
   if (const auto content = TextAt(row, "content")) return Record(*content);
-  return Unknown(NamesOf(row));
+  return Unknown(Refuse("it has {0}", NamesOf(row)));
 }
 
 // Line ends and canonical composition. `text` is UTF-8.
@@ -293,24 +294,24 @@ std::string Trimmed(std::string text) {
 
 std::variant<Record, Drop> Interpret(const Row& row, const ReadingOptions& options) {
   if (row.kind == Row::Kind::kText) {
-    if (!IsValidUtf8(row.bytes)) return Drop{DropReason::kNotUtf8, {}};
+    if (!IsValidUtf8(row.bytes)) return Drop{DropReason::kNotUtf8};
     return Record(row.bytes);
   }
   if (row.kind == Row::Kind::kFields) {
     Json object = Json::object();
     for (const auto& [name, value] : row.fields) {
-      if (!IsValidUtf8(name) || !IsValidUtf8(value)) return Drop{DropReason::kNotUtf8, {}};
+      if (!IsValidUtf8(name) || !IsValidUtf8(value)) return Drop{DropReason::kNotUtf8};
       if (!name.empty() && !object.contains(name)) object[name] = value;
     }
     return OfObject(object, options);
   }
-  if (!IsValidUtf8(row.bytes)) return Drop{DropReason::kNotUtf8, {}};
-  std::string why;
+  if (!IsValidUtf8(row.bytes)) return Drop{DropReason::kNotUtf8};
+  std::optional<Error> why;
   const auto value = ParseJson(row.bytes, &why);
   if (!value) return Drop{DropReason::kNotJson, why};
   if (value->is_string() && options.field.empty()) return Record(value->get<std::string>());
   if (value->is_array() && options.field.empty()) return OfOpenAi(Json::object(), *value);
-  if (!value->is_object()) return Unknown("no object");
+  if (!value->is_object()) return Unknown(Refuse("no object"));
   return OfObject(*value, options);
 }
 

@@ -15,7 +15,7 @@ bool IsSpace(int c) {
 }
 
 RowReader::Next TooLong(std::uint64_t number) {
-  return std::pair{number, Drop{DropReason::kTooLong, {}}};
+  return std::pair{number, Drop{DropReason::kTooLong}};
 }
 
 class JsonLines final : public RowReader {

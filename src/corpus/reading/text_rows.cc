@@ -30,7 +30,7 @@ class TextRows final : public RowReader {
 
  private:
   static Next TooLong(std::uint64_t number) {
-    return std::pair{number, Drop{DropReason::kTooLong, {}}};
+    return std::pair{number, Drop{DropReason::kTooLong}};
   }
 
   Result<Next> ReadFile() {

@@ -168,8 +168,8 @@ class XlsxRows final : public RowReader {
       const std::uint64_t stated = row.attribute("r").as_ullong(0);
       number_ = stated > number_ && stated <= kRowsMax ? stated : number_ + 1;
       std::vector<std::string> cells;
-      const std::string wrong = Cells(row, cells);
-      if (!wrong.empty()) return Next(std::pair{number_, Drop{DropReason::kTable, wrong}});
+      const Result<> filled = Cells(row, cells);
+      if (!filled.ok()) return Next(std::pair{number_, Drop{DropReason::kTable, filled.error()}});
       Next next = table_.Take(number_, std::move(cells));
       if (!std::holds_alternative<std::monostate>(next)) return next;
     }
@@ -207,8 +207,7 @@ class XlsxRows final : public RowReader {
     return Refuse("{0}: no sheet '{1}'; there are {2}", name_, sheet, names);
   }
 
-  // What is wrong with the row, or nothing.
-  std::string Cells(const pugi::xml_node& row, std::vector<std::string>& cells) const {
+  Result<> Cells(const pugi::xml_node& row, std::vector<std::string>& cells) const {
     std::size_t n_bytes = 0;
     for (const pugi::xml_node& cell : row.children()) {
       if (LocalName(cell) != "c") continue;
@@ -217,22 +216,22 @@ class XlsxRows final : public RowReader {
       if (!reference.empty()) {
         const auto stated = ColumnOf(reference);
         if (!stated || *stated < cells.size()) {
-          return fmt::format("cell '{}' is out of order", Printable(reference));
+          return Refuse("cell '{0}' is out of order", Printable(reference));
         }
         column = *stated;
       }
-      if (column >= kColumnsMax) return "more cells than a table has columns";
+      if (column >= kColumnsMax) return Refuse("more cells than a table has columns");
       cells.resize(column + 1);
       const std::string_view type = cell.attribute("t").as_string();
       const std::string_view value = Child(cell, "v").text().get();
       if (type == "e") {
-        return fmt::format("cell {} holds the error {}", Printable(reference), Printable(value));
+        return Refuse("cell {0} holds the error {1}", Printable(reference), Printable(value));
       }
       if (type == "s") {
         std::size_t i = strings_.size();
         const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), i);
         if (error != std::errc() || end != value.data() + value.size() || i >= strings_.size()) {
-          return fmt::format("cell {} names no text", Printable(reference));
+          return Refuse("cell {0} names no text", Printable(reference));
         }
         cells.back() = strings_[i];
       } else if (type == "inlineStr") {
@@ -245,9 +244,9 @@ class XlsxRows final : public RowReader {
         cells.back() = Number(value);
       }
       n_bytes += cells.back().size();
-      if (n_bytes > kRowBytesMax) return "the row is too long";
+      if (n_bytes > kRowBytesMax) return Refuse("the row is too long");
     }
-    return {};
+    return Ok{};
   }
 
   std::string name_;

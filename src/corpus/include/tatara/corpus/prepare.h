@@ -63,7 +63,8 @@ struct PrepareReport {
   std::string digest, manifest;
   std::uint64_t n_rows = 0, n_documents = 0, n_tokens = 0, n_counted = 0;
   std::array<std::uint64_t, kDropReasons> drops{};
-  std::array<std::string, kDropReasons> first_drops;  // "FILE:ROW what was found"; empty: none
+  // "FILE:ROW what was found", in the console's language; empty: none.
+  std::array<std::string, kDropReasons> first_drops;
   std::vector<PreparedFile> files;
   std::uint64_t n_dropped() const;
 };

@@ -76,7 +76,7 @@ const char* DropReasonText(DropReason reason);
 
 struct Drop {
   DropReason reason = DropReason::kEmpty;
-  std::string detail;  // for people, in English; may be empty
+  std::optional<Error> detail = std::nullopt;  // what was found, for people
 };
 
 struct Row {
