@@ -165,17 +165,21 @@ void Dropout(const DropoutKey& key, std::uint64_t first, std::span<float> x) {
   const FpGuard guard;
   const auto threshold = static_cast<std::uint32_t>(std::rint(key.rate * 65536.0));
   const auto scale = static_cast<float>(1.0 / (1.0 - key.rate));
-  std::array<std::uint32_t, 4> words{};
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const std::uint64_t index = first + i;
-    if (i == 0 || index % 8 == 0) {
-      words = RandomWords({.seed = key.seed,
-                           .purpose = RandomPurpose::kDropout,
-                           .choice = key.site,
-                           .position = key.step << 40 | index / 8});
-    }
-    const std::uint32_t drawn = words[index % 8 / 2] >> (index % 2 * 16) & 0xffff;
-    x[i] = drawn >= threshold ? x[i] * scale : 0.0F;
+  const TrainingKernels& kernels = ActiveTrainingKernels();
+  constexpr std::uint64_t kGroup = 128;  // values whose numbers are drawn together
+  constexpr std::size_t kAtOnce = 4 * kGroup;
+  std::uint32_t words[(kAtOnce + 2 * kGroup) / 2];
+  for (std::size_t i = 0; i < x.size(); i += kAtOnce) {
+    const std::size_t n = std::min(kAtOnce, x.size() - i);
+    const std::uint64_t index = first + i, group = index / kGroup;
+    kernels.draw_groups(
+        {.key = {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)},
+         .purpose = static_cast<std::uint32_t>(RandomPurpose::kDropout),
+         .choice = key.site,
+         .first_group = (key.step << 40) / 16 + group},
+        static_cast<std::int64_t>((index + n + kGroup - 1) / kGroup - group), words);
+    kernels.drop({words, static_cast<std::int64_t>(index % kGroup), threshold, scale},
+                 static_cast<std::int64_t>(n), x.data() + i);
   }
 }
 

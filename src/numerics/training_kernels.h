@@ -36,6 +36,15 @@ struct DrawnGroups {
   std::uint64_t first_group = 0;
 };
 
+// Drawn numbers of 16 bits for groups of 128 values: value 8 j + 2 w + h of a group has half h of
+// word 16 w + j of its 64 (draw_groups).
+struct DrawnDropout {
+  const std::uint32_t* words = nullptr;
+  std::int64_t first = 0;  // place of x[0] among the groups' values
+  std::uint32_t threshold = 0;
+  float scale = 1;
+};
+
 struct TrainingKernels {
   // Rule 2 for one tile of outputs: c[i][j] = chain over k ascending of fma(a[k][i], b[k][j], c),
   // from +0 or from c. a: n_k x tile_rows, b: n_k x tile_columns, both without gaps; c: tile_rows
@@ -82,6 +91,8 @@ struct TrainingKernels {
   // The upper halves of the bits of x[i] plus 16 bits of words[i], its lower ones or its upper.
   void (*store_drawn_bf16)(const float* x, const std::uint32_t* words, bool upper, std::int64_t n,
                            std::uint16_t* stored);
+  // x[i] becomes x[i] * scale where its number is at least the threshold, else +0.
+  void (*drop)(const DrawnDropout& drawn, std::int64_t n, float* x);
 };
 
 extern const TrainingKernels kTrainingKernelsScalar;

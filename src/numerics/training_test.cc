@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernel_test_support.h"
+#include "tatara/base/philox.h"
 #include "tatara/numerics/functions.h"
 #include "tatara/numerics/ops.h"
 #include "tatara/numerics/product.h"
@@ -462,6 +463,60 @@ TEST(SumOfSquaresF64, IsItsPiecesAscending) {
                       static_cast<double>(SumOfSquares(all.subspan(4096, 4096))) +
                       static_cast<double>(SumOfSquares(all.subspan(8192)));
   EXPECT_EQ(SumOfSquaresF64(x), want);
+}
+
+// The header's words, value by value.
+void DropByTheFormula(const DropoutKey& key, std::uint64_t first, std::span<float> x) {
+  const auto threshold = static_cast<std::uint32_t>(std::rint(key.rate * 65536.0));
+  const auto scale = static_cast<float>(1.0 / (1.0 - key.rate));
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::uint64_t index = first + i;
+    const auto words = RandomWords({.seed = key.seed,
+                                    .purpose = RandomPurpose::kDropout,
+                                    .choice = key.site,
+                                    .position = key.step << 40 | index / 8});
+    const std::uint32_t number = words[index % 8 / 2] >> (index % 2 * 16) & 0xffff;
+    x[i] = number >= threshold ? x[i] * scale : 0.0F;
+  }
+}
+
+TEST(Dropout, EverySetHasTheFormulasBitsOnRaggedRows) {
+  auto values = TestValues(1500, 4, Inputs::kWild);
+  std::vector<std::pair<std::uint64_t, std::size_t>> rows = {{0, 1500}, {1ULL << 39, 700}};
+  for (std::size_t n = 0; n <= 40; ++n) rows.emplace_back(1000 + 7 * n, n);
+  for (const std::size_t n : {127, 128, 129, 511, 512, 513}) rows.emplace_back(n, n);
+  for (const double rate : {0.05, 0.5, 0.999999, 1e-9}) {
+    const DropoutKey key{
+        .seed = 0x123456789, .site = 1U << 30, .step = (1 << 24) - 1, .rate = rate};
+    for (const auto& [first, n] : rows) {
+      std::vector<float> want(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(n));
+      const std::vector<float> x = want;
+      DropByTheFormula(key, first, want);
+      for (const Isa isa : AvailableIsas()) {
+        const ForcedIsa forced(isa);
+        std::vector<float> got = x;
+        Dropout(key, first, got);
+        ASSERT_EQ(FirstDifference(want, got), "") << IsaName(isa) << " n " << n;
+      }
+    }
+  }
+}
+
+TEST(Dropout, EveryKernelHasTheOraclesBits) {
+  const auto values = TestValues(400, 5, Inputs::kWild);
+  std::vector<std::uint32_t> words(5 * 64);
+  kTrainingKernelsScalar.draw_groups({.key = {5, 9}, .purpose = 7}, 5, words.data());
+  for (const auto& [name, kernels] : KernelsUnderTest()) {
+    for (const std::int64_t n : {1, 15, 16, 17, 127, 128, 200, 400}) {
+      for (const std::uint32_t threshold : {0U, 1U, 0x8000U, 0xffffU, 0x10000U}) {
+        const DrawnDropout drawn{words.data(), n * 7 % 128, threshold, 1.25F};
+        std::vector<float> want = values, got = values;
+        kTrainingKernelsScalar.drop(drawn, n, want.data());
+        kernels->drop(drawn, n, got.data());
+        ASSERT_EQ(FirstDifference(want, got), "") << name << " n " << n;
+      }
+    }
+  }
 }
 
 TEST(Dropout, DependsOnThePlaceAloneAndKeepsTheMean) {

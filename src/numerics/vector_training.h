@@ -286,6 +286,27 @@ void StoreDrawnBF16Row(const float* x, const std::uint32_t* words, bool upper, s
   for (std::int64_t j = i; j < n; ++j) stored[j] = halves[j - i];
 }
 
+void DropRow(const DrawnDropout& drawn, std::int64_t n, float* x) {
+  const Lanes scale = Broadcast(drawn.scale);
+  std::uint16_t numbers[128 + 16] = {};  // of a group, value after value; loads reach beyond it
+  for (std::int64_t i = 0; i < n;) {
+    const std::int64_t group = (drawn.first + i) / 128, at = (drawn.first + i) % 128;
+    StoreInTurn(numbers, drawn.words + 64 * group);
+    const std::int64_t here = n - i < 128 - at ? n - i : 128 - at;
+    std::int64_t j = 0;
+    for (; j + 16 <= here; j += 16) {
+      const Lanes kept = Mul(Load(x + i + j), scale);
+      Store(x + i + j, FromNumber(drawn.threshold, numbers + at + j, kept));
+    }
+    if (j < here) {
+      const Mask rest = FirstLanes(here - j);
+      const Lanes kept = Mul(LoadMasked(x + i + j, rest), scale);
+      StoreMasked(x + i + j, rest, FromNumber(drawn.threshold, numbers + at + j, kept));
+    }
+    i += here;
+  }
+}
+
 }  // namespace
 }  // namespace tatara::numerics
 
@@ -310,4 +331,5 @@ void StoreDrawnBF16Row(const float* x, const std::uint32_t* words, bool upper, s
       .load_bf16 = LoadBF16Row,                               \
       .draw_groups = DrawGroupsOf,                            \
       .store_drawn_bf16 = StoreDrawnBF16Row,                  \
+      .drop = DropRow,                                        \
   }

@@ -274,6 +274,38 @@ inline Lanes PlusUpperHalves(Lanes a, Words words) {
   return {PlusHalves(a.lo, _mm256_srli_epi32(words.lo, 16)),
           PlusHalves(a.hi, _mm256_srli_epi32(words.hi, 16))};
 }
+// Four words of each of 16 lanes, 16 apart, lane after lane: 128 halves.
+inline void StoreInTurn(std::uint16_t* out, const std::uint32_t* words) {
+  for (int eight = 0; eight < 2; ++eight) {
+    const auto row = [&](int w) {
+      return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words + 16 * w + 8 * eight));
+    };
+    const __m256i low0 = _mm256_unpacklo_epi32(row(0), row(1));
+    const __m256i high0 = _mm256_unpackhi_epi32(row(0), row(1));
+    const __m256i low1 = _mm256_unpacklo_epi32(row(2), row(3));
+    const __m256i high1 = _mm256_unpackhi_epi32(row(2), row(3));
+    // Of two lanes each, 4 apart.
+    const __m256i a = _mm256_unpacklo_epi64(low0, low1), b = _mm256_unpackhi_epi64(low0, low1);
+    const __m256i c = _mm256_unpacklo_epi64(high0, high1), d = _mm256_unpackhi_epi64(high0, high1);
+    const auto store = [&](int at, __m256i v) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 64 * eight + 16 * at), v);
+    };
+    store(0, _mm256_permute2x128_si256(a, b, 0x20));
+    store(1, _mm256_permute2x128_si256(c, d, 0x20));
+    store(2, _mm256_permute2x128_si256(a, b, 0x31));
+    store(3, _mm256_permute2x128_si256(c, d, 0x31));
+  }
+}
+// v where the number is at least the threshold, else +0.
+inline Lanes FromNumber(std::uint32_t threshold, const std::uint16_t* numbers, Lanes v) {
+  const __m256i below = _mm256_set1_epi32(static_cast<int>(threshold) - 1);
+  const auto kept = [&](const std::uint16_t* from, __m256 values) {
+    const __m256i drawn =
+        _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(drawn, below)), values);
+  };
+  return {kept(numbers, v.lo), kept(numbers + 8, v.hi)};
+}
 
 }  // namespace
 }  // namespace tatara::numerics

@@ -229,6 +229,29 @@ inline Lanes PlusLowerHalves(Lanes a, Words words) {
 inline Lanes PlusUpperHalves(Lanes a, Words words) {
   return PlusHalves(a, _mm512_srli_epi32(words.v, 16));
 }
+// Four words of each of 16 lanes, 16 apart, lane after lane: 128 halves.
+inline void StoreInTurn(std::uint16_t* out, const std::uint32_t* words) {
+  const auto row = [words](int w) { return _mm512_loadu_si512(words + 16 * w); };
+  const __m512i low0 = _mm512_unpacklo_epi32(row(0), row(1));
+  const __m512i high0 = _mm512_unpackhi_epi32(row(0), row(1));
+  const __m512i low1 = _mm512_unpacklo_epi32(row(2), row(3));
+  const __m512i high1 = _mm512_unpackhi_epi32(row(2), row(3));
+  // Of four lanes each, 4 apart.
+  const __m512i a = _mm512_unpacklo_epi64(low0, low1), b = _mm512_unpackhi_epi64(low0, low1);
+  const __m512i c = _mm512_unpacklo_epi64(high0, high1), d = _mm512_unpackhi_epi64(high0, high1);
+  const __m512i ab0 = _mm512_shuffle_i32x4(a, b, 0x44), ab1 = _mm512_shuffle_i32x4(a, b, 0xee);
+  const __m512i cd0 = _mm512_shuffle_i32x4(c, d, 0x44), cd1 = _mm512_shuffle_i32x4(c, d, 0xee);
+  _mm512_storeu_si512(out, _mm512_shuffle_i32x4(ab0, cd0, 0x88));
+  _mm512_storeu_si512(out + 32, _mm512_shuffle_i32x4(ab0, cd0, 0xdd));
+  _mm512_storeu_si512(out + 64, _mm512_shuffle_i32x4(ab1, cd1, 0x88));
+  _mm512_storeu_si512(out + 96, _mm512_shuffle_i32x4(ab1, cd1, 0xdd));
+}
+// v where the number is at least the threshold, else +0.
+inline Lanes FromNumber(std::uint32_t threshold, const std::uint16_t* numbers, Lanes v) {
+  const __m512i drawn =
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
+  return {_mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask(drawn, BroadcastWord(threshold).v), v.v)};
+}
 
 }  // namespace
 }  // namespace tatara::numerics

@@ -193,6 +193,15 @@ void StoreDrawnBF16(const float* x, const std::uint32_t* words, bool upper, std:
   }
 }
 
+void Drop(const DrawnDropout& drawn, std::int64_t n, float* x) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int64_t group = (drawn.first + i) / 128, at = (drawn.first + i) % 128;
+    const std::uint32_t word = drawn.words[64 * group + 16 * (at % 8 / 2) + at / 8];
+    const std::uint32_t number = at % 2 == 0 ? word & 0xffff : word >> 16;
+    x[i] = number >= drawn.threshold ? x[i] * drawn.scale : 0.0F;
+  }
+}
+
 }  // namespace
 }  // namespace oracle
 
@@ -216,6 +225,7 @@ const TrainingKernels kTrainingKernelsScalar = {
     .load_bf16 = oracle::LoadBF16,
     .draw_groups = oracle::DrawGroups,
     .store_drawn_bf16 = oracle::StoreDrawnBF16,
+    .drop = oracle::Drop,
 };
 
 }  // namespace tatara::numerics
