@@ -29,22 +29,18 @@ class Watcher final : public learn::RunSink {
   void Report(std::string_view what, std::uint64_t done, std::uint64_t total) override {
     if (place_.first) progress_.Report(what, done, total);
   }
+  void Prepared() override { progress_.Clear(); }
   void Resumed(std::int64_t step) override {
-    progress_.Clear();
     resumed_from_ = step;
     if (place_.first) Remark(Tr("goes on from step {0}", step));
   }
   void NothingToResume(const std::filesystem::path& out) override {
-    progress_.Clear();
     if (place_.first)
       Remark(Tr("{0}: no checkpoint to go on from; a new run begins", out.string()));
   }
   void Step(const learn::StepReport& report, std::int64_t steps) override {
     if (!place_.first) return;
-    if (n_done_ == 0) {
-      progress_.Clear();
-      Register();  // the folder is this run's now
-    }
+    if (n_done_ == 0) Register();  // the folder is this run's now
     const auto now = Clock::now();
     if (n_done_++ == 0) {  // the first also pays for memory
       began_ = printed_ = now;
@@ -132,10 +128,13 @@ Result<int> TrainInWorkers(const TrainOptions& options, WorkersOutput output) {
   TATARA_RETURN_IF_ERROR(CheckWorkersProgram());
   TATARA_TRY(const learn::Recipe recipe, learn::ReadRecipe(options.recipe, options.overrides));
   PlannedWorkers planned(options.n_workers);
-  TATARA_RETURN_IF_ERROR(learn::CheckTraining(recipe, {.out = OutOf(options, recipe),
-                                                       .n_threads = ThreadsOf(options),
-                                                       .resume = options.resume,
-                                                       .workers = &planned}));
+  const learn::RunOptions checked{.out = OutOf(options, recipe),
+                                  .n_threads = ThreadsOf(options),
+                                  .resume = options.resume,
+                                  .stop = &StopRequested(),
+                                  .workers = &planned};
+  Watcher watcher(options.json, {true, recipe.name, checked.out});
+  TATARA_RETURN_IF_ERROR(learn::CheckTraining(recipe, checked, watcher));
   if (StopRequested().IsSet()) return Interrupted();
   return RunWorkers(options, output);
 }

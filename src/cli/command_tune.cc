@@ -167,12 +167,14 @@ Result<> Finish(const learn::Recipe& recipe, std::vector<learn::HeldOutQuestion>
     TATARA_RETURN_IF_ERROR(learn::WriteAdapterFolder(recipe, out));
   }
   if (questions.empty()) return Ok{};
+  std::error_code ignored;
+  fs::remove(out / "held-out.jsonl", ignored);  // of other weights
   const auto asked = Ask(recipe, std::move(questions), out, options.train.n_threads);
-  if (!asked.ok() && asked.error().kind() == ErrorKind::kCancelled) {
+  if (!asked.ok()) {
+    if (asked.error().kind() != ErrorKind::kCancelled) return asked.error();
     Remark(Tr("stopped: what was trained is kept, its held-out questions were not all asked"));
     return Ok{};
   }
-  TATARA_RETURN_IF_ERROR(asked);
   const Scores& scores = *asked;
   TATARA_RETURN_IF_ERROR(WriteAnswers(out, scores));
   RecordAnswers(recipe, out);

@@ -117,7 +117,8 @@ void ProgressLine::Report(std::string_view what, std::uint64_t done, std::uint64
   const auto pause = terminal ? std::chrono::milliseconds(200) : std::chrono::seconds(10);
   if (now - printed_ < pause) return;
   printed_ = now;
-  const std::string line = fmt::format("{} {}", what_, Text(done, total));
+  const std::string text = Text(done, total);
+  const std::string line = text.empty() ? what_ : fmt::format("{} {}", what_, text);
   fmt::print(stderr, "{}{}{}", terminal ? "\r\x1b[K" : "", line, terminal ? "" : "\n");
   std::fflush(stderr);
   visible_ = terminal;

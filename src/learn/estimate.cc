@@ -375,16 +375,25 @@ class Estimator {
     return bytes;
   }
 
-  // The peak is that of the part that takes most.
+  // The peak is that of the part that takes most. A part that ends gives its passes' memory back,
+  // but for adapters, whose parts share it while they store alike (Trainer).
   void CountMemory(const ProcessBytes& before) {
     const double file = IsAdapter() ? FileBytes() : 0;
+    double kept = 0, activations = 0;
+    const Part* last = nullptr;
     for (const Part& part : parts_) {
+      const bool shares = last != nullptr && IsAdapter();
+      if (shares && last->recipe.training.storage != part.recipe.training.storage) {
+        kept += std::exchange(activations, 0.0);
+      }
+      activations = std::max(shares ? activations : 0.0, part.plan.activation_bytes);
+      last = &part;
       const int n_gradients = part.plan.gradients + (options_.n_workers > 1 ? 1 : 0);
       const EstimatedMemory memory{
           .frozen = IsAdapter() ? FrozenBytesOf(part) + file : 0,
           .weights = (4 + 4 * part.n_averages()) * part.n_values() + part.moment_bytes(),
           .gradients = 4 * n_gradients * part.plan.gradient_values,
-          .activations = part.plan.activation_bytes,
+          .activations = kept + activations,
           // The optimizer's file, whole.
           .writing = part.moment_bytes_written() + 4 * part.n_averages() * part.n_values(),
       };

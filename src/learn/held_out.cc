@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "tatara/base/check.h"
 #include "tatara/base/files.h"
 #include "tatara/base/json_nesting.h"
 #include "tatara/base/localise.h"
@@ -137,9 +139,29 @@ Proportion WilsonInterval(std::int64_t n_right, std::int64_t n) {
   return p;
 }
 
+namespace {
+
+Result<generate::Completion> Answer(generate::Request request, const StopFlag* stop,
+                                    generate::Engine& engine) {
+  std::optional<Result<generate::Completion>> answer;
+  TATARA_TRY(const generate::RequestId id,
+             engine.Submit(std::move(request), {}, [&](Result<generate::Completion> done) {
+               answer.emplace(std::move(done));
+             }));
+  bool stops = false;
+  while (!answer) {
+    stops = stop != nullptr && stop->IsSet();
+    if (stops) engine.Cancel(id);
+    TATARA_CHECK(engine.Step());
+  }
+  if (stops) return MakeError(ErrorKind::kCancelled, "stopped");
+  return std::move(*answer);
+}
+
+}  // namespace
+
 Result<HeldOutScore> ScoreHeldOut(std::span<const HeldOutQuestion> questions,
                                   const HeldOutOptions& options, generate::Engine& engine) {
-  const auto stops = [&] { return options.stop != nullptr && options.stop->IsSet(); };
   const std::string what = Tr("asking held-out questions");
   HeldOutScore score;
   std::int64_t n_right = 0;
@@ -154,9 +176,7 @@ Result<HeldOutScore> ScoreHeldOut(std::span<const HeldOutQuestion> questions,
     if (options.progress != nullptr) {
       options.progress->Report(what, score.answers.size(), questions.size());
     }
-    TATARA_TRY(generate::Completion completion,
-               engine.Generate(std::move(request), [&](auto&&...) { return !stops(); }));
-    if (stops()) return MakeError(ErrorKind::kCancelled, "stopped");
+    TATARA_TRY(generate::Completion completion, Answer(std::move(request), options.stop, engine));
     HeldOutAnswer answer{.answer = std::move(completion.text)};
     answer.right = std::ranges::all_of(
         q.keys, [&](const std::string& key) { return HasKey(answer.answer, key); });

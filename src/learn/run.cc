@@ -189,6 +189,7 @@ Result<> Run::Open() {
   TATARA_TRY(data_, OpenData(recipe_, {.n_threads = options_.n_threads,
                                        .progress = &sink_,
                                        .stop = options_.stop}));
+  sink_.Prepared();
   TATARA_TRY(trainer_, Trainer::Make(recipe_, *data_, pool_, options_.workers));
   info_.recipe_digest = RecipeDigest(recipe_);
   info_.data_digest = data_->digest();
@@ -416,9 +417,8 @@ Result<RunResult> RunTraining(Recipe recipe, const RunOptions& options, RunSink&
   return run.Go();
 }
 
-Result<> CheckTraining(Recipe recipe, const RunOptions& options) {
-  RunSink nobody;
-  Run run(recipe, options, nobody);
+Result<> CheckTraining(Recipe recipe, const RunOptions& options, RunSink& sink) {
+  Run run(recipe, options, sink);
   return run.Check();
 }
 

@@ -37,12 +37,19 @@ double MemoryBytes(const Recipe& recipe, const model::Trainable& trainable) {
 }
 
 // The places of a batch that dropout tells apart (model/trainable.h).
+// Of the matrices that adapters stand beside.
+double WidestInput(const model::TrainableShape& s) {
+  const int n_ff = s.n_ff == 0 ? 4 * s.n_embd : s.n_ff;
+  return std::max({s.n_embd, n_ff, s.n_heads * s.head_dim});
+}
+
 Result<> CheckDropout(const Recipe& recipe) {
   const TrainingRecipe& t = recipe.training;
   const double sequences = static_cast<double>(t.batch) * t.context;
   const double places =
-      std::max(t.dropout > 0 ? sequences * recipe.model.n_embd : 0,
-               t.attention_dropout > 0 ? sequences * recipe.model.n_heads * t.context : 0);
+      std::max({t.dropout > 0 ? sequences * recipe.model.n_embd : 0,
+                t.attention_dropout > 0 ? sequences * recipe.model.n_heads * t.context : 0,
+                recipe.adapter.shape.dropout > 0 ? sequences * WidestInput(recipe.model) : 0});
   if (places < 0x1p43) return Ok{};
   return Refuse("recipe '{0}': a batch has {1} places for dropout, fewer than {2} are accepted",
                 recipe.name, places, 0x1p43);
@@ -131,6 +138,7 @@ std::int64_t Trainer::RollBackStep() const {
 
 // Memory for the phase's weights; what is in it is to be filled in.
 void Trainer::Reserve() {
+  gradients_.clear();
   trainable_ = trainables_[phase_].get();
   const auto n = static_cast<std::size_t>(trainable_->n_values());
   ReserveHugePages(state_.weights, n);
@@ -140,7 +148,6 @@ void Trainer::Reserve() {
   state_.copies.clear();
   state_.spikes.losses.clear();
   state_.spikes.norms.clear();
-  gradients_.clear();
 }
 
 void Trainer::EnterPhaseOf(std::int64_t step) {
@@ -162,16 +169,16 @@ void Trainer::SetState(TrainerState state) {
 
 void Trainer::EnterNextPhase() {
   const std::size_t last = phase_;
-  const model::Trainable& before = *trainable_;
   const std::vector<float> weights = state_.result();
-  EnterPhaseOf(state_.step + 1);
-  Grow(before, weights, *trainable_, recipe().training.new_blocks, state_.weights);
-  if (!state_.average.empty()) state_.average = state_.weights;
   // The memory of its passes is given back: one that was just made has none yet.
-  if (recipe_.adapter.kind != AdapterKind::kNone) return;
-  auto made = model::Trainable::Make(before.shape(), OptionsOf(recipe_.phases[last]));
-  TATARA_CHECK(made.ok());
-  trainables_[last] = std::move(made).value();
+  if (recipe_.adapter.kind == AdapterKind::kNone) {
+    auto made = model::Trainable::Make(trainable_->shape(), OptionsOf(recipe_.phases[last]));
+    TATARA_CHECK(made.ok());
+    trainables_[last] = std::move(made).value();
+  }
+  EnterPhaseOf(state_.step + 1);
+  Grow(*trainables_[last], weights, *trainable_, recipe().training.new_blocks, state_.weights);
+  if (!state_.average.empty()) state_.average = state_.weights;
 }
 
 Result<> Trainer::Restart(ThreadPool& pool) {

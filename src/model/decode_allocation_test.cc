@@ -30,9 +30,8 @@ void* Counted(std::size_t bytes, std::size_t alignment) {
 
 }  // namespace
 
-// All forms, those that return null as well: the standard library's buffers (std::stable_sort's)
-// are taken with those and given back with the plain ones, and a form that is not replaced would
-// neither be counted nor fit the delete below.
+// All forms, those that return null as well (std::stable_sort's buffer is taken so): sanitizers put
+// their own in the place of a form that is not replaced, which does not fit the delete below.
 void* operator new(std::size_t n) {
   return Counted(n, alignof(std::max_align_t));
 }

@@ -212,7 +212,8 @@ void RunBlock(const Call& call, const Region& region, const Block& block, const 
 }
 
 // Items of copying: groups of row panels and groups of column panels, mixed evenly, so that a
-// thread of the pool, whose items are neighbours, copies the rows that it multiplies afterwards.
+// thread of the pool, whose items are neighbours, copies the rows, or columns, that it multiplies
+// afterwards.
 struct Copies {
   const Call& call;
   const Region& region;
@@ -262,9 +263,10 @@ struct Cut {
   bool by_columns;  // neighbouring blocks, which are one thread's, have the same columns
 };
 
-// Threads share either the rows, and each reads all panels of b, or the columns, and each reads all
-// panels of a and the rows of c are in pieces where the next operation reads them. What another
-// core has copied is far.
+// What another core has written is far. Where threads share the rows, each reads the panels of b
+// that the others copied: n_columns * n_inner values in all, but for its own part. Where they share
+// the columns, those of a, n_rows * n_inner, and the next operation, which goes by rows, reads c,
+// n_rows * n_columns.
 bool IsCutByColumns(std::int64_t n_rows, std::int64_t n_columns, std::int64_t n_inner) {
   return n_columns * n_inner > n_rows * n_inner + n_rows * n_columns;
 }

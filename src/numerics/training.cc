@@ -161,6 +161,7 @@ double SumOfSquaresF64(std::span<const float> x) {
 
 void Dropout(const DropoutKey& key, std::uint64_t first, std::span<float> x) {
   TATARA_CHECK(key.rate >= 0 && key.rate < 1 && key.step < (std::uint64_t{1} << 24));
+  TATARA_CHECK(first + x.size() <= std::uint64_t{1} << 43);
   if (key.rate == 0) return;
   const FpGuard guard;
   const auto threshold = static_cast<std::uint32_t>(std::rint(key.rate * 65536.0));

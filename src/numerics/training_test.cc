@@ -482,7 +482,7 @@ void DropByTheFormula(const DropoutKey& key, std::uint64_t first, std::span<floa
 
 TEST(Dropout, EverySetHasTheFormulasBitsOnRaggedRows) {
   auto values = TestValues(1500, 4, Inputs::kWild);
-  std::vector<std::pair<std::uint64_t, std::size_t>> rows = {{0, 1500}, {1ULL << 39, 700}};
+  std::vector<std::pair<std::uint64_t, std::size_t>> rows = {{0, 1500}, {(1ULL << 43) - 700, 700}};
   for (std::size_t n = 0; n <= 40; ++n) rows.emplace_back(1000 + 7 * n, n);
   for (const std::size_t n : {127, 128, 129, 511, 512, 513}) rows.emplace_back(n, n);
   for (const double rate : {0.05, 0.5, 0.999999, 1e-9}) {

@@ -149,6 +149,11 @@ class Preparation {
   Error NoDocument() const;
   Result<PrepareReport> Finish();
   Json Manifest(const TokenStore& store) const;
+  void ReportProgress(std::uint64_t n_bytes_of_file) const {
+    if (options_.progress == nullptr) return;
+    options_.progress->Report(Tr("preparing the data"), n_bytes_done_ + n_bytes_of_file,
+                              n_bytes_total_);
+  }
   bool IsStopped() const { return options_.stop != nullptr && options_.stop->IsSet(); }
 
   const PrepareOptions& options_;
@@ -160,7 +165,8 @@ class Preparation {
   std::optional<FileWriter> tokens_, offsets_, counts_, keys_, sources_, places_, dropped_;
   std::vector<Item> batch_;
   std::size_t batch_bytes_ = 0;
-  std::uint64_t n_bytes_done_ = 0, n_bytes_total_ = 0;
+  std::uint64_t n_bytes_done_ = 0, n_bytes_total_ = 0;  // of whole files
+  std::uint64_t n_bytes_of_rows_ = 0;                   // of this file
   int id_bytes_ = 4;
   std::map<DropReason, std::vector<std::string>> examples_;
   PrepareReport report_;
@@ -207,15 +213,19 @@ Result<> Preparation::ReadFile(std::uint32_t file) {
       item.row.number = number;
       item.drop = std::move(drop);
     }
-    batch_bytes_ += sizeof(Item) + item.row.bytes.size();
-    for (const auto& [name, value] : item.row.fields) batch_bytes_ += name.size() + value.size();
+    std::size_t n_bytes = item.row.bytes.size();
+    for (const auto& [name, value] : item.row.fields) n_bytes += name.size() + value.size();
+    n_bytes_of_rows_ += n_bytes;
+    batch_bytes_ += sizeof(Item) + n_bytes;
     batch_.push_back(std::move(item));
-    if (batch_bytes_ >= kBatchBytes) TATARA_RETURN_IF_ERROR(Flush());
+    if (batch_bytes_ < kBatchBytes) continue;
+    TATARA_RETURN_IF_ERROR(Flush());
+    // What is packed has more bytes of rows than the file has.
+    ReportProgress(std::min(n_bytes_of_rows_, about.n_bytes));
   }
   n_bytes_done_ += about.n_bytes;
-  if (options_.progress != nullptr) {
-    options_.progress->Report(about.shown, n_bytes_done_, n_bytes_total_);
-  }
+  n_bytes_of_rows_ = 0;
+  ReportProgress(0);
   return Ok{};
 }
 

@@ -198,7 +198,8 @@ std::optional<Outcome> AsPair(const Json& row, const ReadingOptions& options) {
 
 Outcome OfText(const Json& row, const std::string& field) {
   const auto text = TextAt(row, field);
-  if (!text) return Drop{DropReason::kNoField, Refuse("{0}", Printable(field))};
+  if (!text)
+    return Drop{DropReason::kNoField, Refuse("no field '{0}' that is a text", Printable(field))};
   return Record(*text);
 }
 

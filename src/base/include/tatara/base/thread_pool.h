@@ -49,7 +49,8 @@ class ThreadPool {
   // Calls body(item, thread) once for every item in [0, n_items), thread in [0, n_threads()). Each
   // thread has a share of neighbouring items, the same in every loop of that many items, so that
   // what it wrote in one loop is near when it reads in the next; who has finished takes from the
-  // others' shares. Items are taken one at a time, so cut the work into pieces of some
+  // others' shares. Items are taken one at a time (some
+  // where a share has more than 65,535), so cut the work into pieces of some
   // microseconds. Returns when all are done.
   void For(std::int64_t n_items, FunctionRef<void(std::int64_t item, int thread)> body);
 

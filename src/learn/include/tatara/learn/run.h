@@ -27,6 +27,7 @@ class RunSink : public ProgressSink {
   // What is prepared before the first step.
   void Report(std::string_view /*what*/, std::uint64_t /*done*/, std::uint64_t /*total*/) override {
   }
+  virtual void Prepared() {}  // the data are open
   virtual void Resumed(std::int64_t /*step*/) {}
   // Asked to go on where no checkpoint is: the first step follows.
   virtual void NothingToResume(const std::filesystem::path& /*out*/) {}
@@ -41,8 +42,8 @@ struct RunOptions {
   std::filesystem::path out;
   int n_threads = 1;
   bool resume = false;
-  const StopFlag* stop =
-      nullptr;  // ends after a step, with a checkpoint; before the first with kCancelled
+  // Ends after a step, with a checkpoint; before the first with kCancelled.
+  const StopFlag* stop = nullptr;
   const Clock* clock = nullptr;  // null: the system's
   // Where several processes share the run: the first of them writes the folder, the others return
   // the same digest.
@@ -69,7 +70,7 @@ struct RunResult {
 Result<RunResult> RunTraining(Recipe recipe, const RunOptions& options, RunSink& sink);
 // What RunTraining would refuse before its first step. The folder stays as it is; of `workers` only
 // count and rank are asked for.
-Result<> CheckTraining(Recipe recipe, const RunOptions& options);
+Result<> CheckTraining(Recipe recipe, const RunOptions& options, RunSink& sink);
 std::string ResultJson(const RunResult& result);
 
 }  // namespace tatara::learn

@@ -83,7 +83,7 @@ double SumOfSquaresF64(std::span<const float> x);
 // 16-bit number drawn for it is at least round(rate * 65536), and then multiplied by scale =
 // 1 / (1 - rate), rounded once. Numbers: word w, half h of the Philox block of (seed, dropout,
 // site, step << 40 | index / 8) serve index 8 * block + 2 * w + h. Backward passes call it with the
-// same key.
+// same key. Indices are below 2^43.
 struct DropoutKey {
   std::uint64_t seed = 0;
   std::uint32_t site = 0;
