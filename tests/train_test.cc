@@ -60,15 +60,8 @@ class TrainCommand : public testing::Test {
   Program tatara_;
 };
 
-// Processes under mpirun, which refuses root unless it is told twice.
 TEST_F(TrainCommand, OneTwoAndFourProcessesGiveOneDigest) {
-  if (!std::filesystem::exists(std::filesystem::path(TATARA_PROGRAM).parent_path() /
-                               "tatara-mpi") ||
-      std::system("command -v mpirun > /dev/null") != 0) {
-    GTEST_SKIP() << "built without Open MPI";
-  }
-  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
-  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
+  if (!test::AllowWorkers(tatara_)) GTEST_SKIP() << "built without Open MPI";
   std::string digest;
   for (const char* n : {"1", "2", "4"}) {
     std::vector<std::string> arguments = Arguments(std::string("workers") + n);
@@ -92,13 +85,7 @@ TEST_F(TrainCommand, OneTwoAndFourProcessesGiveOneDigest) {
 
 // Ctrl-C reaches the whole group of the terminal, SIGTERM the command alone.
 TEST_F(TrainCommand, SeveralProcessesStopAfterAStepAndGoOnToTheSameDigest) {
-  if (!std::filesystem::exists(std::filesystem::path(TATARA_PROGRAM).parent_path() /
-                               "tatara-mpi") ||
-      std::system("command -v mpirun > /dev/null") != 0) {
-    GTEST_SKIP() << "built without Open MPI";
-  }
-  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
-  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
+  if (!test::AllowWorkers(tatara_)) GTEST_SKIP() << "built without Open MPI";
   const auto want = tatara_(Arguments("whole")).json();
   std::vector<std::string> arguments = Arguments("stopped", true);
   arguments.insert(arguments.end(), {"--workers", "2"});

@@ -1,11 +1,14 @@
-// A small text to train on, and how far a run's folder says that it is.
+// A small text to train on, how far a run's folder says that it is, and processes under mpirun.
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+
+#include "program.h"
 
 namespace tatara::test {
 
@@ -25,6 +28,15 @@ inline std::int64_t LastStep(const std::filesystem::path& run) {
     if (json.is_object()) step = json["step"].get<std::int64_t>();
   }
   return step;
+}
+
+// Whether runs can be shared by processes here; mpirun refuses root unless it is told twice.
+inline bool AllowWorkers(Program& tatara) {
+  tatara.environment()["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
+  tatara.environment()["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
+  return std::filesystem::exists(std::filesystem::path(TATARA_PROGRAM).parent_path() /
+                                 "tatara-mpi") &&
+         std::system("command -v mpirun > /dev/null") == 0;
 }
 
 }  // namespace tatara::test

@@ -216,14 +216,8 @@ TEST_F(TuneCommand, CtrlCWhileQuestionsAreAskedKeepsWhatWasTrained) {
   EXPECT_EQ(tatara_({"verify", "shop"}).status, 0);
 }
 
-// Processes under mpirun, which refuses root unless it is told twice.
 TEST_F(TuneCommand, TwoAndFourProcessesTuneToTheSameDigest) {
-  if (!fs::exists(fs::path(TATARA_PROGRAM).parent_path() / "tatara-mpi") ||
-      std::system("command -v mpirun > /dev/null") != 0) {
-    GTEST_SKIP() << "built without Open MPI";
-  }
-  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
-  tatara_.environment()["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
+  if (!test::AllowWorkers(tatara_)) GTEST_SKIP() << "built without Open MPI";
   const auto want = Tune("one");
   for (const char* n : {"2", "4"}) {
     const auto got = Tune(std::string("of") + n, {"--workers", n});
